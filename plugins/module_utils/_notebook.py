@@ -1,0 +1,235 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client of a notebook server behind an SSH tunnel: what a browser does, without the browser.
+
+The server listens on a unix socket and so does our end of the tunnel (mode 0600 in a 0700 folder): nobody else on
+the controller can use the connection, as they could a TCP port.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.cookiejar
+import json
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+# What a browser behind `ssh -L 8888:...` sends; the server accepts this name only.
+ORIGIN = "http://localhost:8888"
+
+
+class NotebookError(Exception):
+    """The notebook could not be reached or did not do what it was asked; the message is one sentence."""
+
+
+@contextlib.contextmanager
+def tunnel(ssh_config: str, alias: str, remote_socket: str, timeout: float) -> Iterator[str]:
+    """Forward a private local socket to `remote_socket` on `alias`; yields the local path.
+
+    Strict host key checking and the hops come from `ssh_config` alone.
+    """
+    folder = tempfile.mkdtemp(prefix="haven-")
+    local = os.path.join(folder, "s")
+    command = ["ssh", "-F", ssh_config, "-N", "-T", "-S", "none", "-o", "BatchMode=yes"]
+    command += ["-o", "ExitOnForwardFailure=yes", "-L", f"{local}:{remote_socket}", "--", alias]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        _await_tunnel(process, local, alias, timeout)
+        yield local
+    finally:
+        process.terminate()
+        process.communicate()
+        shutil.rmtree(folder)
+
+
+def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, timeout: float) -> None:
+    deadline = time.monotonic() + timeout
+    while not os.path.exists(local):
+        if process.poll() is not None:
+            detail = (process.communicate()[1] or b"").decode(errors="replace").strip().splitlines()
+            raise NotebookError(
+                f"ssh could not open a tunnel to {alias}: {detail[-1] if detail else 'no reason given'}."
+            )
+        if time.monotonic() > deadline:
+            raise NotebookError(f"ssh opened no tunnel to {alias} in {timeout:.0f} s; try `ssh {alias}` by hand.")
+        time.sleep(0.05)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, host: str, timeout: float) -> None:
+        super().__init__(host, timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = _connect(self._path, float(self.timeout or 60))
+
+
+class _UnixHandler(urllib.request.HTTPHandler):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        def connection(host: str, timeout: float = 60, **_: Any) -> _UnixConnection:
+            return _UnixConnection(self._path, host, timeout)
+
+        return self.do_open(connection, req)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """A redirect is an answer here: to the login form, or away from it."""
+
+
+class Notebook:
+    """One visitor of the server behind `path`, a unix socket.
+
+    Source of the paths: https://jupyter-server.readthedocs.io/en/latest/developers/rest-api.html
+    """
+
+    def __init__(self, path: str, timeout: float) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._cookies = http.cookiejar.CookieJar()
+        self._opener = urllib.request.OpenerDirector()
+        for handler in (
+            _UnixHandler(path),
+            urllib.request.HTTPCookieProcessor(self._cookies),
+            _NoRedirect(),
+            urllib.request.HTTPErrorProcessor(),
+            urllib.request.HTTPDefaultErrorHandler(),
+        ):
+            self._opener.add_handler(handler)
+
+    def request(
+        self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """(status, body) of one request; redirects are not followed."""
+        request = urllib.request.Request(ORIGIN + path, data=data, method=method, headers=headers or {})  # noqa: S310  # ours
+        if self.cookie("_xsrf"):
+            request.add_header("X-XSRFToken", self.cookie("_xsrf"))
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise NotebookError(f"The notebook server did not answer {method} {path}: {error}.") from error
+
+    def cookie(self, name: str) -> str:
+        """The value of a cookie the server set, or an empty string."""
+        return next((c.value or "" for c in self._cookies if c.name == name), "")
+
+    def json(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The decoded answer of one API call; raises on any status but 2xx."""
+        data = None if body is None else json.dumps(body).encode()
+        status, answer = self.request(method, path, data, {"Content-Type": "application/json"})
+        if status // 100 != 2:
+            raise NotebookError(f"The notebook server answered {method} {path} with status {status}.")
+        try:
+            return json.loads(answer) if answer else None
+        except ValueError as error:
+            raise NotebookError(f"The notebook server did not answer {method} {path} with JSON.") from error
+
+    def await_answer(self) -> None:
+        """Wait until the server answers at all: a socket-activated or restarting one needs a moment."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                self.request("GET", "/login")
+                return
+            except NotebookError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def login(self, password: str) -> None:
+        """Log in through the form, as a browser does."""
+        self.request("GET", "/login")
+        form = urllib.parse.urlencode({"_xsrf": self.cookie("_xsrf"), "password": password}).encode()
+        status, _ = self.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+        if status != 302:
+            raise NotebookError(
+                f"The notebook server refused the password (status {status}); run the jupyter role again "
+                "with the password you use here."
+            )
+
+    def run_cell(self, code: str) -> str:
+        """Run one cell in a fresh kernel over its websocket; returns what it printed. The kernel is ended."""
+        kernel = self.json("POST", "/api/kernels", {})["id"]
+        try:
+            return self._execute(kernel, code)
+        finally:
+            self.json("DELETE", f"/api/kernels/{kernel}")
+
+    def _execute(self, kernel: str, code: str) -> str:
+        import websocket
+
+        url = f"{ORIGIN.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels"
+        cookies = "; ".join(f"{c.name}={c.value}" for c in self._cookies)
+        try:
+            channel = websocket.create_connection(
+                url, socket=_connect(self._path, self._timeout), cookie=cookies, origin=ORIGIN, timeout=self._timeout
+            )
+            with contextlib.closing(channel):
+                channel.send(json.dumps(_execute_request(code)))
+                return _collect_output(channel)
+        except (OSError, websocket.WebSocketException) as error:
+            raise NotebookError(f"The kernel did not answer over its websocket: {error}.") from error
+
+
+def _connect(path: str, timeout: float) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(timeout)
+    sock.connect(path)
+    return sock
+
+
+def _execute_request(code: str) -> dict[str, Any]:
+    """An execute_request; source: https://jupyter-client.readthedocs.io/en/stable/messaging.html."""
+    header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3", "session": uuid.uuid4().hex}
+    header.update(username="haven", date="")
+    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
+    return {
+        "header": header,
+        "parent_header": {},
+        "metadata": {},
+        "content": content,
+        "channel": "shell",
+        "buffers": [],
+    }
+
+
+def _collect_output(channel: Any) -> str:
+    """What the cell wrote to stdout, until the kernel says that it is done."""
+    text, replied = "", False
+    while True:
+        message = json.loads(channel.recv())
+        kind, content = message["msg_type"], message["content"]
+        if kind == "stream" and content["name"] == "stdout":
+            text += content["text"]
+        elif kind == "error":
+            raise NotebookError(f"The cell failed: {content['ename']}: {content['evalue']}.")
+        elif kind == "execute_reply":
+            replied = True
+        elif kind == "status" and content["execution_state"] == "idle" and replied:
+            return text
+
+
+def socket_of(user: str) -> str:
+    """Where the jupyter role puts the socket of a user."""
+    return str(pathlib.PurePosixPath("/run/haven") / user / "jupyter.sock")

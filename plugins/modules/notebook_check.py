@@ -1,0 +1,141 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: notebook_check
+short_description: Prove that a notebook answers through its tunnel
+version_added: "0.1.0"
+author: The haven.gpu contributors (@haven-gpu)
+description:
+  - Opens an SSH tunnel to the notebook server's unix socket, logs in with the password, runs a cell in a fresh kernel
+    over the websocket and, if asked, lists the runs of TensorBoard behind the same login.
+  - Also proves that nothing is served without the login, nor under a foreign host name.
+  - Runs on the controller (C(delegate_to=localhost)), needs OpenSSH there, and changes nothing.
+requirements: [websocket-client]
+attributes:
+  check_mode: {support: full, description: Nothing is changed in any mode.}
+  diff_mode: {support: none, description: There is nothing to compare.}
+options:
+  ssh_config:
+    description: The generated OpenSSH configuration that leads to the host, hops and host keys included.
+    type: path
+    required: true
+  host:
+    description: Name of the host in O(ssh_config).
+    type: str
+    required: true
+  user:
+    description: Whose notebook it is; its socket is C(/run/haven/<user>/jupyter.sock).
+    type: str
+    required: true
+  password:
+    description: The password of the notebook.
+    type: str
+    required: true
+  code:
+    description: The cell to run.
+    type: str
+    default: print(6 * 7)
+  expect:
+    description: What the cell must print, white space at the ends aside.
+    type: str
+    default: "42"
+  tensorboard:
+    description: Whether TensorBoard must answer behind the login.
+    type: bool
+    default: false
+  timeout:
+    description: Seconds that any one step may take.
+    type: int
+    default: 60
+"""
+
+EXAMPLES = r"""
+- name: Prove that the notebook answers
+  haven.gpu.notebook_check:
+    ssh_config: "{{ haven_ssh_config }}"
+    host: "{{ ansible_host }}"
+    user: alice
+    password: "{{ vault_alice_password }}"
+    tensorboard: true
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+output:
+  description: What the cell printed.
+  returned: success
+  type: str
+  sample: "42"
+tensorboard_runs:
+  description: The runs that TensorBoard knows.
+  returned: when O(tensorboard=true)
+  type: list
+  elements: str
+  sample: [digits]
+"""
+
+import traceback
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ..module_utils._notebook import Notebook, NotebookError, socket_of, tunnel
+
+try:
+    import websocket  # noqa: F401  # looked for here so that its absence has a plain message
+except ImportError:
+    WEBSOCKET_ERROR: str | None = traceback.format_exc()
+else:
+    WEBSOCKET_ERROR = None
+
+SPEC = {
+    "ssh_config": {"type": "path", "required": True},
+    "host": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
+    "code": {"type": "str", "default": "print(6 * 7)"},
+    "expect": {"type": "str", "default": "42"},
+    "tensorboard": {"type": "bool", "default": False},
+    "timeout": {"type": "int", "default": 60},
+}
+
+
+def refuse_strangers(notebook: Notebook) -> None:
+    """Without a login the API must say no; under a foreign name so must every page."""
+    status, _ = notebook.request("GET", "/api/kernels")
+    if status != 403:
+        raise NotebookError(f"The notebook's API answered a stranger with status {status} instead of 403.")
+    status, _ = notebook.request("GET", "/login", headers={"Host": "attacker.example"})
+    if status != 403:
+        raise NotebookError(f"The notebook answered under a foreign host name with status {status} instead of 403.")
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    if WEBSOCKET_ERROR:
+        module.fail_json(msg=missing_required_lib("websocket-client"), exception=WEBSOCKET_ERROR)
+    p = module.params
+    result: dict[str, Any] = {"changed": False}
+    try:
+        with tunnel(p["ssh_config"], p["host"], socket_of(p["user"]), p["timeout"]) as local:
+            notebook = Notebook(local, p["timeout"])
+            notebook.await_answer()
+            refuse_strangers(notebook)
+            notebook.login(p["password"])
+            result["output"] = notebook.run_cell(p["code"])
+            if p["tensorboard"]:
+                result["tensorboard_runs"] = notebook.json("GET", "/tensorboard/data/runs")
+    except NotebookError as error:
+        module.fail_json(msg=str(error))
+    if result["output"].strip() != p["expect"].strip():
+        module.fail_json(msg=f"The cell printed {result['output']!r} instead of {p['expect']!r}.", **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
