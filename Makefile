@@ -1,0 +1,42 @@
+# Everything a person or CI types. Set-up is part of every target and costs nothing the second time.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+CLOUD ?= ec2
+setup = tools/setup.sh && . tools/env.sh
+guests = tools/packages.sh tests/sandbox/packages.txt
+
+.PHONY: help demo test sandbox sandbox-down bench lint docs unit mutation lock
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+demo: ## the whole story in a sandbox, proven in a real browser (needs root)
+	@$(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD)
+
+test: ## check everything: lint, unit, integration, every Molecule scenario (needs root)
+	@$(setup) && $(guests) tests/demo/packages.txt && python -m tests.all
+
+sandbox: ## start the data centre in a box; then: . build/sandbox/env (needs root)
+	@$(setup) && $(guests) && python -m tests.sandbox up --cloud $(CLOUD)
+
+sandbox-down: ## take the sandbox away, with all that is in it (needs root)
+	@$(setup) && python -m tests.sandbox down
+
+bench: ## compare with amazon.aws on the same fake cloud; writes build/bench/
+	@$(setup) && python -m tests.bench
+
+lint: ## every static check
+	@$(setup) && tools/lint.sh
+
+docs: ## write the generated parts of the documentation
+	@$(setup) && python tools/docs.py
+
+unit: ## the tests that need neither root nor a sandbox
+	@$(setup) && pytest -q -n 2 tests/unit
+
+mutation: ## break one line at a time and expect a red test (needs root)
+	@$(setup) && $(guests) && python -m tests.mutation
+
+lock: ## resolve the pinned dependencies anew
+	@$(setup) && tools/lock.sh

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Every static check. Run by `make lint`; `tools/lint.sh --no-sanity` leaves the slow ansible-test out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+step() { printf '== %s\n' "$*"; "$@"; }
+
+step ruff check .
+step ruff format --check .
+step mypy plugins tests/sandbox tests/demo tests/bench tests/all.py tools/docs.py
+step yamllint --strict .
+step ansible-lint --offline -q --profile production
+step antsibull-changelog lint
+step shellcheck tools/*.sh .ci/run
+step python tools/docs.py --check
+step antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .cache/ansible_collections/haven/gpu
+[ "${1:-}" = --no-sanity ] || step tools/sanity.sh
+echo "lint: everything is clean"
