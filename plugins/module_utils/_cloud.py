@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a cloud must be able to do, in few verbs, and the way to one.
+
+An adapter maps its SDK's shapes to :mod:`_models` and its errors to :mod:`_errors`, retries what may be retried, and
+decides nothing: what to do is decided in :mod:`_plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional, Protocol
+
+from ._errors import InvalidRequest, Unsupported
+from ._models import (
+    Change,
+    Firewall,
+    FirewallSpec,
+    Image,
+    ImageChoice,
+    Instance,
+    KeyPair,
+    KeyPairSpec,
+    Resource,
+    Rule,
+    Spec,
+)
+
+
+class Cloud(Protocol):
+    """One region of one cloud, as one identity."""
+
+    name: str
+    region: str
+    # Names of Spec.options that can be changed on a machine that exists.
+    changeable_options: frozenset[str]
+
+    def instances(
+        self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
+    ) -> list[Instance]:
+        """All machines of a project (None: of every project that carries the tag), terminated ones included unless
+        ``states`` says which. One listing, whatever the number."""
+
+    def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
+        """The machines with these ids as they are now; one not visible yet is missing from the answer."""
+
+    def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
+        """The same machines with their disks' sizes, types and encryption."""
+
+    def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
+        """The same machines with attributes outside the listing: termination_protection, shutdown_behavior,
+        user_data. One call for each name and machine, so only those the user set are asked for."""
+
+    def image(self, choice: ImageChoice) -> Image: ...
+
+    def prepare(self, specs: Sequence[Spec]) -> None:
+        """Look up once what several creations share (firewall names)."""
+
+    def create(self, spec: Spec, image: Image, generation: int) -> Instance:
+        """Create the machine, tags included, under a token made of project, name and generation.
+
+        The same token gives the same machine, however often it is sent. Raises TokenUsed when it was spent.
+        """
+
+    def terminate(self, ids: Sequence[str]) -> None: ...
+
+    def start(self, ids: Sequence[str]) -> None: ...
+
+    def stop(self, ids: Sequence[str], *, hibernate: bool = False) -> None: ...
+
+    def restart(self, ids: Sequence[str]) -> None: ...
+
+    def update(self, instance: Instance, change: Change) -> None:
+        """Carry out one change of kind "update"."""
+
+    def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
+
+    def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None: ...
+
+    def console(self, instance: Instance) -> str:
+        """The machine's console output, as far as the cloud has it."""
+
+    def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
+        """Disks that belong to these machines of the project, whether the machines exist or not."""
+
+    def delete_volumes(self, ids: Sequence[str]) -> None: ...
+
+    def key_pair(self, project: str, name: str) -> Optional[KeyPair]: ...
+
+    def import_key_pair(self, spec: KeyPairSpec) -> KeyPair: ...
+
+    def delete_key_pair(self, key_pair: KeyPair) -> None: ...
+
+    def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]: ...
+
+    def create_firewall(self, spec: FirewallSpec) -> Firewall: ...
+
+    def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
+
+    def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
+
+    def delete_firewall(self, firewall: Firewall) -> None:
+        """Delete it, waiting a bounded time for the last machine to let go of it."""
+
+    def resources(self, project: str) -> list[Resource]:
+        """Everything that carries the project's tag and is not gone."""
+
+
+def connect(cloud: str, options: Optional[Mapping[str, Any]] = None) -> Cloud:
+    """The adapter for ``cloud``, with its own options (region, credentials, endpoint). Touches no network.
+
+    Raises MissingLibrary, BadCredentials, InvalidRequest, Unsupported.
+    """
+    if cloud == "ec2":
+        from ._clouds import ec2
+
+        return ec2.connect(dict(options or {}))
+    if cloud == "openstack":
+        from ._clouds import openstack
+
+        raise Unsupported(openstack.NOT_YET)
+    raise InvalidRequest(f"There is no cloud called {cloud!r}: choose ec2 or openstack.")

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Everything that can go wrong, as one small tree. A message is one sentence or two: what failed, why, what to try."""
+
+from __future__ import annotations
+
+
+class HavenError(Exception):
+    """Base of all failures a user can act on. ``reason`` is a stable word a playbook can test."""
+
+    reason = "error"
+
+
+class InvalidRequest(HavenError):
+    """The options contradict each other, or the cloud refused a value."""
+
+    reason = "invalid_request"
+
+
+class NotFound(HavenError):
+    """Something the options name does not exist."""
+
+    reason = "not_found"
+
+
+class Refused(HavenError):
+    """It can be done, but not without the user saying so: replacing, stopping, losing data."""
+
+    reason = "refused"
+
+
+class BadCredentials(HavenError):
+    reason = "bad_credentials"
+
+
+class Denied(HavenError):
+    """A permission is missing; the message names it."""
+
+    reason = "denied"
+
+
+class QuotaExceeded(HavenError):
+    reason = "quota"
+
+
+class NoCapacity(HavenError):
+    reason = "no_capacity"
+
+
+class Throttled(HavenError):
+    reason = "throttled"
+
+
+class Unreachable(HavenError):
+    """The cloud's API, or the machine, does not answer."""
+
+    reason = "unreachable"
+
+
+class TimedOut(HavenError):
+    reason = "timeout"
+
+
+class Unsupported(HavenError):
+    reason = "unsupported"
+
+
+class CloudFailure(HavenError):
+    """The cloud answered with an error of its own that none of the others describes."""
+
+    reason = "cloud_failure"
+
+
+class TokenUsed(HavenError):
+    """This creation's token belongs to a machine that is gone, or to one with other parameters. Never shown to users."""
+
+    reason = "token_used"
+
+    def __init__(self, message: str, *, terminated: bool) -> None:
+        super().__init__(message)
+        self.terminated = terminated
+
+
+class MissingLibrary(HavenError):
+    """A Python package is missing where the module runs."""
+
+    reason = "missing_library"
+
+    def __init__(self, library: str) -> None:
+        super().__init__(f"The Python package {library} is missing: install it with pip install {library}.")
+        self.library = library

@@ -1,0 +1,296 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the collection knows about machines, in one vocabulary for every cloud.
+
+Sizes are GiB, times are ISO 8601 in UTC, states are one of :data:`STATES`. Optional fields of a *specification* mean
+"the user did not say": they are neither compared nor changed. Optional fields of an *observation* mean "not known".
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+STATES = ("pending", "running", "stopping", "stopped", "terminating", "terminated")
+GONE = ("terminating", "terminated")
+
+TAG_PROJECT = "haven:project"
+TAG_NAME = "Name"
+TAG_GENERATION = "haven:generation"
+TAG_HOST_KEY = "haven:host-key"
+TAG_LOGIN_USER = "haven:login-user"
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The GPUs of a machine: ``memory_gib`` is that of one GPU."""
+
+    model: str
+    count: int
+    memory_gib: float
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A disk of a machine, as observed; ``size_gib``, ``type`` and ``encrypted`` are None when they were not read."""
+
+    id: str
+    device: str
+    delete_with_instance: bool
+    root: bool = False
+    size_gib: Optional[int] = None
+    type: Optional[str] = None
+    encrypted: Optional[bool] = None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One machine, as observed. Everything in it came from a cloud and is untrusted text."""
+
+    id: str
+    name: str
+    project: str
+    cloud: str
+    region: str
+    state: str
+    availability_zone: Optional[str] = None
+    instance_type: Optional[str] = None
+    gpu: Optional[Gpu] = None
+    image: Optional[str] = None
+    private_address: Optional[str] = None
+    public_address: Optional[str] = None
+    subnet: Optional[str] = None
+    key_pair: Optional[str] = None
+    firewalls: tuple[str, ...] = ()
+    firewall_ids: tuple[str, ...] = ()
+    launched_at: Optional[str] = None
+    spot: bool = False
+    hibernation: bool = False
+    volumes: tuple[Volume, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    # What one cloud has and the other lacks, by option name; only what the listing shows.
+    options: Mapping[str, Any] = field(default_factory=dict)
+    # Attributes outside the listing: filled by Cloud.attributes() for those asked for.
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def host_key(self) -> Optional[str]:
+        return self.tags.get(TAG_HOST_KEY)
+
+    @property
+    def login_user(self) -> Optional[str]:
+        return self.tags.get(TAG_LOGIN_USER)
+
+    @property
+    def generation(self) -> int:
+        text = self.tags.get(TAG_GENERATION, "")
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    @property
+    def gone(self) -> bool:
+        return self.state in GONE
+
+    def as_dict(self) -> dict[str, Any]:
+        """The documented return value: plain types only, the same keys for every cloud."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "project": self.project,
+            "cloud": self.cloud,
+            "region": self.region,
+            "availability_zone": self.availability_zone,
+            "state": self.state,
+            "instance_type": self.instance_type,
+            "gpu": dataclasses.asdict(self.gpu) if self.gpu else None,
+            "image": self.image,
+            "private_address": self.private_address,
+            "public_address": self.public_address,
+            "subnet": self.subnet,
+            "key_pair": self.key_pair,
+            "firewalls": list(self.firewalls),
+            "launched_at": self.launched_at,
+            "spot": self.spot,
+            "host_key": self.host_key,
+            "login_user": self.login_user,
+            "volumes": [dataclasses.asdict(volume) for volume in self.volumes],
+            "tags": dict(self.tags),
+        }
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    """Exactly one of: an id, a name pattern (with an owner, newest wins), an SSM parameter."""
+
+    id: Optional[str] = None
+    name: Optional[str] = None
+    owner: Optional[str] = None
+    ssm: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Image:
+    id: str
+    name: str = ""
+    root_device: str = ""
+
+
+@dataclass(frozen=True)
+class VolumeSpec:
+    """A disk as wanted. ``device`` None is the root disk in ``Spec.root_volume``; data disks always have one."""
+
+    device: Optional[str] = None
+    size_gib: Optional[int] = None
+    type: Optional[str] = None
+    encrypted: Optional[bool] = None
+    delete_with_instance: Optional[bool] = None
+
+
+@dataclass(frozen=True)
+class Hop:
+    host: str
+    port: int = 22
+    user: Optional[str] = None
+    key: Optional[str] = None
+    host_key: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One machine as wanted. None means "not said"; ``user_data`` is the user's own text, before ours is added."""
+
+    project: str
+    name: str
+    state: str = "present"
+    image: Optional[ImageChoice] = None
+    instance_type: Optional[str] = None
+    key_pair: Optional[str] = None
+    firewalls: Optional[tuple[str, ...]] = None
+    subnet: Optional[str] = None
+    availability_zone: Optional[str] = None
+    public_address: Optional[bool] = None
+    private_address: Optional[str] = None
+    root_volume: Optional[VolumeSpec] = None
+    data_volumes: tuple[VolumeSpec, ...] = ()
+    user_data: Optional[str] = None
+    login_user: Optional[str] = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    purge_tags: bool = False
+    spot: bool = False
+    spot_max_price: Optional[str] = None
+    shutdown_behavior: Optional[str] = None
+    termination_protection: Optional[bool] = None
+    hibernation: Optional[bool] = None
+    record_host_key: bool = True
+    allow_stop: bool = False
+    recreate: bool = False
+    delete_volumes: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    id: str
+    name: str
+    project: str
+    fingerprint: str
+    public_key: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"id": self.id, "name": self.name, "project": self.project, "fingerprint": self.fingerprint}
+
+
+@dataclass(frozen=True)
+class KeyPairSpec:
+    project: str
+    name: str
+    state: str = "present"
+    public_key: Optional[str] = None
+    recreate: bool = False
+
+
+@dataclass(frozen=True, order=True)
+class Rule:
+    """One permission, flat: one protocol, one range of ports, one peer, so that sets of them can be compared.
+
+    ``protocol`` is tcp, udp, icmp or all; ports are -1 where the protocol has none; ``peer`` is a CIDR.
+    """
+
+    direction: str
+    protocol: str
+    from_port: int
+    to_port: int
+    peer: str
+    description: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Firewall:
+    id: str
+    name: str
+    project: str
+    description: str
+    network: Optional[str]
+    rules: frozenset[Rule]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FirewallSpec:
+    """``ingress`` or ``egress`` None: not said, leave what is there."""
+
+    project: str
+    name: str
+    state: str = "present"
+    description: str = ""
+    ingress: Optional[frozenset[Rule]] = None
+    egress: Optional[frozenset[Rule]] = None
+    network: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something that carries the project's tag: ``kind`` is instance, volume, firewall, key_pair or address."""
+
+    kind: str
+    id: str
+    name: str
+    state: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step of a plan.
+
+    ``action`` is create, terminate, start, stop, restart, update or delete_volume. For updates ``field`` names what
+    changes; ``target`` is the id the step works on where that is not the machine itself (a volume).
+    """
+
+    action: str
+    field: str = ""
+    before: Any = None
+    after: Any = None
+    target: str = ""
+    needs_stop: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does to one named thing, in order. Empty means nothing to do."""
+
+    name: str
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.changes)
+
+    def has(self, action: str) -> bool:
+        return any(change.action == action for change in self.changes)
