@@ -1,0 +1,110 @@
+"""Runs every check, stage by stage: `python -m tests.all [STAGE...]`; this is what `make test` calls.
+
+Stages: lint, unit, integration, molecule, mutation. One sandbox of its own serves them all and is taken down at the
+end, whatever happened. Each stage's time is printed, and so is the closing line of each test runner.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+LOGS = BUILD / "test-logs"
+# A path of its own: a sandbox that somebody works with stays as it is. Short, for unix sockets' sake.
+SANDBOX = BUILD / "test-sandbox"
+
+
+def run(name: str, *command: str, quiet: bool = False) -> bool:
+    """Run one command; where it is quiet its output goes to a log, shown when it fails."""
+    log = LOGS / f"{name}.log"
+    if not quiet:
+        return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    started = time.monotonic()
+    with log.open("wb") as output:
+        code = subprocess.run(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
+    lines = log.read_text(errors="replace").splitlines()
+    closing = next((line for line in reversed(lines) if " passed" in line or " failed" in line), "no closing line")
+    verdict = "ok" if code == 0 else f"FAILED (rc {code})"
+    print(f"{name}: {verdict}, {(time.monotonic() - started) / 60:.1f} min, {closing.strip()}", flush=True)
+    if code:
+        print("\n".join(lines[-80:]), flush=True)
+    return code == 0
+
+
+def scenarios() -> list[str]:
+    """Names of the Molecule scenarios; the longest first, so that the two lanes end together."""
+    names = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
+    return sorted(names, key=lambda name: not name.startswith(("site", "jupyter", "tensorboard")))
+
+
+def molecule() -> bool:
+    """Every scenario, two at a time, on the one sandbox."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(run, f"molecule-{name}", "molecule", "test", "--scenario-name", name, quiet=True)
+            for name in scenarios()
+        ]
+    return report([job.result() for job in jobs])
+
+
+def report(results: list[bool]) -> bool:
+    print(f"molecule: {sum(results)} passed, {len(results) - sum(results)} failed", flush=True)
+    return all(results)
+
+
+STAGES: dict[str, Callable[[], bool]] = {
+    "lint": lambda: run("lint", "tools/lint.sh"),
+    "unit": lambda: run("unit", "pytest", "-q", "-n", "2", "tests/unit"),
+    "integration": lambda: run("integration", "pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/integration"),
+    "molecule": molecule,
+    "mutation": lambda: run("mutation", sys.executable, "-m", "tests.mutation", "--quick"),
+}
+NEED_SANDBOX = {"integration", "molecule", "mutation"}
+
+
+def sandbox(verb: str) -> None:
+    subprocess.run([sys.executable, "-m", "tests.sandbox", verb, "--dir", str(SANDBOX)], cwd=ROOT, check=True)
+
+
+def source(env: pathlib.Path) -> None:
+    """Take the sandbox's facts (`export NAME='value'` lines) into our own environment."""
+    shell = ["bash", "-c", '. "$1" && env -0', "bash", str(env)]
+    for item in subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0"):
+        name, _, value = item.partition("=")
+        if name.startswith(("HAVEN_", "AWS_")):
+            os.environ[name] = value
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(STAGES)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    results, minutes = {}, {}
+    started = False
+    try:
+        for stage in chosen:
+            begin = time.monotonic()
+            print(f"=== {stage}", flush=True)
+            if stage in NEED_SANDBOX and not started:
+                started = True
+                sandbox("up")
+                source(SANDBOX / "env")
+            results[stage] = STAGES[stage]()
+            minutes[stage] = (time.monotonic() - begin) / 60
+    finally:
+        if started:
+            sandbox("down")
+    for stage, good in results.items():
+        print(f"{stage:<12} {'passed' if good else 'FAILED'}  {minutes[stage]:5.1f} min")
+    print(f"{sum(results.values())} passed, {len(results) - sum(results.values())} failed")
+    sys.exit(0 if all(results.values()) else 1)
+
+
+if __name__ == "__main__":
+    main()

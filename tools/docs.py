@@ -1,0 +1,78 @@
+"""Writes the generated parts of the documentation: each role's table of variables, from its argument_specs.
+
+Usage: python tools/docs.py [--check]   (--check changes nothing and fails where a README is out of date)
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- arguments -->", "<!-- /arguments -->"
+
+
+def cell(value: Any) -> str:
+    """One cell of a Markdown table: no line breaks, no bare pipes, and none of Ansible's markup."""
+    text = " ".join(value) if isinstance(value, list) else str(value)
+    for markup in ("V(", "O(", "C(", "I("):
+        text = text.replace(markup, "(")
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def default_of(option: dict[str, Any]) -> str:
+    """What a user gets who says nothing."""
+    if option.get("required"):
+        return "**required**"
+    if "default" not in option:
+        return ""
+    text = yaml.safe_dump(option["default"], default_flow_style=True, width=1000).removesuffix("...\n")
+    return f"`{cell(text.strip())}`"
+
+
+def rows(options: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """A row for each option, and below it one for each of its own."""
+    for name, option in options.items():
+        kind = option.get("type", "str") + (f" of {option['elements']}" if option.get("elements") else "")
+        choices = f" One of {', '.join(map(str, option['choices']))}." if option.get("choices") else ""
+        yield f"| `{prefix}{name}` | {kind} | {default_of(option)} | {cell(option['description'])}{choices} |"
+        suffix = "[]." if option.get("elements") == "dict" else "."
+        yield from rows(option.get("options", {}), f"{prefix}{name}{suffix}")
+
+
+def table(role: pathlib.Path) -> str:
+    """The Markdown table of a role's variables."""
+    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    head = ["| variable | type | default | what it is |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows(specs["main"].get("options", {}))])
+
+
+def update(readme: pathlib.Path, text: str) -> str:
+    """The README with `text` between its markers; fails where they are missing."""
+    before, found, rest = readme.read_text().partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not (found and closed):
+        raise SystemExit(f"{readme}: put {BEGIN} and {END} where the table of variables belongs")
+    return f"{before}{BEGIN}\n{text}\n{END}{after}"
+
+
+def main() -> None:
+    stale = []
+    for spec in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
+        role = spec.parent.parent
+        readme = role / "README.md"
+        wanted = update(readme, table(role))
+        if readme.read_text() != wanted:
+            stale.append(str(readme.relative_to(ROOT)))
+            if "--check" not in sys.argv:
+                readme.write_text(wanted)
+    if stale and "--check" in sys.argv:
+        raise SystemExit(f"out of date, run `make docs`: {', '.join(stale)}")
+
+
+if __name__ == "__main__":
+    main()
