@@ -7,12 +7,13 @@ end, whatever happened. Each stage's time is printed, and so is the closing line
 from __future__ import annotations
 
 import concurrent.futures
-import os
 import pathlib
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+
+from .environment import source
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -71,15 +72,6 @@ NEED_SANDBOX = {"integration", "molecule", "mutation"}
 
 def sandbox(verb: str) -> None:
     subprocess.run([sys.executable, "-m", "tests.sandbox", verb, "--dir", str(SANDBOX)], cwd=ROOT, check=True)
-
-
-def source(env: pathlib.Path) -> None:
-    """Take the sandbox's facts (`export NAME='value'` lines) into our own environment."""
-    shell = ["bash", "-c", '. "$1" && env -0', "bash", str(env)]
-    for item in subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0"):
-        name, _, value = item.partition("=")
-        if name.startswith(("HAVEN_", "AWS_")):
-            os.environ[name] = value
 
 
 def main() -> None:

@@ -1,0 +1,98 @@
+"""What the researcher does in a browser, with Debian's Chromium driven by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import re
+from collections.abc import Iterator
+
+from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+
+from . import notebook
+
+# --no-sandbox: Chromium refuses to start as root with it. The others keep it from calling home.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PATIENCE_MS = 90_000
+FILE = "digits.ipynb"
+
+
+@contextlib.contextmanager
+def browser(profile: pathlib.Path) -> Iterator[BrowserContext]:
+    """A fresh browser with an empty profile."""
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(profile),
+            executable_path="/usr/bin/chromium",
+            args=FLAGS,
+            viewport={"width": 1280, "height": 860},
+            proxy={"server": "direct://"},
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+def log_in(page: Page, url: str, password: str) -> None:
+    """Through the login form; a wrong password leaves us on it."""
+    page.goto(f"{url}/login")
+    page.fill("#password_input", password)
+    page.click("#login_submit")
+    page.wait_for_url(re.compile(r"/lab"))
+
+
+def refuse_wrong_password(page: Page, url: str) -> None:
+    """A wrong password must not open the door."""
+    page.goto(f"{url}/login")
+    page.fill("#password_input", "not the password")
+    page.click("#login_submit")
+    expect(page.locator("#password_input")).to_be_visible()
+
+
+def upload(page: Page, url: str, kernel: str) -> None:
+    """Put the notebook where the file browser shows it, with the cookies of this browser."""
+    token = next(c["value"] for c in page.context.cookies() if c["name"] == "_xsrf")
+    answer = page.request.put(
+        f"{url}/api/contents/{FILE}",
+        data=json.dumps({"type": "notebook", "content": notebook.document(kernel)}),
+        headers={"X-XSRFToken": token, "Content-Type": "application/json"},
+    )
+    expect(answer).to_be_ok()
+
+
+def open_notebook(page: Page, url: str) -> None:
+    page.goto(f"{url}/lab/tree/{FILE}?reset")
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
+
+
+def train(page: Page) -> str:
+    """Run all cells from the menu; returns the accuracy that the notebook printed."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    accuracy = page.get_by_text(re.compile(r"test accuracy: 0\.9\d+"))
+    accuracy.wait_for()
+    page.locator(".jp-OutputArea img, .jp-RenderedImage img").first.wait_for()
+    page.keyboard.press("Control+s")
+    return accuracy.inner_text().strip()
+
+
+def watch_tensorboard(page: Page, url: str) -> None:
+    """Wait until TensorBoard has drawn the loss of both sets as curves."""
+    page.goto(f"{url}/tensorboard/?darkMode=false#timeseries")
+    page.get_by_text("loss/train").first.wait_for()
+    page.locator("line-chart svg path, line-chart canvas, scalar-card svg path").first.wait_for()
+    page.wait_for_timeout(1500)  # the curve is drawn with an animation
+
+
+def screenshot(page: Page, path: pathlib.Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=str(path))
