@@ -4,6 +4,7 @@
 
 """Everything that can go wrong, as one small tree. A message is one sentence or two: what failed, why, what to try."""
 
+# ruff: noqa: N818 -- "except NoCapacity" reads as what happened
 from __future__ import annotations
 
 
@@ -74,7 +75,7 @@ class CloudFailure(HavenError):
 
 
 class TokenUsed(HavenError):
-    """This creation's token belongs to a machine that is gone, or to one with other parameters. Never shown to users."""
+    """This creation's token belongs to a machine that is gone, or to one with other parameters. Not for users."""
 
     reason = "token_used"
 

@@ -266,6 +266,25 @@ class Resource:
 
 
 @dataclass(frozen=True)
+class Observed:
+    """What was read about one name before deciding: the machines under it, and what their plan depends on.
+
+    ``image`` and ``gpu`` belong to a machine to be made; ``host_key`` is what the console of the machine says, where it
+    was read; ``leftovers`` are the disks that may be deleted with it.
+    """
+
+    found: tuple[Instance, ...] = ()
+    image: Optional[Image] = None
+    gpu: Optional[Gpu] = None
+    host_key: Optional[str] = None
+    leftovers: tuple[Resource, ...] = ()
+
+    @property
+    def live(self) -> list[Instance]:
+        return [instance for instance in self.found if not instance.gone]
+
+
+@dataclass(frozen=True)
 class Change:
     """One step of a plan.
 

@@ -1,0 +1,140 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""User data for cloud-init, and what its console says. Pure text in, text out.
+
+cloud-init prints a machine's host keys on its first boot only, and only where the image did not switch that off. A part
+of our own, run at every boot after the keys exist, prints them always, in the same form, so that whoever may read the
+console can know the machine. The user's own user data travels beside it, unchanged.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import gzip
+import hashlib
+import re
+from email import message_from_string
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+from email.mime.nonmultipart import MIMENonMultipart
+from typing import Optional
+
+from ._errors import InvalidRequest
+
+# EC2 takes 16 KiB of user data before its base64 form; cloud-init unpacks gzip.
+LIMIT = 16 * 1024
+BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
+END = "-----END SSH HOST KEY KEYS-----"
+FILENAME = "haven-host-keys"
+
+# One printf, so that kernel messages do not land between the lines.
+SCRIPT = f"""\
+#!/bin/sh
+# haven.gpu: say on the console who this machine is, at every boot.
+printf '\\n%s\\n%s\\n%s\\n' '{BEGIN}' "$(cat /etc/ssh/ssh_host_*_key.pub)" '{END}' > /dev/console
+"""
+
+_BLOCK = re.compile(re.escape(BEGIN) + r"(.*?)" + re.escape(END), re.DOTALL)
+_ED25519 = re.compile(r"ssh-ed25519 ([A-Za-z0-9+/]+={0,2})")
+_ED25519_PREFIX = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
+
+
+def compose(user_data: Optional[str]) -> bytes:
+    """The user data to send: ours and the user's, as the MIME message cloud-init takes apart; gzip when too long.
+
+    The same text gives the same bytes, because a repeated creation must repeat its parameters. Raises InvalidRequest
+    when it stays too long.
+    """
+    # The boundary must not occur in a part and must not be random.
+    digest = hashlib.sha256((user_data or "").encode()).hexdigest()
+    message = MIMEMultipart(boundary=f"haven-{digest[:32]}")
+    # Run by cloud-init at every boot, in its last stage: the keys exist then.
+    message.attach(_part("x-shellscript-per-boot", SCRIPT, FILENAME))
+    if user_data:
+        message.attach(_users_part(user_data))
+    data = message.as_string().encode()
+    if len(data) <= LIMIT:
+        return data
+    packed = gzip.compress(data, mtime=0)
+    if len(packed) <= LIMIT:
+        return packed
+    raise InvalidRequest(
+        f"The user data is {len(packed)} bytes long even when compressed and the cloud takes {LIMIT}: "
+        "keep it short and let a role do the rest."
+    )
+
+
+def original(data: bytes) -> str:
+    """The user's own part of what a machine was given, or all of it when it is none of ours."""
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    text = data.decode("utf-8", "replace")
+    if FILENAME not in text:
+        return text
+    parts = message_from_string(text).get_payload()
+    if not isinstance(parts, list):
+        return text
+    for part in parts:
+        if isinstance(part, Message) and part.get_filename() != FILENAME:
+            return _text_of(part)
+    return ""
+
+
+def same(actual: bytes, wanted: str) -> bool:
+    """Whether a machine's user data carries this text: line ends and a final newline do not count."""
+    return (
+        original(actual).split() == wanted.split() if _is_mime(wanted) else _plain(original(actual)) == _plain(wanted)
+    )
+
+
+def host_key(console: str) -> Optional[str]:
+    """The ed25519 host key the machine printed last, as ``ssh-ed25519 AAAA…``; None when there is none (yet).
+
+    Only a complete block counts, and only a key of the right form: the console is text from the machine.
+    """
+    for block in reversed(_BLOCK.findall(console)):
+        for encoded in _ED25519.findall(block):
+            if _is_ed25519(encoded):
+                return f"ssh-ed25519 {encoded}"
+    return None
+
+
+def _is_ed25519(encoded: str) -> bool:
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(blob) == len(_ED25519_PREFIX) + 32 and blob.startswith(_ED25519_PREFIX)
+
+
+def _plain(text: str) -> str:
+    return "\n".join(text.splitlines())
+
+
+def _is_mime(text: str) -> bool:
+    return text.lstrip().lower().startswith(("content-type: multipart/", "mime-version:"))
+
+
+def _part(subtype: str, text: str, filename: Optional[str] = None) -> Message:
+    part = MIMENonMultipart("text", subtype, charset="utf-8")
+    part.set_payload(text, "us-ascii" if text.isascii() else "utf-8")
+    if filename:
+        part.add_header("Content-Disposition", "attachment", filename=filename)
+    return part
+
+
+def _users_part(user_data: str) -> Message:
+    if _is_mime(user_data):
+        return message_from_string(user_data.lstrip())
+    # text/plain: cloud-init looks at the first line itself (#cloud-config, #!, #include, ## template: jinja).
+    return _part("plain", user_data)
+
+
+def _text_of(part: Message) -> str:
+    if part.is_multipart():
+        return part.as_string()
+    payload = part.get_payload(decode=True)
+    return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""

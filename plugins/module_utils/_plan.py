@@ -1,0 +1,328 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What has to be done about a machine. Pure: it decides and touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+from ._errors import InvalidRequest, NotFound, Refused
+from ._models import (
+    TAG_GENERATION,
+    TAG_HOST_KEY,
+    TAG_LOGIN_USER,
+    TAG_NAME,
+    TAG_PROJECT,
+    Change,
+    Instance,
+    Observed,
+    Plan,
+    Resource,
+    Spec,
+    Volume,
+    VolumeSpec,
+)
+
+# Attributes the listing does not show: (name in Spec and in Instance.attributes, changeable in place).
+ATTRIBUTES = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
+_SYSTEM_TAGS = (TAG_PROJECT, TAG_NAME, TAG_GENERATION, TAG_HOST_KEY, TAG_LOGIN_USER)
+_UP = ("pending", "running")
+
+
+def creates(spec: Spec, found: Sequence[Instance]) -> bool:
+    """Whether a machine will be made, so that its image has to be looked up first."""
+    if spec.state == "absent":
+        return False
+    return spec.recreate or all(instance.gone for instance in found)
+
+
+def plan(spec: Spec, observed: Observed, changeable: frozenset[str] = frozenset()) -> Plan:
+    """The steps from what was found under this project and name to what is wanted.
+
+    ``changeable`` are the cloud's own options that can be changed in place. Raises Refused, NotFound or InvalidRequest
+    when there is no way the user has allowed.
+    """
+    live = observed.live
+    if spec.state == "absent":
+        return Plan(spec.name, (*_removals(spec, live), *_volume_removals(spec, observed.leftovers)))
+    if len(live) > 1:
+        ids = ", ".join(sorted(instance.id for instance in live))
+        raise Refused(
+            f"Project {spec.project} has {len(live)} machines called {spec.name} ({ids}): "
+            "terminate all but one in the cloud's console first."
+        )
+    if not live:
+        if spec.state in ("stopped", "restarted"):
+            raise NotFound(
+                f"There is no machine {spec.name} in project {spec.project} that could be {spec.state}: "
+                "create it with state: present first."
+            )
+        return Plan(spec.name, (_creation(spec, observed),))
+    return _plan_existing(spec, live[0], observed, changeable)
+
+
+def generation(found: Sequence[Instance]) -> int:
+    """The generation the next creation under this name starts with."""
+    return max((instance.generation for instance in found), default=0) + 1
+
+
+def wanted_tags(spec: Spec, host_key: Optional[str] = None) -> dict[str, str]:
+    """Every tag the machine must have by this specification, but for its generation."""
+    tags = {**spec.tags, TAG_PROJECT: spec.project, TAG_NAME: spec.name}
+    if spec.login_user:
+        tags[TAG_LOGIN_USER] = spec.login_user
+    if host_key:
+        tags[TAG_HOST_KEY] = host_key
+    return tags
+
+
+def render(plans: Sequence[Plan]) -> dict[str, Any]:
+    """The plans as Ansible's diff: two mappings, before and after, by machine."""
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
+    for each in plans:
+        for change in each.changes:
+            label = change.field or {"stop": "power", "start": "power", "restart": "power"}.get(
+                change.action, "machine"
+            )
+            if change.target:
+                label = f"{label} {change.target}"
+            before.setdefault(each.name, {}).setdefault(label, change.before)
+            after.setdefault(each.name, {})[label] = change.after
+    return {"before": before, "after": after}
+
+
+def _creation(spec: Spec, observed: Observed) -> Change:
+    image, gpu = observed.image, observed.gpu
+    missing = [name for name, value in (("image", image), ("instance_type", spec.instance_type)) if not value]
+    if missing:
+        raise InvalidRequest(
+            f"Machine {spec.name} of project {spec.project} does not exist and cannot be created without "
+            f"{' and '.join(missing)}: give {'them' if len(missing) > 1 else 'it'}, or check the name."
+        )
+    after: dict[str, Any] = {
+        "image": image.id if image else None,
+        "image_name": image.name if image else None,
+        "instance_type": spec.instance_type,
+        "gpu": f"{gpu.count} x {gpu.model}, {gpu.memory_gib:g} GiB each" if gpu else None,
+        "price_class": "spot" if spec.spot else "on-demand",
+        "spot_max_price": spec.spot_max_price,
+        "key_pair": spec.key_pair,
+        "firewalls": list(spec.firewalls) if spec.firewalls is not None else None,
+        "subnet": spec.subnet,
+        "availability_zone": spec.availability_zone,
+        "public_address": bool(spec.public_address),
+        "private_address": spec.private_address,
+        "root_volume": _volume_summary(spec.root_volume or VolumeSpec()),
+        "data_volumes": [_volume_summary(volume) for volume in spec.data_volumes],
+        "tags": wanted_tags(spec),
+    }
+    return Change("create", before=None, after={key: value for key, value in after.items() if value not in (None, [])})
+
+
+def _volume_summary(volume: VolumeSpec) -> dict[str, Any]:
+    summary = {
+        "device": volume.device,
+        "size_gib": volume.size_gib,
+        "type": volume.type,
+        "encrypted": volume.encrypted is not False,
+    }
+    return {key: value for key, value in summary.items() if value is not None}
+
+
+def _removals(spec: Spec, live: Sequence[Instance]) -> list[Change]:
+    changes = []
+    for instance in sorted(live, key=lambda each: each.id):
+        # Protection is lifted only by a user who says so in the same breath.
+        if spec.termination_protection is False and instance.attributes.get("termination_protection"):
+            changes.append(Change("update", "termination_protection", True, False, target=instance.id))
+        changes.append(Change("terminate", before=instance.state, after=None, target=instance.id))
+    return changes
+
+
+def _volume_removals(spec: Spec, leftovers: Sequence[Resource]) -> list[Change]:
+    if not spec.delete_volumes:
+        return []
+    return [Change("delete_volume", "volume", volume.state, None, target=volume.id) for volume in leftovers]
+
+
+def _plan_existing(spec: Spec, current: Instance, observed: Observed, changeable: frozenset[str]) -> Plan:
+    fixed = _fixed_differences(spec, current, changeable)
+    if fixed:
+        if not spec.recreate:
+            raise Refused(_cannot_change(spec, fixed))
+        replaced = [*_removals(spec, [current]), _creation(spec, observed)]
+        return Plan(spec.name, tuple(replaced))
+    updates = _updates(spec, current, observed.host_key, changeable)
+    return Plan(spec.name, tuple(_with_power(spec, current, updates)))
+
+
+def _cannot_change(spec: Spec, fixed: Sequence[Change]) -> str:
+    what = "; ".join(f"{change.field} from {_show(change.before)} to {_show(change.after)}" for change in fixed)
+    return (
+        f"Machine {spec.name} exists and cannot be changed in place: {what}. "
+        "Ask for what it has, or set recreate: true to terminate it and make a new one (its root disk is lost)."
+    )
+
+
+def _show(value: Any) -> str:
+    return "none" if value is None else str(value)
+
+
+def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> list[Change]:
+    """Put the steps in order around the power switch."""
+    up = current.state in _UP
+    at_once = [change for change in updates if not change.needs_stop]
+    stopped_only = [change for change in updates if change.needs_stop]
+    stop = Change("stop", before="running", after="stopped")
+    start = Change("start", before="stopped", after="running")
+    if stopped_only and up:
+        if spec.state == "stopped":
+            return [*at_once, stop, *stopped_only]
+        if not spec.allow_stop:
+            names = " and ".join(sorted({change.field for change in stopped_only}))
+            raise Refused(
+                f"Machine {spec.name} has to be stopped to change its {names}: set allow_stop: true, or stop it first."
+            )
+        return [*at_once, stop, *stopped_only, start]
+    steps = [*at_once, *stopped_only]
+    if spec.state == "stopped" and up:
+        steps.append(stop)
+    elif spec.state == "restarted" and up:
+        steps.append(Change("restart", before="running", after="restarted"))
+    elif spec.state in ("running", "restarted") and not up:
+        steps.append(start)
+    return steps
+
+
+def _fixed_differences(spec: Spec, current: Instance, changeable: frozenset[str]) -> list[Change]:
+    """What differs and no cloud changes on a machine that exists."""
+    # An image chosen by name or parameter stays the right one when a newer appears: only an id is compared.
+    wanted: dict[str, tuple[Any, Any]] = {
+        "image": (current.image, spec.image.id if spec.image else None),
+        "key_pair": (current.key_pair, spec.key_pair),
+        "subnet": (current.subnet, spec.subnet),
+        "availability_zone": (current.availability_zone, spec.availability_zone),
+        "private_address": (current.private_address, spec.private_address),
+        "hibernation": (current.hibernation, spec.hibernation),
+        "spot": (current.spot, True if spec.spot else None),
+    }
+    # A stopped machine has no public address, whatever it was made with.
+    if current.state == "running":
+        wanted["public_address"] = (current.public_address is not None, spec.public_address)
+    for name, value in spec.options.items():
+        if name not in changeable:
+            wanted[name] = (current.options.get(name), value)
+    changes = [
+        Change("update", name, before, after)
+        for name, (before, after) in wanted.items()
+        if after is not None and before != after
+    ]
+    changes.extend(_attribute_differences(spec, current, in_place=False))
+    changes.extend(change for change, possible in _volume_differences(spec, current) if not possible)
+    return changes
+
+
+def _updates(spec: Spec, current: Instance, host_key: Optional[str], changeable: frozenset[str]) -> list[Change]:
+    """What differs and can be changed in place."""
+    changes = _tag_changes(spec, current, host_key)
+    if spec.firewalls is not None and not _same_firewalls(spec.firewalls, current):
+        changes.append(Change("update", "firewalls", list(current.firewalls), list(spec.firewalls)))
+    for name, value in spec.options.items():
+        if name in changeable and value is not None and current.options.get(name) != value:
+            changes.append(Change("update", name, current.options.get(name), value))
+    changes.extend(_attribute_differences(spec, current, in_place=True))
+    changes.extend(change for change, possible in _volume_differences(spec, current) if possible)
+    if spec.instance_type and spec.instance_type != current.instance_type:
+        changes.append(Change("update", "instance_type", current.instance_type, spec.instance_type, needs_stop=True))
+    return changes
+
+
+def _tag_changes(spec: Spec, current: Instance, host_key: Optional[str]) -> list[Change]:
+    wanted = wanted_tags(spec, host_key)
+    after = {key: value for key, value in wanted.items() if current.tags.get(key) != value}
+    before: dict[str, Optional[str]] = {key: current.tags.get(key) for key in after}
+    changes = [Change("update", "tags", before, after)] if after else []
+    surplus = sorted(
+        key
+        for key in current.tags
+        if key not in wanted and key not in _SYSTEM_TAGS and not key.startswith(("aws:", "haven:"))
+    )
+    if spec.purge_tags and surplus:
+        changes.append(Change("update", "removed_tags", {key: current.tags[key] for key in surplus}, None))
+    return changes
+
+
+def _same_firewalls(wanted: Sequence[str], current: Instance) -> bool:
+    """Names and ids may be mixed: each wanted one must be there, and no other."""
+    pairs = list(zip(current.firewalls, current.firewall_ids))
+    met = {pair for pair in pairs for each in wanted if each in pair}
+    return len(met) == len(pairs) and all(any(each in pair for pair in pairs) for each in wanted)
+
+
+def _attribute_differences(spec: Spec, current: Instance, *, in_place: bool) -> list[Change]:
+    changes = []
+    for name, possible in ATTRIBUTES.items():
+        wanted, actual = getattr(spec, name), current.attributes.get(name)
+        if possible is not in_place or wanted is None or name not in current.attributes or wanted == actual:
+            continue
+        # User data may hold secrets: that it differs is all a diff may say.
+        shown = ("as it was", "different") if name == "user_data" else (actual, wanted)
+        changes.append(Change("update", name, *shown))
+    return changes
+
+
+def _volume_differences(spec: Spec, current: Instance) -> list[tuple[Change, bool]]:
+    """Each difference of a disk, with whether it can be changed in place."""
+    by_device = {volume.device: volume for volume in current.volumes}
+    root = next((volume for volume in current.volumes if volume.root), None)
+    found: list[tuple[Change, bool]] = []
+    if spec.root_volume and root:
+        found.extend(_compare_volume("root_volume", spec.root_volume, root))
+    for wanted in spec.data_volumes:
+        actual = by_device.get(wanted.device or "")
+        if actual is None:
+            found.append((Change("update", "data_volumes", None, _volume_summary(wanted)), False))
+        else:
+            found.extend(_compare_volume("data_volumes", wanted, actual))
+    return found
+
+
+def _compare_volume(label: str, wanted: VolumeSpec, actual: Volume) -> list[tuple[Change, bool]]:
+    def change(name: str, before: Any, after: Any) -> Change:
+        return Change("update", f"{label}.{name}", before, after, target=actual.id)
+
+    found: list[tuple[Change, bool]] = []
+    if wanted.size_gib is not None and actual.size_gib is not None and wanted.size_gib != actual.size_gib:
+        growth = wanted.size_gib > actual.size_gib
+        found.append((change("size_gib", actual.size_gib, wanted.size_gib), growth))
+    if wanted.type is not None and wanted.type != actual.type:
+        found.append((change("type", actual.type, wanted.type), True))
+    if wanted.encrypted is not None and wanted.encrypted != actual.encrypted:
+        found.append((change("encrypted", actual.encrypted, wanted.encrypted), False))
+    if wanted.delete_with_instance is not None and wanted.delete_with_instance != actual.delete_with_instance:
+        found.append((change("delete_with_instance", actual.delete_with_instance, wanted.delete_with_instance), True))
+    return found
+
+
+def volumes_matter(spec: Spec) -> bool:
+    """Whether sizes and types of disks have to be read to compare them."""
+    return spec.root_volume is not None or bool(spec.data_volumes)
+
+
+def attributes_that_matter(spec: Spec) -> frozenset[str]:
+    """The attributes outside the listing that the user set."""
+    if spec.state == "absent":
+        return frozenset({"termination_protection"} if spec.termination_protection is False else ())
+    return frozenset(name for name in ATTRIBUTES if getattr(spec, name) is not None)
+
+
+def by_name(instances: Sequence[Instance]) -> Mapping[str, list[Instance]]:
+    """What was listed, grouped by machine name."""
+    grouped: dict[str, list[Instance]] = {}
+    for instance in instances:
+        grouped.setdefault(instance.name, []).append(instance)
+    return grouped
