@@ -1,0 +1,96 @@
+"""The story on a running sandbox (`. tools/env.sh` after `make sandbox`), each module in a project of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Story:
+    """One project: its inventory, and the playbooks run on it."""
+
+    project: str
+    inventory: pathlib.Path
+    home: pathlib.Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "HOME": str(self.home), "ANSIBLE_HOME": str(self.home / ".ansible")}
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        return ["ansible-playbook", f"haven.gpu.{playbook}", "-i", str(self.inventory), *arguments]
+
+    def run(self, playbook: str, *arguments: str, check: bool = True) -> str:
+        """Run a playbook to its end; returns all that it printed."""
+        done = subprocess.run(
+            self.command(playbook, *arguments), cwd=ROOT, env=self.environment, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def inventory_hosts(self) -> dict[str, Any]:
+        """The host variables as the inventory plugin gives them."""
+        listing = subprocess.run(
+            ["ansible-inventory", "-i", str(self.inventory), "--list"], cwd=ROOT, env=self.environment,
+            check=True, stdout=subprocess.PIPE,
+        ).stdout  # fmt: skip
+        return dict(json.loads(listing)["_meta"]["hostvars"])
+
+    def ssh(self, command: str, host: str = "jupyter-demo", check: bool = True) -> str:
+        """Run a shell command on a host, strictly verified, through the hops."""
+        facts = self.inventory_hosts()[host]
+        done = subprocess.run(
+            ["ssh", "-F", facts["haven_ssh_config"], "-o", "BatchMode=yes", facts["ansible_host"], command],
+            env=self.environment, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stdout
+        return done.stdout
+
+
+def changes(output: str) -> dict[str, int]:
+    """Changed tasks per host, from a recap; a failed or unreachable host fails the test."""
+    recap = RECAP.findall(output)
+    assert recap, output[-3000:]
+    assert all(unreachable == failed == "0" for _, _, _, unreachable, failed in recap), output[-3000:]
+    return {host: int(changed) for host, _, changed, _, _ in recap}
+
+
+def make_story(folder: pathlib.Path, project: str, extra: dict[str, Any]) -> Story:
+    """An inventory like inventories/sandbox_ec2, with a project, a home and extra variables of its own."""
+    source = ROOT / "inventories" / "sandbox_ec2"
+    variables = folder / "inventory" / "group_vars" / "all"
+    variables.mkdir(parents=True)
+    (folder / "inventory" / "haven.yml").write_text((source / "haven.yml").read_text())
+    (variables / "sandbox.yml").write_text((source / "group_vars" / "all" / "sandbox.yml").read_text())
+    facts = yaml.safe_load((source / "group_vars" / "all" / "project.yml").read_text())
+    facts |= {"haven_project": project, "ssh_config_path": str(folder / "ssh" / "config"), **extra}
+    (variables / "project.yml").write_text(yaml.safe_dump(facts))
+    home = folder / "home"
+    home.mkdir()
+    return Story(project, folder / "inventory", home)
+
+
+def end(story: Story) -> None:
+    story.run("destroy", "-e", f"haven_destroy={story.project}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+    if "HAVEN_SANDBOX_GATE_PORT" not in os.environ:
+        pytest.fail("No sandbox: run `make sandbox` and `. tools/env.sh` first.")
+    return tmp_path_factory.mktemp("story")

@@ -1,0 +1,51 @@
+"""A controller that dies at any point leaves nothing that the next run cannot put right."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from .conftest import ROOT, Story, changes, end, make_story
+
+POINTS = 10
+
+
+@pytest.fixture(scope="module")
+def story(folder: pathlib.Path) -> Iterator[Story]:
+    made = make_story(folder, "killed", {"haven_environments": []})
+    yield made
+    end(made)
+
+
+def kill_after(story: Story, tasks: int) -> int:
+    """SIGKILL the controller and all its children when it has announced this many tasks; returns how many it did."""
+    process = subprocess.Popen(
+        story.command("site"), cwd=ROOT, env=story.environment, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    seen = 0
+    for line in process.stdout:
+        seen += line.startswith("TASK [")
+        if seen == tasks:
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.stdout.close()
+    process.wait()
+    return seen
+
+
+def test_killed_at_ten_points_the_next_run_converges_with_one_instance(story: Story) -> None:
+    total = story.run("site", "--list-tasks").count("TAGS: [") - story.run("site", "--list-tasks").count("play #")
+    points = [max(1, total * n // (POINTS + 1)) for n in range(1, POINTS + 1)]
+    for point in points:
+        assert kill_after(story, point) == point, f"the run ended before its task {point} of {total}"
+    story.run("site")
+    assert changes(story.run("site")) == {"localhost": 0, "jupyter-demo": 0}
+    assert list(story.inventory_hosts()) == ["jupyter-demo"]
+    assert story.run("status").count("instance jupyter-demo: running") == 1
