@@ -18,6 +18,7 @@ from ._models import (
     Change,
     Firewall,
     FirewallSpec,
+    Gpu,
     Image,
     ImageChoice,
     Instance,
@@ -51,9 +52,12 @@ class Cloud(Protocol):
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
         """The same machines with attributes outside the listing: termination_protection, shutdown_behavior,
-        user_data. One call for each name and machine, so only those the user set are asked for."""
+        user_data (as bytes). One call for each name and machine, so only those the user set are asked for."""
 
     def image(self, choice: ImageChoice) -> Image: ...
+
+    def gpu(self, instance_type: str) -> Optional[Gpu]:
+        """The GPUs of an instance type; None when it has none or is not known."""
 
     def prepare(self, specs: Sequence[Spec]) -> None:
         """Look up once what several creations share (firewall names)."""

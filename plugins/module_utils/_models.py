@@ -68,6 +68,7 @@ class Instance:
     firewalls: tuple[str, ...] = ()
     firewall_ids: tuple[str, ...] = ()
     launched_at: Optional[str] = None
+    state_reason: Optional[str] = None
     spot: bool = False
     hibernation: bool = False
     volumes: tuple[Volume, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
+from . import _cloud_init
 from ._errors import InvalidRequest, NotFound, Refused
 from ._models import (
     TAG_GENERATION,
@@ -267,7 +268,9 @@ def _attribute_differences(spec: Spec, current: Instance, *, in_place: bool) -> 
     changes = []
     for name, possible in ATTRIBUTES.items():
         wanted, actual = getattr(spec, name), current.attributes.get(name)
-        if possible is not in_place or wanted is None or name not in current.attributes or wanted == actual:
+        if possible is not in_place or wanted is None or name not in current.attributes:
+            continue
+        if wanted == actual or (name == "user_data" and _cloud_init.same(actual, wanted)):
             continue
         # User data may hold secrets: that it differs is all a diff may say.
         shown = ("as it was", "different") if name == "user_data" else (actual, wanted)

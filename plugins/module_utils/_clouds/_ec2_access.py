@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Key pairs and firewalls (security groups) on EC2."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Optional
+
+from .._errors import CloudFailure, Refused
+from .._models import TAG_NAME, TAG_PROJECT, Firewall, FirewallSpec, KeyPair, KeyPairSpec, Rule
+from . import _ec2_shapes as shapes
+from ._ec2_client import Connection, RefusedCall
+
+# Seconds: a security group is in use until the last network interface of a terminated machine is gone.
+RELEASE_TIMEOUT = 120.0
+
+
+class Access:
+    """The part of the adapter that says who may come in."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._ec2 = connection
+
+    def key_pair(self, project: str, name: str) -> Optional[KeyPair]:
+        """The project's key pair of this name; Refused when the name is taken by something without the tag."""
+        wanted = shapes.scoped(project, name)
+        found = self._ec2.call(
+            "DescribeKeyPairs", IncludePublicKey=True, Filters=shapes.filters(**{"key-name": [wanted]})
+        )["KeyPairs"]
+        for item in found:
+            if item["KeyName"] == wanted:
+                if shapes.tags_of(item).get(TAG_PROJECT) != project:
+                    raise Refused(
+                        f"EC2 has a key pair {wanted} that does not carry the tag {TAG_PROJECT}={project}, so it "
+                        "is not touched: choose another name, or tag it yourself if it is yours."
+                    )
+                return shapes.key_pair(item, project)
+        return None
+
+    def import_key_pair(self, spec: KeyPairSpec) -> KeyPair:
+        public_key = spec.public_key or ""
+        tags = {TAG_PROJECT: spec.project, TAG_NAME: spec.name}
+        try:
+            item = self._ec2.attempt(
+                "ImportKeyPair",
+                KeyName=shapes.scoped(spec.project, spec.name),
+                PublicKeyMaterial=public_key.encode(),
+                TagSpecifications=shapes.tag_specifications(tags, "key-pair"),
+            )
+        except RefusedCall as refused:
+            # Imported already: an answer was lost, or another controller was faster.
+            found = self.key_pair(spec.project, spec.name) if refused.code == "InvalidKeyPair.Duplicate" else None
+            if found is None:
+                raise refused.explain() from refused
+            return found
+        return shapes.key_pair(item, spec.project, public_key)
+
+    def delete_key_pair(self, key_pair: KeyPair) -> None:
+        self._ec2.call("DeleteKeyPair", KeyPairId=key_pair.id)
+
+    def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
+        tags = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": [name]}
+        if network:
+            tags["vpc-id"] = [network]
+        items = self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(**tags))
+        found = [shapes.firewall(item, project) for item in items if shapes.tags_of(item).get(TAG_NAME) == name]
+        if len(found) > 1:
+            networks = ", ".join(sorted(str(each.network) for each in found))
+            raise Refused(f"Project {project} has firewalls {name} in several networks ({networks}): set network.")
+        return found[0] if found else None
+
+    def create_firewall(self, spec: FirewallSpec) -> Firewall:
+        """Create the group, closed for incoming traffic and, as EC2 makes it, open for outgoing."""
+        tags = {TAG_PROJECT: spec.project, TAG_NAME: spec.name}
+        network = {"VpcId": spec.network} if spec.network else {}
+        try:
+            item = self._ec2.attempt(
+                "CreateSecurityGroup",
+                GroupName=shapes.scoped(spec.project, spec.name),
+                Description=spec.description or f"haven.gpu project {spec.project}",
+                TagSpecifications=shapes.tag_specifications(tags, "security-group"),
+                **network,
+            )
+        except RefusedCall as refused:
+            duplicate = refused.code == "InvalidGroup.Duplicate"
+            found = self.firewall(spec.project, spec.name, spec.network) if duplicate else None
+            if found is None:
+                raise refused.explain() from refused
+            return found
+        everything = frozenset({Rule("out", "all", -1, -1, "0.0.0.0/0")})
+        return Firewall(item["GroupId"], spec.name, spec.project, spec.description, spec.network, everything, tags)
+
+    def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
+        self._change_rules(firewall, rules, "Authorize", "InvalidPermission.Duplicate")
+
+    def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
+        self._change_rules(firewall, rules, "Revoke", "InvalidPermission.NotFound")
+
+    def _change_rules(self, firewall: Firewall, rules: Sequence[Rule], verb: str, already: str) -> None:
+        for direction, word in (("in", "Ingress"), ("out", "Egress")):
+            chosen = [rule for rule in rules if rule.direction == direction]
+            if not chosen:
+                continue
+            try:
+                self._ec2.attempt(
+                    f"{verb}SecurityGroup{word}", GroupId=firewall.id, IpPermissions=shapes.permissions(chosen)
+                )
+            except RefusedCall as refused:
+                if refused.code != already:
+                    raise refused.explain() from refused
+
+    def delete_firewall(self, firewall: Firewall) -> None:
+        deadline = time.monotonic() + RELEASE_TIMEOUT
+        pause = 0.5
+        while True:
+            try:
+                self._ec2.attempt("DeleteSecurityGroup", GroupId=firewall.id)
+                return
+            except RefusedCall as refused:
+                if refused.code == "InvalidGroup.NotFound":
+                    return
+                if refused.code not in ("DependencyViolation", "InvalidGroup.InUse"):
+                    raise refused.explain() from refused
+                if time.monotonic() > deadline:
+                    raise CloudFailure(
+                        f"Firewall {firewall.name} ({firewall.id}) is still used after {RELEASE_TIMEOUT:.0f} s: "
+                        "terminate the machines that use it, or take it off them, and run again."
+                    ) from refused
+            time.sleep(pause)
+            pause = min(pause * 1.5, 5.0)

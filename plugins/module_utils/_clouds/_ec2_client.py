@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One connection to EC2's API: the SDK, its settings, what is tried again and what is not.
+
+This and its siblings named _ec2_* are the only code that knows the AWS SDK. It uses botocore, the part of boto3 that
+speaks to the API: boto3's own layer above it costs 0.13 s a module run and nothing here needs it.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Any, Optional
+
+from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable
+from . import _ec2_errors
+
+try:
+    import botocore
+    import botocore.config
+    import botocore.exceptions
+    import botocore.session
+except ImportError:
+    HAS_BOTOCORE = False
+else:
+    HAS_BOTOCORE = True
+
+THROTTLE_ATTEMPTS = 9
+OTHER_ATTEMPTS = 4
+# Seconds: the n-th pause is a random part of FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
+FIRST_PAUSE = 0.4
+LONGEST_PAUSE = 8.0
+WORKERS = 10
+
+
+class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
+    """The API answered a call with an error; ``code`` is its name."""
+
+    def __init__(self, code: str, message: str, action: str, service: str) -> None:
+        super().__init__(f"{action}: {code}")
+        self.code = code
+        self.message = message
+        self.action = action
+        self.service = service
+
+    def explain(self) -> HavenError:
+        return _ec2_errors.from_code(self.code, self.message, self.action, self.service)
+
+
+class Connection:
+    """Clients for EC2 (and SSM when needed) of one region and identity; made lazily.
+
+    Threads may share it once the first call was made.
+    """
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        if not HAS_BOTOCORE:
+            raise MissingLibrary("boto3")
+        self._options = options
+        self._clients: dict[str, Any] = {}
+        try:
+            self._session = self._make_session(options)
+            self.region: str = options.get("region") or self._session.get_config_variable("region") or ""
+        except botocore.exceptions.ProfileNotFound as error:
+            raise BadCredentials(
+                f"There is no AWS profile called {options.get('profile')!r}: check ec2.profile and ~/.aws/config."
+            ) from error
+        if not self.region:
+            raise InvalidRequest("No AWS region is set: set ec2.region, or AWS_REGION, or one in the profile.")
+
+    def call(self, action: str, /, service: str = "ec2", **parameters: Any) -> dict[str, Any]:
+        """Call one API action, trying again what is worth it; errors are HavenErrors."""
+        try:
+            return self.attempt(action, service=service, **parameters)
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+
+    def attempt(self, action: str, /, service: str = "ec2", **parameters: Any) -> dict[str, Any]:
+        """As call(), for those who tell errors apart by code: raises RefusedCall.
+
+        Throttling, failures of the server and lost connections are tried again, with jitter and bounded. Everything
+        sent through here may be sent twice: creations carry tokens, the rest says how things shall be.
+        """
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return self._once(action, service, parameters)
+            except RefusedCall as refused:
+                throttled = refused.code in _ec2_errors.THROTTLED
+                limit = THROTTLE_ATTEMPTS if throttled else OTHER_ATTEMPTS
+                if tries >= limit or not (throttled or refused.code in _ec2_errors.TRANSIENT):
+                    raise
+            except Unreachable:
+                if tries >= OTHER_ATTEMPTS:
+                    raise
+            time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries)))  # noqa: S311
+
+    def pages(self, action: str, key: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        """All items of a listing, 1,000 a page."""
+        items: list[dict[str, Any]] = []
+        token: Optional[str] = None
+        while True:
+            more = {"NextToken": token} if token else {}
+            answer = self.call(action, **parameters, **more)
+            items.extend(answer.get(key, []))
+            token = answer.get("NextToken")
+            if not token:
+                return items
+
+    def _once(self, action: str, service: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        errors = botocore.exceptions
+        try:
+            method = getattr(self._client(service), botocore.xform_name(action))
+            answer: dict[str, Any] = method(**parameters)
+        except errors.ClientError as error:
+            detail = error.response.get("Error", {})
+            code = str(detail.get("Code") or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or "")
+            # An answer without a body carries its HTTP status as the code.
+            code = "InternalError" if code.startswith("5") else code
+            raise RefusedCall(code, str(detail.get("Message") or ""), action, service) from error
+        except (errors.NoCredentialsError, errors.PartialCredentialsError, errors.CredentialRetrievalError) as error:
+            raise BadCredentials(
+                "There are no usable AWS credentials: set ec2.profile, AWS_PROFILE, or AWS_ACCESS_KEY_ID and "
+                "AWS_SECRET_ACCESS_KEY, or run aws sso login."
+            ) from error
+        except (errors.SSOError, errors.TokenRetrievalError) as error:
+            raise BadCredentials("The AWS SSO session is over: run aws sso login and try again.") from error
+        except (errors.ParamValidationError, errors.InvalidRegionError) as error:
+            raise InvalidRequest(f"{action} cannot be sent: {_ec2_errors.tidy(str(error))}.") from error
+        except errors.SSLError as error:
+            raise CloudFailure(
+                f"The certificate of {self._endpoint(service)} is not trusted: set ec2.ca_bundle, or check "
+                "the endpoint."
+            ) from error
+        except (errors.HTTPClientError, errors.ConnectionError) as error:
+            raise Unreachable(self._no_answer(service)) from error
+        except errors.BotoCoreError as error:
+            raise CloudFailure(f"{action} failed in the AWS SDK: {_ec2_errors.tidy(str(error))}.") from error
+        return answer
+
+    def _no_answer(self, service: str) -> str:
+        return (
+            f"The API at {self._endpoint(service)} does not answer: check the network, the proxy and ec2.endpoint_url, "
+            "then run again (nothing is made twice)."
+        )
+
+    def _endpoint(self, service: str) -> str:
+        return str(self._client(service).meta.endpoint_url)
+
+    def _client(self, service: str) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self._make_client(service)
+        return self._clients[service]
+
+    def _make_client(self, service: str) -> Any:
+        options = self._options
+        config = botocore.config.Config(
+            # botocore's own retries would repeat InsufficientInstanceCapacity for minutes: attempt() decides.
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            connect_timeout=5,
+            read_timeout=40,
+            max_pool_connections=WORKERS,
+            user_agent_extra="haven.gpu",
+        )
+        try:
+            return self._session.create_client(
+                service,
+                region_name=self.region,
+                endpoint_url=options.get("endpoint_url") or None,
+                verify=options.get("ca_bundle") or None,
+                aws_access_key_id=options.get("access_key") or None,
+                aws_secret_access_key=options.get("secret_key") or None,
+                aws_session_token=options.get("session_token") or None,
+                config=config,
+            )
+        except (botocore.exceptions.BotoCoreError, ValueError) as error:
+            raise InvalidRequest(
+                f"The connection to AWS cannot be set up: {_ec2_errors.tidy(str(error))}. "
+                "Check region, endpoint and keys."
+            ) from error
+
+    @staticmethod
+    def _make_session(options: dict[str, Any]) -> Any:
+        profile = options.get("profile") or None
+        session = botocore.session.Session(profile=profile)
+        if profile:
+            # Looked at here, so that a wrong name is told before anything else.
+            session.get_scoped_config()
+        return session

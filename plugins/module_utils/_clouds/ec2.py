@@ -1,0 +1,302 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""EC2 as a cloud: the adapter that fulfils the Protocol in _cloud.py."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Optional, TypeVar
+
+from .._errors import InvalidRequest, NotFound, TokenUsed
+from .._models import (
+    TAG_NAME,
+    TAG_PROJECT,
+    Change,
+    Gpu,
+    Image,
+    ImageChoice,
+    Instance,
+    Resource,
+    Spec,
+)
+from . import _ec2_gpus
+from . import _ec2_shapes as shapes
+from ._ec2_access import Access
+from ._ec2_client import WORKERS, Connection, RefusedCall
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+_SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentInstanceTerminated")
+# Ours: (the API's name for it in the question, in the answer)
+_ATTRIBUTES = {
+    "termination_protection": ("disableApiTermination", "DisableApiTermination"),
+    "shutdown_behavior": ("instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior"),
+    "user_data": ("userData", "UserData"),
+}
+
+
+def connect(options: dict[str, Any]) -> Ec2:
+    """The adapter for one region; options as documented for ``ec2`` in the modules."""
+    return Ec2(Connection(options))
+
+
+class Ec2(Access):
+    """One region of EC2 as one identity."""
+
+    name = "ec2"
+    changeable_options = frozenset({"imdsv2"})
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.region = connection.region
+        self._firewall_ids: dict[tuple[str, str], str] = {}
+        self._gpus: dict[str, Optional[Gpu]] = {}
+
+    # -- looking
+
+    def instances(
+        self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
+    ) -> list[Instance]:
+        wanted = set(names)
+        conditions: dict[str, Sequence[str]] = (
+            {f"tag:{TAG_PROJECT}": [project]} if project else {"tag-key": [TAG_PROJECT]}
+        )
+        # A filter takes 200 values; beyond that the whole project is listed and sorted out here.
+        if 0 < len(wanted) <= 200:
+            conditions[f"tag:{TAG_NAME}"] = sorted(wanted)
+        if states:
+            spelled = {"terminating": "shutting-down"}
+            conditions["instance-state-name"] = [spelled.get(state, state) for state in states]
+        found = self._listed(shapes.filters(**conditions))
+        return [each for each in found if not wanted or each.name in wanted]
+
+    def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
+        # By filter, not by id: an instance the API does not show yet is then missing instead of an error.
+        found: dict[str, Instance] = {}
+        for start in range(0, len(ids), 200):
+            chunk = self._listed(shapes.filters(**{"instance-id": ids[start : start + 200]}))
+            found.update({each.id: each for each in chunk})
+        return found
+
+    def _listed(self, filters: list[dict[str, Any]]) -> list[Instance]:
+        reservations = self._ec2.pages("DescribeInstances", "Reservations", Filters=filters, MaxResults=1000)
+        return [self._instance(item) for reservation in reservations for item in reservation["Instances"]]
+
+    def _instance(self, item: Mapping[str, Any]) -> Instance:
+        return shapes.instance(item, self.region, self.gpu(item.get("InstanceType") or ""))
+
+    def gpu(self, instance_type: str) -> Optional[Gpu]:
+        if instance_type not in self._gpus:
+            is_known, gpu = _ec2_gpus.known(instance_type)
+            self._gpus[instance_type] = gpu if is_known else self._ask_for_gpu(instance_type)
+        return self._gpus[instance_type]
+
+    def _ask_for_gpu(self, instance_type: str) -> Optional[Gpu]:
+        try:
+            answer = self._ec2.attempt("DescribeInstanceTypes", InstanceTypes=[instance_type])
+        except RefusedCall:
+            # No more than a detail: the creation itself says what is wrong with a type or a permission.
+            return None
+        for item in answer["InstanceTypes"]:
+            for gpu in item.get("GpuInfo", {}).get("Gpus", []):
+                return Gpu(gpu["Name"], gpu["Count"], round(gpu["MemoryInfo"]["SizeInMiB"] / 1024, 1))
+        return None
+
+    def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
+        ids = [volume.id for instance in instances for volume in instance.volumes]
+        details: dict[str, Mapping[str, Any]] = {}
+        for start in range(0, len(ids), 200):
+            conditions = shapes.filters(**{"volume-id": ids[start : start + 200]})
+            items = self._ec2.pages("DescribeVolumes", "Volumes", Filters=conditions)
+            details.update({item["VolumeId"]: item for item in items})
+        return [
+            dataclasses.replace(
+                instance,
+                volumes=tuple(shapes.volume_with_details(each, details.get(each.id, {})) for each in instance.volumes),
+            )
+            for instance in instances
+        ]
+
+    def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
+        asked = [(instance.id, name) for instance in instances for name in sorted(names)]
+        answers = dict(zip(asked, self._together(lambda pair: self._attribute(*pair), asked)))
+        return [
+            dataclasses.replace(
+                instance, attributes={name: value for (owner, name), value in answers.items() if owner == instance.id}
+            )
+            for instance in instances
+        ]
+
+    def _attribute(self, instance_id: str, name: str) -> Any:
+        question, field = _ATTRIBUTES[name]
+        answer = self._ec2.call("DescribeInstanceAttribute", InstanceId=instance_id, Attribute=question)
+        value = answer.get(field, {}).get("Value")
+        return base64.b64decode(value or "") if name == "user_data" else value
+
+    def image(self, choice: ImageChoice) -> Image:
+        if choice.name:
+            owners = [choice.owner] if choice.owner else ["self", "amazon"]
+            conditions = [{"Name": "name", "Values": [choice.name]}, {"Name": "state", "Values": ["available"]}]
+            found = self._ec2.call("DescribeImages", Filters=conditions, Owners=owners)["Images"]
+            if not found:
+                raise NotFound(
+                    f"No image in {self.region} is called {choice.name!r} and owned by {' or '.join(owners)}: "
+                    "check the pattern, the owner and the region."
+                )
+            return shapes.image(max(found, key=lambda item: (item.get("CreationDate", ""), item["ImageId"])))
+        image_id = choice.id or self._parameter(choice.ssm or "")
+        found = self._ec2.call("DescribeImages", ImageIds=[image_id])["Images"]
+        if not found:
+            raise NotFound(f"There is no image {image_id} in {self.region}: check the id and the region.")
+        return shapes.image(found[0])
+
+    def _parameter(self, name: str) -> str:
+        value = self._ec2.call("GetParameter", service="ssm", Name=name)["Parameter"]["Value"]
+        if not value.startswith("ami-"):
+            raise InvalidRequest(f"The SSM parameter {name} does not hold an image id: choose another one.")
+        return str(value)
+
+    def console(self, instance: Instance) -> str:
+        try:
+            answer = self._ec2.attempt("GetConsoleOutput", InstanceId=instance.id, Latest=True)
+        except RefusedCall as refused:
+            # Types before Nitro have no latest output, only what was kept after the boot.
+            if refused.code not in ("UnsupportedOperation", "InvalidParameterCombination"):
+                raise refused.explain() from refused
+            answer = self._ec2.call("GetConsoleOutput", InstanceId=instance.id)
+        return str(answer.get("Output") or "")
+
+    def resources(self, project: str) -> list[Resource]:
+        tagged = shapes.filters(**{f"tag:{TAG_PROJECT}": [project]})
+        listings: list[tuple[str, str, str, Callable[[Mapping[str, Any]], Resource]]] = [
+            ("DescribeVolumes", "Volumes", "volume", lambda item: _resource("volume", item, "VolumeId", item["State"])),
+            ("DescribeSecurityGroups", "SecurityGroups", "", lambda item: _resource("firewall", item, "GroupId")),
+            ("DescribeKeyPairs", "KeyPairs", "", lambda item: _resource("key_pair", item, "KeyPairId")),
+            ("DescribeAddresses", "Addresses", "", lambda item: _resource("address", item, "AllocationId")),
+        ]
+        found = [
+            Resource("instance", each.id, each.name, each.state) for each in self.instances(project) if not each.gone
+        ]
+        answers = self._together(lambda listing: self._ec2.call(listing[0], Filters=tagged)[listing[1]], listings)
+        for (_action, _key, _kind, make), items in zip(listings, answers):
+            found.extend(make(item) for item in items)
+        return found
+
+    # -- making
+
+    def prepare(self, specs: Sequence[Spec]) -> None:
+        """Find the ids of the firewalls that are given by name; one call for all."""
+        named = {(spec.project, each) for spec in specs for each in spec.firewalls or () if not each.startswith("sg-")}
+        if not named - self._firewall_ids.keys():
+            return
+        conditions = {
+            f"tag:{TAG_PROJECT}": sorted({project for project, _name in named}),
+            f"tag:{TAG_NAME}": sorted({name for _project, name in named}),
+        }
+        for item in self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(**conditions)):
+            tags = shapes.tags_of(item)
+            self._firewall_ids[tags[TAG_PROJECT], tags[TAG_NAME]] = item["GroupId"]
+        missing = sorted(name for _project, name in named - self._firewall_ids.keys())
+        if missing:
+            project = specs[0].project
+            raise NotFound(
+                f"Project {project} has no firewall {' or '.join(missing)} in {self.region}: "
+                "make it with haven.gpu.firewall first, or give the id of a security group."
+            )
+
+    def _ids_of(self, project: str, firewalls: Iterable[str]) -> list[str]:
+        return [each if each.startswith("sg-") else self._firewall_ids[project, each] for each in firewalls]
+
+    def create(self, spec: Spec, image: Image, generation: int) -> Instance:
+        parameters = shapes.run_parameters(spec, image, generation, self._ids_of(spec.project, spec.firewalls or ()))
+        try:
+            answer = self._ec2.attempt("RunInstances", **parameters)
+        except RefusedCall as refused:
+            if refused.code in _SPENT:
+                raise TokenUsed(f"{spec.name}: {refused.code}", terminated=False) from refused
+            raise refused.explain() from refused
+        made = self._instance(answer["Instances"][0])
+        if made.gone:
+            raise TokenUsed(f"{spec.name}: {made.id} is {made.state}", terminated=True)
+        return made
+
+    # -- changing
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        self._ec2.call("TerminateInstances", InstanceIds=list(ids))
+
+    def start(self, ids: Sequence[str]) -> None:
+        self._ec2.call("StartInstances", InstanceIds=list(ids))
+
+    def stop(self, ids: Sequence[str], *, hibernate: bool = False) -> None:
+        self._ec2.call("StopInstances", InstanceIds=list(ids), Hibernate=hibernate)
+
+    def restart(self, ids: Sequence[str]) -> None:
+        self._ec2.call("RebootInstances", InstanceIds=list(ids))
+
+    def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        self._ec2.call("CreateTags", Resources=list(ids), Tags=shapes.tag_list(tags))
+
+    def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None:
+        self._ec2.call("DeleteTags", Resources=list(ids), Tags=[{"Key": key} for key in keys])
+
+    def update(self, instance: Instance, change: Change) -> None:
+        if change.field.endswith(".delete_with_instance"):
+            device = next(volume.device for volume in instance.volumes if volume.id == change.target)
+            mapping = {"DeviceName": device, "Ebs": {"DeleteOnTermination": change.after}}
+            self._modify(instance, BlockDeviceMappings=[mapping])
+        elif change.field.endswith(".size_gib"):
+            self._ec2.call("ModifyVolume", VolumeId=change.target, Size=change.after)
+        elif change.field.endswith(".type"):
+            self._ec2.call("ModifyVolume", VolumeId=change.target, VolumeType=change.after)
+        elif change.field == "imdsv2":
+            tokens = "required" if change.after else "optional"
+            self._ec2.call("ModifyInstanceMetadataOptions", InstanceId=instance.id, HttpTokens=tokens)
+        elif change.field == "firewalls":
+            self._modify(instance, Groups=self._ids_of(instance.project, change.after))
+        elif change.field == "instance_type":
+            self._modify(instance, InstanceType={"Value": change.after})
+        elif change.field == "termination_protection":
+            self._modify(instance, DisableApiTermination={"Value": change.after})
+        elif change.field == "shutdown_behavior":
+            self._modify(instance, InstanceInitiatedShutdownBehavior={"Value": change.after})
+        else:
+            raise InvalidRequest(f"{change.field} of {instance.name} cannot be changed on EC2.")
+
+    def _modify(self, instance: Instance, **attribute: Any) -> None:
+        self._ec2.call("ModifyInstanceAttribute", InstanceId=instance.id, **attribute)
+
+    # -- disks that outlive their machine
+
+    def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
+        conditions = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": sorted(names)}
+        items = self._ec2.pages("DescribeVolumes", "Volumes", Filters=shapes.filters(**conditions))
+        return [_resource("volume", item, "VolumeId", item["State"]) for item in items]
+
+    def delete_volumes(self, ids: Sequence[str]) -> None:
+        self._together(self._delete_volume, list(ids))
+
+    def _delete_volume(self, volume_id: str) -> None:
+        try:
+            self._ec2.attempt("DeleteVolume", VolumeId=volume_id)
+        except RefusedCall as refused:
+            # The root disk went with its machine.
+            if refused.code != "InvalidVolume.NotFound":
+                raise refused.explain() from refused
+
+    @staticmethod
+    def _together(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+        if len(items) < 2:
+            return [function(item) for item in items]
+        with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
+            return list(pool.map(function, items))
+
+
+def _resource(kind: str, item: Mapping[str, Any], id_field: str, state: str = "") -> Resource:
+    return Resource(kind, item.get(id_field, ""), shapes.tags_of(item).get(TAG_NAME, ""), state)
