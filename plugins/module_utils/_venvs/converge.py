@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One environment brought to what it should be. Everything here runs as the environment's user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from typing import Optional
+
+from . import kernel, repository
+from .installers import Found, Installer, installer_for, probe
+from .models import Plan, Spec, VenvError
+from .requirements import Requirements, gather
+
+# What an environment's folder may hold before pyvenv.cfg is written: a run that was killed leaves it so.
+PARTS = {"bin", "lib", "lib64", "include", "share", "etc", ".gitignore", ".lock", "CACHEDIR.TAG"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done, or would be, and the Python that answers in the environment (empty while there is none)."""
+
+    plan: Plan
+    python_version: str = ""
+
+
+def converge(spec: Spec, check: bool, python_downloads: bool) -> Outcome:
+    """Plan, and unless `check` do it. When this fails, the environment is what it was."""
+    kernel_before = kernel.current(spec)
+    with tempfile.TemporaryDirectory(prefix="haven-venv-") as scratch:
+        _set_up_uv(spec, scratch, python_downloads)
+        commit, checkout = _repository(spec, check, scratch)
+        requirements = gather(spec, checkout, scratch)
+        installer = installer_for(spec)
+        found = probe(spec.bin_python)
+        rebuild = why_rebuild(spec, installer, found)
+        plan = Plan(
+            commit=commit,
+            rebuild=rebuild,
+            packages=installer.foresee(requirements, exists=not rebuild),
+            kernel=(kernel_before, kernel.wanted(spec)),
+        )
+        if not check and plan.changed:
+            plan = _apply(spec, installer, requirements, plan)
+            found = probe(spec.bin_python)
+    return Outcome(plan, found.version if found else "")
+
+
+def remove(spec: Spec, check: bool) -> Outcome:
+    """Remove the environment, its kernel and the checkout that was made for it; a repository's own `dest` stays."""
+    _refuse_foreign(spec)
+    kernel_before = kernel.current(spec)
+    paths = [spec.path, beside(spec, "old"), beside(spec, "trash")]
+    if spec.repository and spec.repository.shallow:
+        paths.append(spec.repository.dest)
+    plan = Plan(remove=tuple(path for path in paths if os.path.lexists(path)), kernel=(kernel_before, ""))
+    if not check:
+        if kernel_before:
+            kernel.write(spec, "")
+        for path in plan.remove:
+            shutil.rmtree(path)
+    return Outcome(plan)
+
+
+def beside(spec: Spec, word: str) -> str:
+    """Where the environment waits while its successor is made (old), and from where it is deleted (trash)."""
+    folder, name = os.path.split(spec.path)
+    return os.path.join(folder, f".{name}.{word}")
+
+
+def why_rebuild(spec: Spec, installer: Installer, found: Optional[Found]) -> str:
+    """The reason to make the environment anew, empty if it may stay."""
+    if os.path.lexists(beside(spec, "old")):
+        return "the last change of it was interrupted"
+    if not os.path.lexists(spec.path):
+        return "it does not exist"
+    _refuse_foreign(spec)
+    return installer.unsuitable(found) if found else "its Python does not run"
+
+
+def _refuse_foreign(spec: Spec) -> None:
+    if not os.path.lexists(spec.path):
+        return
+    inside = set(os.listdir(spec.path)) if os.path.isdir(spec.path) and not os.path.islink(spec.path) else {"itself"}
+    if "pyvenv.cfg" not in inside and not inside <= PARTS:
+        raise VenvError(
+            f"{spec.path} exists and is no virtual environment; name {spec.label} differently or move it away."
+        )
+
+
+def _set_up_uv(spec: Spec, scratch: str, python_downloads: bool) -> None:
+    # On the same file system as the environments uv links instead of copying; check mode makes no folder.
+    home = spec.home if os.path.isdir(spec.home) else scratch
+    os.environ.update(
+        UV_CACHE_DIR=os.path.join(home, ".cache", "uv"),
+        UV_PYTHON_INSTALL_DIR=os.path.join(home, ".python"),
+        UV_PYTHON_DOWNLOADS="automatic" if python_downloads else "never",
+    )
+
+
+def _repository(spec: Spec, check: bool, scratch: str) -> tuple[tuple[str, str], str]:
+    """Commits before and after, and the folder where the files of the wanted commit can be read."""
+    if spec.repository is None:
+        return ("", ""), ""
+    before, after = repository.current_commit(spec.repository.dest), repository.wanted_commit(spec.repository)
+    if before == after:
+        return (before, after), spec.repository.dest
+    folder = os.path.join(scratch, "repository") if check else spec.repository.dest
+    repository.check_out(spec.repository, after, folder)
+    return (before, after), folder
+
+
+def _apply(spec: Spec, installer: Installer, requirements: Requirements, plan: Plan) -> Plan:
+    if plan.rebuild:
+        plan = replace(plan, packages=_rebuild(spec, installer, requirements))
+    elif plan.packages:
+        plan = replace(plan, packages=installer.install(requirements))
+    if plan.kernel[0] != plan.kernel[1]:
+        kernel.write(spec, plan.kernel[1])
+    return plan
+
+
+def _rebuild(spec: Spec, installer: Installer, requirements: Requirements) -> tuple[str, ...]:
+    """A new environment in the old one's place: it holds its own path and cannot be made elsewhere."""
+    old, trash = beside(spec, "old"), beside(spec, "trash")
+    if os.path.lexists(old):
+        shutil.rmtree(spec.path, ignore_errors=True)  # what an interrupted run had begun
+    elif os.path.lexists(spec.path):
+        os.rename(spec.path, old)
+    try:
+        installer.create()
+        packages = installer.install(requirements)
+    except VenvError:
+        shutil.rmtree(spec.path, ignore_errors=True)  # create() may have failed before it made anything
+        if os.path.lexists(old):
+            os.rename(old, spec.path)
+        raise
+    if os.path.lexists(old):
+        # renamed first: a folder named old is always a whole environment
+        shutil.rmtree(trash, ignore_errors=True)
+        os.rename(old, trash)
+        shutil.rmtree(trash)
+    return packages

@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""uv and pip: what each would change in an environment, and the change itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Optional
+
+from .models import PYTHON_VERSION, Spec, VenvError
+from .process import reason, run
+from .requirements import Requirements
+
+PROBE = """
+import importlib.util, json, os, platform, sys
+pip = importlib.util.find_spec("pip")
+print(json.dumps({
+    "version": platform.python_version(),
+    "base": os.path.realpath(getattr(sys, "_base_executable", sys.executable)),
+    "pip": bool(pip),
+}))
+"""
+PIP_CHANGE = re.compile(r"^(?:Would install|Successfully installed) (.+)$", re.MULTILINE)
+UV_CHANGE = re.compile(r"^ ([-+~]) (\S+.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """The environment's interpreter as it answers: version, the program it was made from, and whether pip is there."""
+
+    version: str
+    base: str
+    pip: bool
+
+
+def probe(python: str) -> Optional[Found]:
+    """None when there is no such program or it cannot run, as after an upgrade that took its base away."""
+    if not os.access(python, os.X_OK):
+        return None
+    done = run([python, "-I", "-c", PROBE])
+    return Found(**json.loads(done.stdout)) if done.returncode == 0 else None
+
+
+class Installer(ABC):
+    """`spec` is the environment it works on."""
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def unsuitable(self, found: Found) -> str:
+        """Why the environment must be made anew, empty if it may stay."""
+        wanted = self.spec.python
+        if os.path.isabs(wanted):
+            real = os.path.realpath(wanted)
+            return "" if real == found.base else f"Python {wanted} instead of {found.base}"
+        same = (found.version + ".").startswith(wanted + ".")
+        return "" if same else f"Python {wanted} instead of {found.version}"
+
+    @abstractmethod
+    def foresee(self, requirements: Requirements, exists: bool) -> tuple[str, ...]:
+        """The packages that would change, as `+ name==version` and `- name==version`; fails on what cannot be had."""
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make the empty environment."""
+
+    @abstractmethod
+    def install(self, requirements: Requirements) -> tuple[str, ...]:
+        """Change the packages, compile them, and say what was changed."""
+
+    def run(self, what: str, argv: list[str], advice: str) -> str:
+        """All output of the tool; raises VenvError with the tool's own reason."""
+        done = run(argv)
+        if done.returncode != 0:
+            raise VenvError(f"{what} for {self.spec.label} failed: {reason(done)}; {advice}.")
+        return done.stdout + done.stderr
+
+
+PYTHON_ADVICE = "install that Python with system packages, name another, or allow uv to download it (python_downloads)"
+PACKAGE_ADVICE = "correct its packages or requirements, or see that the package registry can be reached"
+
+
+class Uv(Installer):
+    """uv works from outside of the environment, which needs no pip."""
+
+    program = "/opt/haven/uv/bin/uv"
+
+    def _pip_install(self, requirements: Requirements, *options: str) -> tuple[str, ...]:
+        exact = ["--exact"] if self.spec.exact and "--target" not in options else []
+        argv = [self.program, "pip", "install", *options, *exact, *requirements.arguments()]
+        output = self.run("Installing packages", argv, PACKAGE_ADVICE)
+        return tuple(f"{sign} {package}" for sign, package in UV_CHANGE.findall(output))
+
+    def foresee(self, requirements: Requirements, exists: bool) -> tuple[str, ...]:
+        if not requirements.files or not os.access(self.program, os.X_OK):
+            return ()
+        if exists:
+            return self._pip_install(requirements, "--dry-run", "--python", self.spec.bin_python)
+        with tempfile.TemporaryDirectory(prefix="haven-venv-") as nowhere:
+            find = [self.program, "python", "find", "--system", self.spec.python]
+            self.run(f"Finding Python {self.spec.python}", find, PYTHON_ADVICE)
+            return self._pip_install(requirements, "--dry-run", "--python", self.spec.python, "--target", nowhere)
+
+    def create(self) -> None:
+        argv = [self.program, "venv", "--no-project", "--python", self.spec.python, self.spec.path]
+        self.run("Making the environment", argv, PYTHON_ADVICE)
+
+    def install(self, requirements: Requirements) -> tuple[str, ...]:
+        if not requirements.files:
+            return ()
+        return self._pip_install(requirements, "--compile-bytecode", "--python", self.spec.bin_python)
+
+
+class Pip(Installer):
+    """pip lives inside of the environment; it compiles what it installs."""
+
+    def unsuitable(self, found: Found) -> str:
+        return super().unsuitable(found) or ("" if found.pip else "it has no pip")
+
+    def _pip_install(self, requirements: Requirements, *options: str) -> tuple[str, ...]:
+        if self.spec.exact:
+            raise VenvError(f"pip cannot remove what {self.spec.label} does not list; use uv, or leave out exact.")
+        argv = [self.spec.bin_python, "-m", "pip", "install", *options, *requirements.arguments()]
+        output = self.run("Installing packages", argv, PACKAGE_ADVICE)
+        words = " ".join(PIP_CHANGE.findall(output)).split()  # name-version
+        return tuple("+ {}=={}".format(*word.rpartition("-")[::2]) for word in words)
+
+    def foresee(self, requirements: Requirements, exists: bool) -> tuple[str, ...]:
+        if not exists:
+            self._interpreter()
+            return ()
+        return self._pip_install(requirements, "--dry-run") if requirements.files else ()
+
+    def _interpreter(self) -> str:
+        wanted = self.spec.python
+        found = shutil.which(f"python{wanted}" if PYTHON_VERSION.fullmatch(wanted) else wanted)
+        if found is None:
+            raise VenvError(
+                f"Python {wanted}, wanted for {self.spec.label}, is not on this host; "
+                "install it with system packages or name another."
+            )
+        return found
+
+    def create(self) -> None:
+        self.run("Making the environment", [self._interpreter(), "-m", "venv", self.spec.path], "install python3-venv")
+
+    def install(self, requirements: Requirements) -> tuple[str, ...]:
+        return self._pip_install(requirements) if requirements.files else ()
+
+
+def installer_for(spec: Spec) -> Installer:
+    return Pip(spec) if spec.installer == "pip" else Uv(spec)

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Children of the module: as whom they run, and with what environment."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pwd
+import re
+import shlex
+import subprocess
+from multiprocessing.connection import Connection
+from typing import Any, Callable, Optional
+
+from .models import VenvError
+
+HAVEN_ENVIRONMENT = "/etc/haven/egress.env"  # written by haven.gpu.egress
+ENVIRONMENT_FILES = ("/etc/environment", HAVEN_ENVIRONMENT)  # a later file wins
+# What a play may say through `environment:`, and nothing else of root's own environment.
+PASSED_ON = ("UV_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
+
+COMPLAINT = re.compile(r"(error|cause|caused by|fatal): *", re.IGNORECASE)  # as uv, pip and git begin them
+
+
+def read_environment_file(path: str) -> dict[str, str]:
+    """KEY=VALUE lines as systemd and PAM read them: never run by a shell. A missing file is empty."""
+    values: dict[str, str] = {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        return values
+    for line in lines:
+        key, equals, value = line.strip().removeprefix("export ").partition("=")
+        if equals and key.isidentifier():
+            words = shlex.split(value, comments=False)
+            values[key] = words[0] if len(words) == 1 else value
+    return values
+
+
+def egress_environment() -> dict[str, str]:
+    """The host's own settings of proxy and CA."""
+    values: dict[str, str] = {}
+    for path in ENVIRONMENT_FILES:
+        values.update(read_environment_file(path))
+    values.pop("PATH", None)
+    return values
+
+
+def child_environment(user: pwd.struct_passwd) -> dict[str, str]:
+    """A clean environment of `user`, who is not logged in: neither sudo nor su would bring the proxy along."""
+    values = egress_environment()
+    for key, value in os.environ.items():
+        if key.startswith(PASSED_ON) or key.lower().endswith("_proxy"):
+            values[key] = value
+    values.update(
+        HOME=user.pw_dir,
+        USER=user.pw_name,
+        LOGNAME=user.pw_name,
+        PATH="/usr/local/bin:/usr/bin:/bin",
+        LANG="C.UTF-8",
+        NO_COLOR="1",
+        GIT_TERMINAL_PROMPT="0",
+        PIP_NO_INPUT="1",
+        PIP_DISABLE_PIP_VERSION_CHECK="1",
+        UV_NO_PROGRESS="1",
+    )
+    return values
+
+
+def _child(answer: Connection, user: Optional[pwd.struct_passwd], work: Callable[[], Any]) -> None:
+    if user is not None:
+        if os.geteuid() == 0:
+            os.initgroups(user.pw_name, user.pw_gid)
+            os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+            os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+        environment = child_environment(user)
+        os.environ.clear()
+        os.environ.update(environment)
+    os.umask(0o022)
+    os.chdir("/")
+    try:
+        answer.send((True, work()))
+    except VenvError as error:
+        answer.send((False, str(error)))
+    except OSError as error:
+        answer.send((False, f"{error.strerror}: {error.filename}."))
+
+
+def as_user(user: pwd.struct_passwd, work: Callable[[], Any]) -> Any:
+    """What `work` returns, run in a child that has given up root for good.
+
+    Root never runs a program, follows a link or writes a file inside a folder that the user may change.
+    """
+    if os.geteuid() not in (0, user.pw_uid):
+        raise VenvError(f"Only root and {user.pw_name} can make environments of {user.pw_name}; add become: true.")
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    # fork: the module's own code lies in a folder of root's, out of reach once the user has been changed
+    child = multiprocessing.get_context("fork").Process(target=_child, args=(sender, user, work))
+    child.start()
+    sender.close()
+    try:
+        good, value = receiver.recv()
+    except EOFError:
+        child.join()
+        raise VenvError(f"The work done as {user.pw_name} ended with status {child.exitcode} and no answer.") from None
+    child.join()
+    if not good:
+        raise VenvError(value)
+    return value
+
+
+def run(argv: list[str], cwd: str = "/") -> subprocess.CompletedProcess[str]:
+    """The finished process, whatever its status; output as text."""
+    return subprocess.run(
+        argv, cwd=cwd, check=False, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
+    )
+
+
+def reason(done: subprocess.CompletedProcess[str]) -> str:
+    """The lines of a tool's complaint that say why, as one line without the full stop."""
+    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+    told = [COMPLAINT.sub("", line) for line in lines if COMPLAINT.match(line)]
+    return ": ".join(told or lines[-3:]).rstrip(".") or f"status {done.returncode}"

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The requirement files of one environment, gathered for an installer."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from .models import Spec, VenvError
+
+HASH = re.compile(r"--hash[= ]")
+KERNEL = re.compile(r"^ipykernel\b(?!-)", re.MULTILINE | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """Files to install from, and whether every package in them must carry a hash."""
+
+    files: tuple[str, ...]
+    hashed: bool
+
+    def arguments(self) -> list[str]:
+        flags = ["--require-hashes"] if self.hashed else []
+        return flags + [word for file in self.files for word in ("-r", file)]
+
+
+def gather(spec: Spec, checkout: str, folder: str) -> Requirements:
+    """Lists and given text are written into `folder`, the repository's file is read in `checkout`."""
+    files: list[str] = []
+    if spec.repository:
+        file = os.path.join(checkout, spec.repository.file)
+        if not os.path.isfile(file):
+            raise VenvError(
+                f"{spec.repository.url} has no file {spec.repository.file} at version {spec.repository.version}, "
+                f"which {spec.label} is to be made from; correct repository.file or repository.version."
+            )
+        files.append(file)
+    lines = "".join(f"{package}\n" for package in spec.packages)
+    for name, text in (("requirements.txt", spec.requirements), ("packages.txt", lines)):
+        if text:
+            files.append(_write(folder, name, text))
+    text = "\n".join(_read(file) for file in files)
+    hashed = bool(HASH.search(text)) if spec.require_hashes is None else spec.require_hashes
+    if spec.display_name and not KERNEL.search(text):
+        if hashed:
+            raise VenvError(
+                f"The hashed requirements of {spec.label} lack ipykernel, without which it cannot be a kernel; "
+                "add ipykernel and lock them again, or set kernel: false."
+            )
+        files.append(_write(folder, "kernel.txt", "ipykernel\n"))
+    return Requirements(tuple(files), hashed)
+
+
+def _write(folder: str, name: str, text: str) -> str:
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()

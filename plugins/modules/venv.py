@@ -1,0 +1,205 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: venv
+short_description: Python environments of a host's users, usable as Jupyter kernels
+version_added: "0.1.0"
+author: The haven.gpu contributors (@haven-gpu)
+description:
+  - Brings any number of named virtual environments to what they should hold, in one call.
+  - The role P(haven.gpu.venv#role) installs what this module needs and is the usual way to it.
+  - All work on an environment is done as its user. Root makes the folders above it and nothing else.
+  - What would change is asked of the installer itself on every run. What cannot be found or resolved is reported before
+    anything is touched.
+  - An environment that has to be made anew, for another Python, takes the old one's place;
+    if that fails, the old one is back.
+  - Proxy and CA are those of the host (C(/etc/environment), C(/etc/haven/egress.env), C(/etc/pip.conf),
+    C(/etc/uv/uv.toml)).
+requirements:
+  - uv at C(/opt/haven/uv/bin/uv) for O(environments[].installer=uv)
+  - the C(venv) module of the chosen Python and pip 22.2 or later for O(environments[].installer=pip)
+  - git for O(environments[].repository)
+attributes:
+  check_mode: {support: full, description: Installers and git are asked for a dry run.}
+  diff_mode: {support: full, description: Packages by name and version; the reason of a new environment; the kernel.}
+  idempotent: {support: full, description: Packages without a version are installed once and not upgraded.}
+options:
+  environments:
+    description: The environments, in the order in which they are worked on.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: Name of the environment among those of its user; also the name of its kernel.
+        type: str
+        required: true
+      user:
+        description: The existing user who owns it.
+        type: str
+        required: true
+      state:
+        description: V(absent) removes the environment, its kernel and the checkout that was made for it.
+        type: str
+        choices: [present, absent]
+        default: present
+      python:
+        description:
+          - A version such as V(3.12), or the absolute path of a Python; by default C(/usr/bin/python3).
+          - When the answer differs from the environment's Python, the environment is made anew.
+        type: str
+      installer:
+        description: V(uv) is many times faster; V(pip) is there for those who must.
+        type: str
+        choices: [uv, pip]
+        default: uv
+      packages:
+        description: Requirement specifiers, as in a line of a requirements file.
+        type: list
+        elements: str
+        default: []
+      requirements:
+        description: Content of a requirements file.
+        type: str
+      repository:
+        description: A git repository, one file of which lists the requirements.
+        type: dict
+        suboptions:
+          url:
+            description: Address without a password; the user's own git credentials and SSH keys are used.
+            type: str
+            required: true
+          version:
+            description: Branch, tag or full commit. A branch is followed on every run; the default is HEAD.
+            type: str
+          file:
+            description: Path of the requirements file in the repository; V(pyproject.toml) works with uv.
+            type: str
+            default: requirements.txt
+          dest:
+            description:
+              - Folder of the checkout, which then has the whole history and is kept on removal.
+              - The default is a place of the module's own.
+            type: str
+      require_hashes:
+        description: Whether every package must come with a hash. By default it must as soon as one does.
+        type: bool
+      exact:
+        description: Whether to remove packages that nothing asks for, such as those added by hand. Needs uv.
+        type: bool
+        default: false
+      kernel:
+        description:
+          - V(true), or the name to display, to make the environment a Jupyter kernel of the user.
+          - ipykernel is then installed too.
+        type: raw
+        default: false
+      kernel_env:
+        description: Environment variables of the kernel, beside the host's CA settings.
+        type: dict
+        default: {}
+      path:
+        description: Where the environment is, absolute or below C(~/). The default is C(<root>/<user>/<name>).
+        type: str
+  root:
+    description: Folder of the environments. Those of each user are in a folder that only the user can enter.
+    type: path
+    default: /opt/haven/venvs
+  python_downloads:
+    description:
+      - Whether uv may download a Python that the host lacks.
+      - It comes from GitHub unless uv is configured otherwise.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Give alice an environment with a kernel
+  haven.gpu.venv:
+    environments:
+      - name: torch
+        user: alice
+        packages: [torch, torchvision]
+        kernel: PyTorch
+
+- name: Make an environment from locked requirements, and nothing but these
+  haven.gpu.venv:
+    environments:
+      - name: paper
+        user: alice
+        requirements: "{{ lookup('ansible.builtin.file', 'paper.txt') }}"
+        exact: true
+"""
+
+RETURN = r"""
+environments:
+  description: Each environment, in the order given.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Its name., type: str, returned: success, sample: torch}
+    user: {description: Its owner., type: str, returned: success, sample: alice}
+    path: {description: Where it is., type: str, returned: success, sample: /opt/haven/venvs/alice/torch}
+    state: {description: V(present) or V(absent)., type: str, returned: success, sample: present}
+    changed: {description: Whether it was changed., type: bool, returned: success, sample: true}
+    python_version: {description: Its Python; empty while there is none., type: str, returned: success, sample: 3.11.2}
+    packages:
+      description: Packages that were installed (+), removed (-) or installed again (~).
+      type: list
+      elements: str
+      returned: success
+      sample: [+ torch==2.9.0]
+    kernel: {description: Name of its kernel., type: str, returned: success, sample: torch}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._venvs.fleet import bring_all
+from ..module_utils._venvs.models import VenvError
+
+REPOSITORY = {
+    "url": {"type": "str", "required": True},
+    "version": {"type": "str"},
+    "file": {"type": "str", "default": "requirements.txt"},
+    "dest": {"type": "str"},
+}
+ENVIRONMENT = {
+    "name": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "python": {"type": "str"},
+    "installer": {"type": "str", "choices": ["uv", "pip"], "default": "uv"},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "requirements": {"type": "str"},
+    "repository": {"type": "dict", "options": REPOSITORY},
+    "require_hashes": {"type": "bool"},
+    "exact": {"type": "bool", "default": False},
+    "kernel": {"type": "raw", "default": False},
+    "kernel_env": {"type": "dict", "default": {}},
+    "path": {"type": "str"},
+}
+SPEC = {
+    "environments": {"type": "list", "elements": "dict", "options": ENVIRONMENT, "required": True},
+    "root": {"type": "path", "default": "/opt/haven/venvs"},
+    "python_downloads": {"type": "bool", "default": False},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    p = module.params
+    try:
+        result = bring_all(p["environments"], p["root"], p["python_downloads"], module.check_mode)
+    except VenvError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
