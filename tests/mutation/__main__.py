@@ -42,7 +42,7 @@ def environment(copy: pathlib.Path) -> dict[str, str]:
 def broken(mutation: dict[str, Any], copy: pathlib.Path) -> str:
     """Apply the mutation in the copy; returns the text to put back."""
     path = copy / mutation["file"]
-    text = path.read_text()
+    text: str = path.read_text()
     if text.count(mutation["find"]) != 1:
         raise SystemExit(f"{LIST.name}: {mutation['find']!r} must stand exactly once in {mutation['file']}")
     path.write_text(text.replace(mutation["find"], mutation["replace"]))

@@ -8,7 +8,6 @@ import os
 import pathlib
 import re
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -90,7 +89,7 @@ def end(story: Story) -> None:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     if "HAVEN_SANDBOX_GATE_PORT" not in os.environ:
         pytest.fail("No sandbox: run `make sandbox` and `. tools/env.sh` first.")
     return tmp_path_factory.mktemp("story")
