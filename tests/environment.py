@@ -11,6 +11,6 @@ def source(env: pathlib.Path) -> None:
     """Take a sandbox's `export NAME='value'` lines into our own environment."""
     shell = ["bash", "-c", '. "$1" && env -0', "bash", str(env)]
     for item in subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0"):
-        name, _, value = item.partition("=")
+        name, dummy, value = item.partition("=")
         if name.startswith(("HAVEN_", "AWS_")):
             os.environ[name] = value

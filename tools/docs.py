@@ -54,7 +54,7 @@ def table(role: pathlib.Path) -> str:
 def update(readme: pathlib.Path, text: str) -> str:
     """The README with `text` between its markers; fails where they are missing."""
     before, found, rest = readme.read_text().partition(BEGIN)
-    _, closed, after = rest.partition(END)
+    dummy, closed, after = rest.partition(END)
     if not (found and closed):
         raise SystemExit(f"{readme}: put {BEGIN} and {END} where the table of variables belongs")
     return f"{before}{BEGIN}\n{text}\n{END}{after}"

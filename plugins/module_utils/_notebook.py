@@ -161,7 +161,7 @@ class Notebook:
         """Log in through the form, as a browser does."""
         self.request("GET", "/login")
         form = urllib.parse.urlencode({"_xsrf": self.cookie("_xsrf"), "password": password}).encode()
-        status, _ = self.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
+        status, dummy = self.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
         if status != 302:
             raise NotebookError(
                 f"The notebook server refused the password (status {status}); run the jupyter role again "

@@ -79,19 +79,12 @@ tensorboard_runs:
   sample: [digits]
 """
 
-import traceback
+from importlib.util import find_spec
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils._notebook import Notebook, NotebookError, socket_of, tunnel
-
-try:
-    import websocket  # noqa: F401  # looked for here so that its absence has a plain message
-except ImportError:
-    WEBSOCKET_ERROR: str | None = traceback.format_exc()
-else:
-    WEBSOCKET_ERROR = None
 
 SPEC = {
     "ssh_config": {"type": "path", "required": True},
@@ -107,18 +100,18 @@ SPEC = {
 
 def refuse_strangers(notebook: Notebook) -> None:
     """Without a login the API must say no; under a foreign name so must every page."""
-    status, _ = notebook.request("GET", "/api/kernels")
+    status, dummy = notebook.request("GET", "/api/kernels")
     if status != 403:
         raise NotebookError(f"The notebook's API answered a stranger with status {status} instead of 403.")
-    status, _ = notebook.request("GET", "/login", headers={"Host": "attacker.example"})
+    status, dummy = notebook.request("GET", "/login", headers={"Host": "attacker.example"})
     if status != 403:
         raise NotebookError(f"The notebook answered under a foreign host name with status {status} instead of 403.")
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    if WEBSOCKET_ERROR:
-        module.fail_json(msg=missing_required_lib("websocket-client"), exception=WEBSOCKET_ERROR)
+    if find_spec("websocket") is None:
+        module.fail_json(msg=missing_required_lib("websocket-client"))
     p = module.params
     result: dict[str, Any] = {"changed": False}
     try:

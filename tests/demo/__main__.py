@@ -53,7 +53,7 @@ class Clock:
 
     def report(self) -> str:
         rows = [f"{name:<40}{seconds:8.1f} s" for name, seconds in self._stages]
-        return "\n".join([*rows, f"{'all':<40}{sum(s for _, s in self._stages):8.1f} s"])
+        return "\n".join([*rows, f"{'all':<40}{sum(s for dummy, s in self._stages):8.1f} s"])
 
 
 def call(*command: str) -> None:
