@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The control endpoint: what tests ask of the sandbox and no cloud offers.
+
+POST, JSON in, JSON out:
+  /_control/fault       one fault, see faults.Fault
+  /_control/latency     {"ms": 150}: added to every call
+  /_control/pending     {"seconds": 4 | [2, 8], "state": "pending" | "stopping" | "shutting-down"}: how long it lasts at least
+  /_control/interrupt   {"id": "i-..."}: the spot market takes the instance back
+  /_control/forget      {}: terminated instances leave the listing, as after an hour; their client tokens stay known
+  /_control/reset       {}: no faults, latency or delays; {"cloud": true}: also nothing the account did not start with
+GET:
+  /_control/state       {"latency_ms", "instances": {state: number}}
+  /_control/instances   each instance with its state, its machine and its rules
+  /_control/log?since=T the access log from that moment (seconds since the epoch) on
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+from .models import SandboxInstance
+from .reset import forget_terminated, reset_cloud
+
+if TYPE_CHECKING:
+    from .access_log import AccessLog
+    from .cloud import Cloud
+
+INTERRUPTED = (
+    "Server.SpotInstanceTermination",
+    "Server.SpotInstanceTermination: Spot instance termination",
+)
+
+
+class Control:
+    """Answers requests under /_control/."""
+
+    def __init__(self, cloud: Cloud, log: AccessLog) -> None:
+        self._cloud = cloud
+        self._log = log
+        self._verbs: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
+            ("POST", "fault"): self._cloud.faults.add,
+            ("POST", "latency"): self._latency,
+            ("POST", "pending"): self._pending,
+            ("POST", "interrupt"): self._interrupt,
+            ("POST", "forget"): lambda _asked: forget_terminated(self._cloud),
+            ("POST", "reset"): self._reset,
+            ("GET", "state"): self._state,
+            ("GET", "instances"): self._instances,
+            ("GET", "log"): lambda asked: self._log.since(float(asked.get("since", 0))),
+        }
+
+    def __call__(self, environ: dict[str, Any], body: bytes, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        name = environ["PATH_INFO"].removeprefix("/_control/").strip("/")
+        verb = self._verbs.get((environ["REQUEST_METHOD"], name))
+        if verb is None:
+            return self._answer(start_response, "404 Not Found", {"error": f"no such control: {name}"})
+        query = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
+        try:
+            result = verb({**query, **json.loads(body or b"{}")})
+        except (KeyError, TypeError, ValueError) as wrong:
+            return self._answer(start_response, "400 Bad Request", {"error": f"{type(wrong).__name__}: {wrong}"})
+        return self._answer(start_response, "200 OK", {"ok": True} if result is None else result)
+
+    @staticmethod
+    def _answer(start_response: Callable[..., Any], status: str, result: Any) -> Iterable[bytes]:
+        body = json.dumps(result, default=str).encode()
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _latency(self, asked: dict[str, Any]) -> None:
+        self._cloud.faults.latency_ms = float(asked["ms"])
+
+    def _pending(self, asked: dict[str, Any]) -> None:
+        self._cloud.lifecycle.delay(asked.get("state", "pending"), asked["seconds"])
+
+    def _interrupt(self, asked: dict[str, Any]) -> None:
+        with self._cloud.lock:
+            instance = SandboxInstance.by_id[asked["id"]]
+            instance.terminate()
+            instance.say_why(INTERRUPTED)
+            self._cloud.lifecycle.terminate(instance)
+            self._cloud.fragments.pop(instance.id, None)
+
+    def _reset(self, asked: dict[str, Any]) -> None:
+        self._cloud.faults.clear()
+        self._cloud.lifecycle.clear_delays()
+        if asked.get("cloud"):
+            reset_cloud(self._cloud)
+
+    def _state(self, _asked: dict[str, Any]) -> dict[str, Any]:
+        with self._cloud.lock:
+            states = Counter(one.state_name for one in SandboxInstance.by_id.values())
+        return {"latency_ms": self._cloud.faults.latency_ms, "instances": dict(states)}
+
+    def _instances(self, _asked: dict[str, Any]) -> list[dict[str, Any]]:
+        with self._cloud.lock:
+            everybody = list(SandboxInstance.by_id.values())
+        return [
+            {
+                "id": one.id,
+                "state": one.state_name,
+                "private_address": one.private_ip,
+                "public_address": one.public_ip,
+                "machine": self._cloud.machines.state(one.id),
+                "rules": self._cloud.rules(one.id),
+                "asked": self._cloud.asked(one.id),
+            }
+            for one in everybody
+        ]

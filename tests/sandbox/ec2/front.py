@@ -1,0 +1,107 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands before moto: access log, latency, faults, the control endpoint."""
+
+from __future__ import annotations
+
+import io
+import re
+import socket
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+from .control import Control
+from .faults import Fault, error_body
+
+if TYPE_CHECKING:
+    from .access_log import AccessLog
+    from .cloud import Cloud
+
+SERVICE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
+ERROR_CODE = re.compile(rb'<Code>([^<]+)</Code>|"__type": ?"([^"]+)"')
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+
+class Front:
+    """The WSGI application."""
+
+    def __init__(self, cloud: Cloud, log: AccessLog) -> None:
+        self._cloud = cloud
+        self._log = log
+        self._control = Control(cloud, log)
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length) if length else b""
+        environ["wsgi.input"] = io.BytesIO(body)
+        if environ["PATH_INFO"].startswith("/_control/"):
+            return self._control(environ, body, start_response)
+        return self._call(environ, body, start_response)
+
+    def _call(self, environ: Environ, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+        started = time.time()
+        service, action, params = _describe(environ, body)
+        if self._cloud.faults.latency_ms:
+            time.sleep(self._cloud.faults.latency_ms / 1000)
+        fault = self._cloud.faults.take(action, params)
+        status, headers, answer = self._carry_out(environ, service, fault)
+        code = ERROR_CODE.search(answer[:2000]) if status >= 400 else None
+        self._log.write(
+            {
+                "t": round(started, 6),
+                "service": service,
+                "action": action,
+                "params": params,
+                "status": status,
+                "code": (code[1] or code[2]).decode() if code else None,
+                "ms": round((time.time() - started) * 1000, 1),
+                "bytes": len(answer),
+            }
+        )
+        if not status:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            raise ConnectionAbortedError("dropped on demand")
+        start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
+        return [answer]
+
+    def _carry_out(
+        self, environ: Environ, service: str, fault: Fault | None
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """The answer as (status, headers, body); status 0 stands for a dropped connection."""
+        if fault is None or fault.after_success:
+            answer = self._ask_moto(environ)
+            if fault is None or answer[0] >= 400:
+                return answer
+        if not fault.code:
+            return 0, [], b""
+        content_type, body = error_body(service, fault.code, fault.message or fault.code)
+        return fault.status, [("Content-Type", content_type), ("Content-Length", str(len(body)))], body
+
+    def _ask_moto(self, environ: Environ) -> tuple[int, list[tuple[str, str]], bytes]:
+        seen: list[Any] = []
+
+        def remember(status: str, headers: list[tuple[str, str]], _info: Any = None) -> Callable[[bytes], None]:
+            seen[:] = [int(status.split(maxsplit=1)[0]), headers]
+            return lambda _data: None
+
+        body = b"".join(self._moto(environ, remember))
+        return seen[0], seen[1], body
+
+
+def _describe(environ: Environ, body: bytes) -> tuple[str, str, dict[str, str]]:
+    """The service, the action and the parameters of a request, as far as its protocol shows them."""
+    service = SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    name = service[1] if service else "?"
+    target = environ.get("HTTP_X_AMZ_TARGET")
+    if target:
+        return name, target.rpartition(".")[2], {"body": body.decode("utf-8", "replace")}
+    params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+    return name, params.get("Action") or environ["PATH_INFO"], params

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines that exist in memory only: for tests of adapters and for benches of thousands of instances."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..machines import State
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
+
+
+@dataclass
+class _Machine:
+    image: str
+    address: str
+    hostname: str
+    user_data: bytes
+    public_keys: list[str]
+    volumes: list[dict[str, Any]]
+    public_address: str = ""
+    ready_at: float | None = None  # None: switched off
+    rules: list[dict[str, Any]] = field(default_factory=list)
+
+
+class MemoryMachines:
+    """Fulfils the Machines protocol without a guest. boot_s: seconds from start to ready."""
+
+    def __init__(self, boot_s: float = 0.0) -> None:
+        self.boot_s = boot_s
+        self._machines: dict[str, _Machine] = {}
+
+    def create(
+        self,
+        id: str,
+        image: str,
+        address: str,
+        user_data: bytes,
+        public_keys: list[str],
+        hostname: str,
+        volumes: list[dict[str, Any]],
+    ) -> None:
+        self._machines[id] = _Machine(image, address, hostname, user_data, public_keys, volumes)
+
+    def start(self, id: str, public_address: str) -> None:
+        machine = self._machines[id]
+        machine.public_address = public_address
+        machine.ready_at = time.monotonic() + self.boot_s
+
+    def stop(self, id: str) -> None:
+        self._machines[id].ready_at = None
+
+    def destroy(self, id: str) -> None:
+        self._machines.pop(id, None)
+
+    def console(self, id: str) -> str:
+        """What cloud-init prints at a first boot, with a key of the right form: two machines never share one."""
+        if self.state(id) != "ready":
+            return ""
+        machine = self._machines[id]
+        key = HOST_KEY + id.removeprefix("i-").rjust(43, "A")
+        return (
+            f"[    0.000000] Booting {machine.image}\r\n"
+            "-----BEGIN SSH HOST KEY KEYS-----\r\n"
+            f"{key} root@{machine.hostname}\r\n"
+            "-----END SSH HOST KEY KEYS-----\r\n"
+        )
+
+    def state(self, id: str) -> State:
+        machine = self._machines.get(id)
+        if machine is None:
+            return "absent"
+        if machine.ready_at is None:
+            return "stopped"
+        return "ready" if time.monotonic() >= machine.ready_at else "booting"
+
+    def set_rules(self, id: str, rules: list[dict[str, Any]]) -> None:
+        if id in self._machines:
+            self._machines[id].rules = rules
+
+    def attach(self, id: str, volume: dict[str, Any]) -> None:
+        self._machines[id].volumes.append(volume)
+
+    def detach(self, id: str, volume_name: str) -> None:
+        machine = self._machines[id]
+        machine.volumes = [volume for volume in machine.volumes if volume["name"] != volume_name]
+
+    def delete_volume(self, volume_name: str) -> None:
+        """There is nothing behind a volume here."""
+
+    def describe(self, id: str) -> dict[str, Any]:
+        """What was asked of this machine: its rules, volumes, addresses and keys."""
+        machine = self._machines.get(id)
+        return {} if machine is None else {**vars(machine), "user_data": machine.user_data.decode("utf-8", "replace")}

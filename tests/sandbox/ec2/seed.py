@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the account holds before anybody calls: a user, a network, images, and the public parameters that name them."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
+from moto.ssm.models import Parameter, ssm_backends
+
+from .environment import ACCOUNT
+from .models import SandboxImage
+
+USER = "sandbox"
+SOMEBODY_ELSE = "210987654321"
+DEBIAN_12 = "haven-debian-12-20260101"
+DEBIAN_13 = "haven-debian-13-20260101"
+CUDA = "haven-debian-12-cuda-20260101"
+DEEP_LEARNING = "/aws/service/deeplearning/ami/x86_64/{}/latest/ami-id"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to seed. boots: the name of the machine image behind it."""
+
+    id: str
+    name: str
+    created: str
+    boots: str
+    owner: str = ACCOUNT
+    architecture: str = "x86_64"
+
+
+IMAGES = (
+    Image("ami-0debf12a20260101a", DEBIAN_12, "2026-01-01", DEBIAN_12),
+    # Older, so that "the newest that matches" means something.
+    Image("ami-0debf12a20250101a", "haven-debian-12-20250101", "2025-01-01", DEBIAN_12),
+    Image("ami-0debf13a20260101a", DEBIAN_13, "2026-01-01", DEBIAN_13),
+    Image("ami-0c0da12a20260101a", CUDA, "2026-01-01", CUDA),
+    # Newer and somebody else's: whoever searches by name alone gets this one.
+    Image("ami-0bad12a0209912310", "haven-debian-12-20991231", "2026-06-01", DEBIAN_12, owner=SOMEBODY_ELSE),
+)
+PARAMETERS = {
+    DEEP_LEARNING.format("base-oss-nvidia-driver-gpu-ubuntu-22.04"): CUDA,
+    DEEP_LEARNING.format("base-oss-nvidia-driver-gpu-ubuntu-24.04"): CUDA,
+    DEEP_LEARNING.format("oss-nvidia-driver-gpu-pytorch-2.7-ubuntu-22.04"): CUDA,
+    "/aws/service/debian/release/12/latest/amd64": DEBIAN_12,
+    "/aws/service/debian/release/13/latest/amd64": DEBIAN_13,
+}
+
+
+def user() -> tuple[str, str]:
+    """Make a user who may do everything; returns access key id and secret."""
+    iam = iam_backends[ACCOUNT]["aws"]
+    iam.create_user("us-east-1", USER)
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_user_policy(USER, "everything", json.dumps(everything))
+    key = iam.create_access_key(USER)
+    return key.access_key_id, key.secret_access_key
+
+
+def network(region: str, cidr: str) -> str:
+    """Replace moto's default network by one of this range, in three zones; returns the first zone's subnet id."""
+    backend = ec2_backends[ACCOUNT][region]
+    for subnet in backend.describe_subnets():
+        backend.delete_subnet(subnet.id)
+    backend.delete_vpc(backend.default_vpc.id)
+    vpc = backend.create_vpc(cidr, is_default=True)
+    backend.default_vpc = vpc
+    half, rest = ipaddress.ip_network(cidr).subnets()
+    zones = [zone.name for zone in backend.describe_availability_zones()][:3]
+    subnets = [
+        backend.create_subnet(vpc.id, str(part), availability_zone=zone)
+        for part, zone in zip([half, *rest.subnets()], zones, strict=True)
+    ]
+    group = backend.get_default_security_group(vpc.id)
+    backend.authorize_security_group_ingress(
+        group.id, "-1", None, None, [], source_groups=[{"GroupId": group.id, "UserId": ACCOUNT}]
+    )
+    return str(subnets[0].id)
+
+
+def images(region: str) -> dict[str, str]:
+    """Register the images; returns their ids by name."""
+    backend = ec2_backends[ACCOUNT][region]
+    zone = backend.describe_availability_zones()[0].name
+    for image in IMAGES:
+        backend.amis[image.id] = SandboxImage(
+            backend,
+            image.id,
+            name=image.name,
+            description=f"{image.name}, for tests",
+            owner_id=image.owner,
+            public=image.owner != ACCOUNT,
+            virtualization_type="hvm",
+            architecture=image.architecture,
+            creation_date=datetime.fromisoformat(image.created).replace(tzinfo=timezone.utc),
+            image_location=f"{image.owner}/{image.name}",
+            hypervisor="xen",
+            root_device_type="ebs",
+            root_device_name="/dev/xvda",
+            region_name=zone,
+            machine_image=image.boots,
+        )
+    return {image.name: image.id for image in IMAGES}
+
+
+def parameters(region: str, image_ids: dict[str, str]) -> None:
+    """Publish the parameters of vendors. They go into moto's store directly: its API reserves /aws/ for itself."""
+    store: Any = ssm_backends[ACCOUNT][region]._parameters
+    for name, image in PARAMETERS.items():
+        store[name].append(
+            Parameter(
+                account_id=ACCOUNT,
+                name=name,
+                value=image_ids[image],
+                parameter_type="String",
+                description=None,
+                allowed_pattern=None,
+                keyid=None,
+                last_modified_date=utcnow().timestamp(),
+                version=1,
+                data_type="aws:ec2:image",
+            )
+        )
