@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import importlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -98,6 +99,7 @@ class Report:
 
     required: bool
     kernel: str
+    binding: Optional[str] = None  # nvidia-ml-py's version
     driver: Optional[str] = None
     library: Optional[str] = None
     cuda: Optional[str] = None
@@ -217,11 +219,20 @@ def nvml_problem(error: Any, what: str, driver: Optional[str]) -> Problem:
 
 
 def load_nvml(machine: Machine) -> Optional[ModuleType]:
-    """Import nvidia-ml-py, from the environment that the role made where this interpreter has none of its own."""
-    sys.path += [str(path) for path in machine.root.glob("opt/haven/cuda/lib/python3*/site-packages")]
+    """Import nvidia-ml-py from the environment that the role made, else from this interpreter's own."""
+    # First, so that another copy somewhere on the machine cannot take the pinned one's place.
+    sys.path[:0] = [str(path) for path in machine.root.glob("opt/haven/cuda/lib/python3*/site-packages")]
     try:
         return importlib.import_module("pynvml")
     except ImportError:
+        return None
+
+
+def binding_version() -> Optional[str]:
+    """Return the version of the installed nvidia-ml-py, None where the module came without its metadata."""
+    try:
+        return importlib.metadata.version("nvidia-ml-py")
+    except importlib.metadata.PackageNotFoundError:
         return None
 
 
@@ -261,6 +272,7 @@ def check_gpus(machine: Machine, report: Report, expected: int) -> list[Problem]
     nvml = load_nvml(machine)
     if nvml is None:
         return [Problem("binding_missing", "The Python package nvidia-ml-py is not installed.")]
+    report.binding = binding_version()
     problems = look_at_gpus(nvml, report)
     if problems:
         return problems
@@ -371,6 +383,7 @@ def check(machine: Machine, options: argparse.Namespace) -> Report:
 
 def write_record(path: Path, text: str) -> None:
     """Replace the record in one step, readable for everybody: people without root ask it too."""
+    path.parent.mkdir(mode=0o755, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
     new.write_text(text)
     new.chmod(0o644)
