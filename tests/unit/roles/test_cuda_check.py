@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -191,6 +192,7 @@ def test_a_driver_without_its_library_says_which_version_is_wanted(box: Box) -> 
 def test_a_healthy_machine_describes_its_gpu(gpu_box: Box) -> None:
     report = gpu_box.report(status=0)
     assert report["problems"] == []
+    assert report["binding"] == importlib.metadata.version("nvidia-ml-py")
     assert (report["driver"], report["library"], report["cuda"]) == (DRIVER, DRIVER, "12.2")
     uuid = "GPU-00000000-0000-0000-0000-000000000000"
     assert report["gpus"] == [
@@ -383,8 +385,8 @@ def test_a_framework_never_runs_as_root(gpu_box: Box, environment: Path) -> None
 
 
 def test_the_record_is_replaced_whole_and_readable_for_everybody(box: Box) -> None:
-    record = box.root / "cuda-check.json"
-    record.write_text("old and longer than nothing")
+    record = box.root / "run/haven/cuda-check.json"
+    box.write("run/haven/cuda-check.json", "older, and longer than nothing\n" * 100)
     old_umask = os.umask(0o077)
     try:
         printed = box.report("--none-expected", "--output", str(record), status=0)
@@ -392,7 +394,7 @@ def test_the_record_is_replaced_whole_and_readable_for_everybody(box: Box) -> No
         os.umask(old_umask)
     assert json.loads(record.read_text()) == printed
     assert record.stat().st_mode & 0o777 == 0o644
-    assert sorted(file.name for file in box.root.glob("*cuda-check*")) == ["cuda-check.json"]
+    assert sorted(file.name for file in record.parent.iterdir()) == ["cuda-check.json"]
 
 
 def test_wrong_use_ends_with_status_two(box: Box) -> None:
