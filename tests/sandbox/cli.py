@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: up, down, status, console, shell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import lifecycle
+from .client import MachinesClient
+from .errors import SandboxError, UnsuitableMachineError
+from .keeper import Running
+from .paths import Paths, sandbox_dir
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status: 0 done, 1 failed, 2 this machine is unsuitable, 3 (status) not up."""
+    options = _parser().parse_args(arguments)
+    paths = Paths(sandbox_dir(options.dir))
+    try:
+        status: int = options.function(paths, options)
+    except UnsuitableMachineError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted: nothing is left running.", file=sys.stderr)
+        return 130
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.sandbox", description="A data centre in a box.")
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--dir", help="the sandbox's folder (default: HAVEN_SANDBOX_DIR, else build/sandbox)")
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    up = verbs.add_parser("up", parents=[shared], help="start it; does nothing when it is up")
+    up.add_argument("--cloud", choices=["ec2"], default="ec2", help="which cloud's API it has")
+    up.set_defaults(function=_up)
+    verbs.add_parser("down", parents=[shared], help="end it and remove all it left").set_defaults(function=_down)
+    verbs.add_parser("status", parents=[shared], help="say whether it is up, and which guests it has").set_defaults(
+        function=_status
+    )
+    console = verbs.add_parser("console", parents=[shared], help="print what a guest wrote to its console")
+    console.add_argument("name", help="a guest's id, host name or address")
+    console.set_defaults(function=_console)
+    shell = verbs.add_parser("shell", parents=[shared], help="open a root shell in a guest, past its sshd")
+    shell.add_argument("name", help="a guest's id, host name or address")
+    shell.add_argument("command", nargs=argparse.REMAINDER, help="a command to run instead of a shell")
+    shell.set_defaults(function=_shell)
+    return parser
+
+
+def _up(paths: Paths, options: argparse.Namespace) -> int:
+    started = time.monotonic()
+    if lifecycle.up(paths, print):
+        print(f"The sandbox is up after {time.monotonic() - started:.1f} s. Next: . {_shown(paths.env)}")
+    else:
+        print(f"The sandbox is already up. Next: . {_shown(paths.env)}")
+    return 0
+
+
+def _down(paths: Paths, options: argparse.Namespace) -> int:
+    print("The sandbox is down." if lifecycle.down(paths) else "No sandbox was up.")
+    return 0
+
+
+def _status(paths: Paths, options: argparse.Namespace) -> int:
+    running = Running.read(paths.process)
+    if running is None or not paths.env.exists():
+        print("The sandbox is not up.")
+        return 3
+    print(f"The sandbox is up in {_shown(paths.dir)}, supervisor {running.supervisor.pid}.")
+    for guest in _guests(paths):
+        print("{id:22} {hostname:20} {address:15} {public_address:15} {state}".format(**guest))
+    return 0
+
+
+def _console(paths: Paths, options: argparse.Namespace) -> int:
+    guest = _find(paths, options.name)
+    sys.stdout.write(MachinesClient(paths.socket).console(guest["id"]))
+    return 0
+
+
+def _shell(paths: Paths, options: argparse.Namespace) -> int:
+    running = Running.read(paths.process)
+    guest = _find(paths, options.name)
+    if running is None or not guest["leader"]:
+        raise SandboxError(f"{options.name} is not powered on: see 'status'.")
+    sandbox = ["nsenter", f"--target={running.supervisor.pid}", "--mount", "--pid", "--"]
+    inside = [
+        "nsenter",
+        f"--target={guest['leader']}",
+        "--mount",
+        "--uts",
+        "--ipc",
+        "--net",
+        "--pid",
+        "--root",
+        "--wd",
+        "--",
+    ]
+    command = [*sandbox, *inside, *(options.command or ["/bin/bash", "-l"])]
+    os.execvpe(
+        command[0], command, {"PATH": os.environ["PATH"], "TERM": os.environ.get("TERM", "dumb"), "HOME": "/root"}
+    )
+
+
+def _guests(paths: Paths) -> list[dict[str, str]]:
+    guests: list[dict[str, str]] = MachinesClient(paths.socket).call("list")
+    return guests
+
+
+def _find(paths: Paths, name: str) -> dict[str, str]:
+    for guest in _guests(paths):
+        if name in {guest["id"], guest["hostname"], guest["address"], guest["public_address"]}:
+            return guest
+    raise SandboxError(f"There is no guest {name}: see 'status'.")
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Security groups as nftables rules: pure, text in and text out.
+
+The rules live in the router's namespace, on the outer end of each guest's leg, where no guest's root can change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from .machines import Rule
+
+METADATA_ADDRESS = "169.254.169.254"
+PROXY_PORT = 3128
+
+ALLOW_ALL_OUT = Rule("out", "all", 0, 0, ("0.0.0.0/0",))
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One guest's link to the router: the link's outer name, the guest's addresses and its rules."""
+
+    link: str
+    address: str
+    public_address: str
+    rules: tuple[Rule, ...]
+
+
+def render(legs: Sequence[Leg], proxy_address: str) -> str:
+    """The whole rule set as one `nft -f` transaction that replaces the one before."""
+    return "\n".join(
+        [
+            "table ip haven",
+            "delete table ip haven",
+            "table ip haven {",
+            *(line for leg in legs for line in _guest_chains(leg)),
+            *_no_forged_sources(legs),
+            *_public_addresses(legs),
+            *_forward(legs),
+            *_to_the_router(legs, proxy_address),
+            "}",
+            "",
+        ]
+    )
+
+
+def _guest_chains(leg: Leg) -> list[str]:
+    lines = []
+    for direction in ("in", "out"):
+        lines += [f"  chain {direction}_{leg.link} {{"]
+        lines += [
+            f"    {match} return" for rule in leg.rules if rule.direction == direction for match in _matches(rule)
+        ]
+        lines += ["    drop", "  }"]
+    return lines
+
+
+def _matches(rule: Rule) -> Iterable[str]:
+    if not rule.cidrs:
+        return
+    other = f"ip {'saddr' if rule.direction == 'in' else 'daddr'} {{ {', '.join(rule.cidrs)} }}"
+    if "0.0.0.0/0" in rule.cidrs:  # nft refuses a set whose elements overlap, and this one says it all
+        other = ""
+    if rule.protocol in {"tcp", "udp"}:
+        yield f"{rule.protocol} dport {rule.from_port}-{rule.to_port} {other}".strip()
+    elif rule.protocol == "icmp":
+        yield f"ip protocol icmp {other}".strip()
+    else:
+        yield other
+
+
+def _no_forged_sources(legs: Sequence[Leg]) -> list[str]:
+    lines = ["  chain source {", "    type filter hook prerouting priority raw; policy accept;"]
+    lines += [f'    iifname "{leg.link}" ip saddr != {leg.address} drop' for leg in legs]
+    return [*lines, "  }"]
+
+
+def _public_addresses(legs: Sequence[Leg]) -> list[str]:
+    public = [leg for leg in legs if leg.public_address]
+    lines = ["  chain public_in {", "    type nat hook prerouting priority dstnat; policy accept;"]
+    lines += [f"    ip daddr {leg.public_address} dnat to {leg.address}" for leg in public]
+    return [*lines, "  }"]
+
+
+def _forward(legs: Sequence[Leg]) -> list[str]:
+    lines = ["  chain forward {", "    type filter hook forward priority filter; policy drop;"]
+    lines += ["    ct state established,related accept"]
+    lines += [f'    iifname "{leg.link}" jump out_{leg.link}' for leg in legs]
+    lines += [f'    oifname "{leg.link}" jump in_{leg.link}' for leg in legs]
+    lines += [f'    iifname "{leg.link}" accept' for leg in legs]
+    return [*lines, "  }"]
+
+
+def _to_the_router(legs: Sequence[Leg], proxy_address: str) -> list[str]:
+    lines = ["  chain input {", "    type filter hook input priority filter; policy drop;"]
+    lines += ['    iifname "lo" accept', "    ct state established,related accept"]
+    # As on AWS, no security group stands between a machine and its metadata.
+    lines += [f"    ip daddr {METADATA_ADDRESS} tcp dport 80 accept"]
+    lines += [f'    iifname "{leg.link}" jump out_{leg.link}' for leg in legs]
+    lines += [f"    ip daddr {proxy_address} tcp dport {PROXY_PORT} accept"]
+    return [*lines, "  }"]

@@ -1,0 +1,287 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guests: systemd-nspawn machines on overlays of Debian trees. Fulfils the Machines protocol (machines.py)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any, Final
+
+from . import cgroups, images, sshd
+from .errors import NoSuchMachineError, SandboxError
+from .machines import Rule, State, Volume
+from .metadata import Facts
+from .network import Network
+from .processes import outer_children, run
+from .seed import Seed, plant
+from .volumes import Volumes
+
+_POWER_OFF_WITHIN_S: Final = 10.0
+
+
+@dataclass
+class Guest:
+    """One guest. The lock is held while it is started, stopped or destroyed."""
+
+    id: str
+    address: str
+    hostname: str
+    folder: Path
+    namespace: str
+    volumes: dict[str, Volume]
+    public_address: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    ready: bool = False
+    failed: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def root(self) -> Path:
+        """Where its disk is mounted."""
+        return self.folder / "root"
+
+    @property
+    def console(self) -> Path:
+        """What it wrote to its console."""
+        return self.folder / "console.log"
+
+    def running(self) -> bool:
+        """Is it powered on?"""
+        return self.process is not None and self.process.poll() is None
+
+    def state(self) -> State:
+        """See machines.State."""
+        if self.running():
+            return "ready" if self.ready else "booting"
+        return "failed" if self.failed or (self.process is not None and self.process.returncode != 0) else "stopped"
+
+
+class Guests:
+    """All guests of a sandbox. folder: on a file system that overlays may have their upper layers on."""
+
+    def __init__(self, folder: Path, cache: Path, network: Network, volumes: Volumes, groups: list[Path]) -> None:
+        self._folder = folder
+        self._cache = cache
+        self._network = network
+        self._volumes = volumes
+        self._groups = groups
+        self._lock = threading.Lock()
+        self._guests: dict[str, Guest] = {}
+
+    def create(
+        self,
+        id: str,
+        image: str,
+        address: str,
+        user_data: bytes,
+        public_keys: list[str],
+        hostname: str,
+        volumes: list[dict[str, Any]],
+    ) -> None:
+        """See Machines.create."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", id) or not re.fullmatch(r"[A-Za-z0-9.-]{1,63}", hostname):
+            raise SandboxError(f"A guest cannot be named {id!r} with the host name {hostname!r}.")
+        if IPv4Address(address) not in self._network.ranges.subnet:
+            raise SandboxError(f"{address} is not in the sandbox's subnet {self._network.ranges.subnet}.")
+        disks = {volume.name: volume for volume in map(Volume.from_dict, volumes)}
+        guest = Guest(id, address, hostname, self._folder / id, "", disks)
+        with self._lock:
+            if id in self._guests or any(other.address == address for other in self._guests.values()):
+                raise SandboxError(f"There is a guest {id} or one with the address {address} already.")
+            self._guests[id] = guest
+        try:
+            with guest.lock:
+                self._mount(guest, images.locate(self._cache, image))
+                plant(guest.root, Seed(id, hostname, tuple(public_keys), user_data))
+                guest.namespace = self._network.add(id, address)
+        except (SandboxError, OSError):
+            self.destroy(id)
+            raise
+
+    def start(self, id: str, public_address: str) -> None:
+        """See Machines.start."""
+        guest = self._get(id)
+        with guest.lock:
+            if guest.running():
+                return
+            self._network.set_public_address(id, public_address)
+            guest.public_address = public_address
+            guest.ready = guest.failed = False
+            devices = [option for volume in guest.volumes.values() for option in self._volumes.open(id, volume)]
+            groups = cgroups.make(self._groups, id)
+            with guest.console.open("ab") as console:
+                guest.process = subprocess.Popen(
+                    _boot_command(guest, devices, groups),
+                    stdin=subprocess.DEVNULL,
+                    stdout=console,
+                    stderr=console,
+                    env={"PATH": os.environ["PATH"], "TERM": "dumb"},
+                )
+        threading.Thread(target=self._watch, args=(guest, guest.process), name=f"watch {id}", daemon=True).start()
+
+    def stop(self, id: str) -> None:
+        """See Machines.stop."""
+        guest = self._get(id)
+        with guest.lock:
+            self._power_off(guest, by_force=False)
+
+    def destroy(self, id: str) -> None:
+        """See Machines.destroy."""
+        guest = self._guests.get(id)
+        if guest is None:
+            return
+        with guest.lock:
+            self._power_off(guest, by_force=True)
+            for volume in guest.volumes.values():
+                self._volumes.delete(volume.name)
+            self._network.remove(id)
+            if os.path.ismount(guest.root):
+                run("umount", guest.root)
+            shutil.rmtree(guest.folder, ignore_errors=True)
+        with self._lock:
+            self._guests.pop(id, None)
+
+    def console(self, id: str) -> str:
+        """See Machines.console."""
+        guest = self._get(id)
+        return guest.console.read_text(encoding="utf-8", errors="replace") if guest.console.exists() else ""
+
+    def state(self, id: str) -> State:
+        """See Machines.state."""
+        guest = self._guests.get(id)
+        return "absent" if guest is None else guest.state()
+
+    def set_rules(self, id: str, rules: list[dict[str, Any]]) -> None:
+        """See Machines.set_rules."""
+        self._get(id)
+        self._network.set_rules(id, tuple(Rule.from_dict(rule) for rule in rules))
+
+    def attach(self, id: str, volume: dict[str, Any]) -> None:
+        """See Machines.attach."""
+        guest = self._get(id)
+        with guest.lock:
+            self._must_be_off(guest)
+            disk = Volume.from_dict(volume)
+            guest.volumes[disk.name] = disk
+
+    def detach(self, id: str, volume_name: str) -> None:
+        """See Machines.detach."""
+        guest = self._get(id)
+        with guest.lock:
+            self._must_be_off(guest)
+            guest.volumes.pop(volume_name, None)
+
+    def delete_volume(self, volume_name: str) -> None:
+        """See Machines.delete_volume."""
+        if any(volume_name in guest.volumes for guest in list(self._guests.values())):
+            raise SandboxError(f"The volume {volume_name} is attached: detach it first.")
+        self._volumes.delete(volume_name)
+
+    def facts(self, address: str) -> Facts | None:
+        """What the metadata address tells the guest with that private address."""
+        for guest in list(self._guests.values()):
+            if guest.address == address:
+                return Facts(guest.id, guest.hostname, guest.address, guest.public_address)
+        return None
+
+    def list(self) -> list[dict[str, str]]:
+        """A line for each guest: id, hostname, address, public_address, state, console (path), leader (process id or '')."""
+        return [
+            {
+                "id": guest.id,
+                "hostname": guest.hostname,
+                "address": guest.address,
+                "public_address": guest.public_address,
+                "state": guest.state(),
+                "leader": _leader(guest),
+            }
+            for guest in list(self._guests.values())
+        ]
+
+    def _get(self, id: str) -> Guest:
+        guest = self._guests.get(id)
+        if guest is None:
+            raise NoSuchMachineError(f"There is no guest {id}: see 'status'.")
+        return guest
+
+    def _mount(self, guest: Guest, image: images.Image) -> None:
+        for part in ("upper", "work", "root"):
+            (guest.folder / part).mkdir(parents=True)
+        lower = ":".join(str(layer) for layer in image.layers)
+        options = f"lowerdir={lower},upperdir={guest.folder / 'upper'},workdir={guest.folder / 'work'}"
+        run("mount", "-t", "overlay", "overlay", "-o", options, guest.root)
+
+    def _power_off(self, guest: Guest, *, by_force: bool) -> None:
+        process = guest.process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
+            try:
+                process.wait(_POWER_OFF_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        # Whoever asked for it does not call it a failure.
+        guest.process, guest.ready, guest.failed = None, False, False
+        self._volumes.close(guest.id)
+        cgroups.remove([group / guest.id for group in self._groups])
+        if guest.public_address:
+            self._network.set_public_address(guest.id, "")
+            guest.public_address = ""
+
+    def _watch(self, guest: Guest, process: subprocess.Popen[bytes]) -> None:
+        """Note when sshd answers, and give back what a guest that powered itself off held."""
+        if sshd.wait_for_banner(guest.namespace, guest.address, while_true=lambda: process.poll() is None):
+            guest.ready = True
+        process.wait()
+        with guest.lock:
+            if guest.process is process:
+                failed = process.returncode != 0
+                self._power_off(guest, by_force=False)
+                guest.failed = failed
+
+    @staticmethod
+    def _must_be_off(guest: Guest) -> None:
+        if guest.running():
+            raise SandboxError(f"Disks of {guest.id} can be changed only while it is powered off: stop it first.")
+
+
+def _boot_command(guest: Guest, devices: list[str], groups: list[Path]) -> list[str]:
+    nspawn = [
+        "systemd-nspawn",
+        "--quiet",
+        "--register=no",
+        "--keep-unit",
+        "--settings=no",
+        "--link-journal=no",
+        "--resolv-conf=off",
+        "--timezone=off",
+        "--boot",
+        "--capability=CAP_NET_ADMIN",
+        # 'pipe' loses what the guest writes to /dev/console.
+        "--console=read-only",
+        f"--directory={guest.root}",
+        f"--machine={guest.id}",
+        f"--hostname={guest.hostname}",
+        f"--network-namespace-path=/run/netns/{guest.namespace}",
+        *devices,
+    ]
+    join = "".join(f"echo 0 >{shlex.quote(str(group / 'cgroup.procs'))} && " for group in groups)
+    # nspawn makes folders in /tmp that it cannot remove when it is killed: give it a /tmp that ends with it.
+    return ["unshare", "--mount", "sh", "-c", f'{join} mount -t tmpfs tmpfs /tmp && exec "$@"', "sh", *nspawn]
+
+
+def _leader(guest: Guest) -> str:
+    """The guest's first process, as the supervisor sees it."""
+    if guest.process is None or guest.process.poll() is not None:
+        return ""
+    return next((str(child) for child in outer_children(guest.process.pid)), "")

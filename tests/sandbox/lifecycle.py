@@ -1,0 +1,120 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Take a sandbox up and down."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from . import images, plan, probe
+from .errors import SandboxError
+from .keeper import Running, clear
+from .paths import Paths, image_cache, repository
+from .processes import run
+
+_UP_WITHIN_S = 90.0
+_DOWN_WITHIN_S = 10.0
+
+
+def up(paths: Paths, say: Callable[[str], None]) -> bool:
+    """Bring the sandbox up; False when it was up already. Nothing is left behind when this is interrupted."""
+    if _is_up(paths):
+        return False
+    probe.require(paths.dir)
+    paths.prepare()
+    with _alone(paths):
+        if _is_up(paths):
+            return False
+        clear(paths)
+        paths.prepare()
+        images.build_missing(image_cache(), say)
+        say("Starting the sandbox")
+        plan.make(paths.dir).write(paths.plan)
+        _make_key(paths, paths.key, "researcher")
+        _make_key(paths, paths.gate_host_key, "gate")
+        _launch(paths)
+    return True
+
+
+def down(paths: Paths) -> bool:
+    """End the sandbox and remove its files; False when none was up."""
+    if not paths.dir.is_dir():
+        return False
+    with _alone(paths):
+        running = Running.read(paths.process)
+        if running is not None:
+            _end(running)
+        clear(paths)
+    return running is not None
+
+
+def _is_up(paths: Paths) -> bool:
+    return paths.env.exists() and Running.read(paths.process) is not None
+
+
+@contextmanager
+def _alone(paths: Paths) -> Iterator[None]:
+    with paths.lock.open("w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make_key(paths: Paths, key: os.PathLike[str], comment: str) -> None:
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", key)
+
+
+def _launch(paths: Paths) -> None:
+    read_end, write_end = os.pipe()
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as gate, paths.log.open("ab") as log:
+        command = [sys.executable, "-m", "tests.sandbox.keeper", "--dir", str(paths.dir), "--cache", str(image_cache())]
+        command += ["--gate-listener", str(gate.fileno()), "--ready", str(write_end)]
+        keeper = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[gate.fileno(), write_end],
+            start_new_session=True,
+            cwd=repository(),
+        )
+    os.close(write_end)
+    try:
+        answer = _await_answer(read_end)
+    except BaseException:  # an interrupt too must leave nothing behind
+        keeper.send_signal(signal.SIGTERM)
+        keeper.wait()
+        raise
+    if "ready" not in answer:
+        keeper.wait()
+        raise SandboxError(answer.get("error") or f"The supervisor ended without a word: see {paths.log}.")
+
+
+def _await_answer(pipe: int) -> dict[str, str]:
+    with os.fdopen(pipe, encoding="utf-8") as stream:
+        if not select.select([stream], [], [], _UP_WITHIN_S)[0]:
+            raise SandboxError(f"The sandbox did not come up within {_UP_WITHIN_S:.0f} s: see its supervisor.log.")
+        line = stream.readline()
+    answer: dict[str, str] = json.loads(line) if line else {}
+    return answer
+
+
+def _end(running: Running) -> None:
+    # Nothing inside needs a farewell: guests are thrown away with it.
+    for process, number in ((running.supervisor, signal.SIGKILL), (running.keeper, signal.SIGTERM)):
+        process.kill(number)
+        deadline = time.monotonic() + _DOWN_WITHIN_S
+        while process.alive():
+            if time.monotonic() > deadline:
+                raise SandboxError(f"Process {process.pid} of the sandbox does not end: look at it with ps.")
+            time.sleep(0.02)

@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Address ranges that collide with nothing this machine can reach."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from .errors import UnsuitableMachineError
+from .processes import run
+
+# RFC 5737's second documentation range stands for the internet in here; nothing of it leaves the sandbox's namespaces.
+PUBLIC = IPv4Network("198.51.100.0/24")
+_INTERNET_LINK = IPv4Network("198.51.100.252/30")
+_PREFIX = 20
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Where everything is. The subnet's first four addresses are reserved, as on AWS: proxy and gate are among them."""
+
+    subnet: IPv4Network
+
+    @property
+    def proxy(self) -> IPv4Address:
+        """Where guests find the egress proxy."""
+        return self.subnet[2]
+
+    @property
+    def gate(self) -> IPv4Address:
+        """The jump host on the private side."""
+        return self.subnet[3]
+
+    @property
+    def gate_outside(self) -> IPv4Address:
+        """The jump host's leg on the outside."""
+        return _INTERNET_LINK[2]
+
+    @property
+    def outside(self) -> IPv4Address:
+        """The other end of that leg."""
+        return _INTERNET_LINK[1]
+
+    @property
+    def outside_prefix(self) -> int:
+        """The prefix length of that leg."""
+        return _INTERNET_LINK.prefixlen
+
+    @property
+    def public(self) -> IPv4Network:
+        """Public addresses for guests."""
+        return next(PUBLIC.subnets(new_prefix=25))
+
+
+def choose(folder: Path, hosts: Iterable[str]) -> Ranges:
+    """Ranges for the sandbox in that folder: stable from run to run, different for different folders.
+
+    Nothing that this machine has a route to, nor what the hosts resolve to, is taken.
+    """
+    taken = [*_routed(), *(IPv4Network(address) for host in hosts for address in _addresses(host))]
+    if any(PUBLIC.overlaps(network) for network in taken):
+        raise UnsuitableMachineError(f"This machine uses {PUBLIC}, which stands for the internet in the sandbox.")
+    return Ranges(pick(str(folder.resolve()), taken))
+
+
+def pick(seed: str, taken: Iterable[IPv4Network]) -> IPv4Network:
+    """The first free /20 of 10.0.0.0/8, the search starting at a place that the seed decides."""
+    blocks = list(IPv4Network("10.0.0.0/8").subnets(new_prefix=_PREFIX))
+    start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") % len(blocks)
+    occupied = [network for network in taken if network.prefixlen > 0]
+    for block in blocks[start:] + blocks[:start]:
+        if not any(block.overlaps(network) for network in occupied):
+            return block
+    raise UnsuitableMachineError("No /20 of 10.0.0.0/8 is free on this machine: its routes cover all of it.")
+
+
+def _routed() -> list[IPv4Network]:
+    routes = json.loads(run("ip", "-4", "-json", "route", "show", "table", "all"))
+    return [IPv4Network(route["dst"]) for route in routes if route["dst"] != "default"]
+
+
+def _addresses(host: str) -> list[str]:
+    try:
+        return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(host, None, socket.AF_INET)})
+    except socket.gaierror:  # a parent proxy may resolve what this machine cannot
+        return []

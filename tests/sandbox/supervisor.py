@@ -1,0 +1,204 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one process behind a sandbox: PID 1 of its own PID, mount and network namespaces, whose end ends everything.
+
+PID 1 only reaps. Its child makes the network, the proxy, the jump host and the API, writes <dir>/env, says so on the pipe it
+was given, and serves. When the child ends, PID 1 ends, and the kernel takes the rest away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import cgroups, egress_proxy, gate, metadata, netns, private, rpc, wire
+from .egress_proxy import ProxySettings
+from .errors import SandboxError
+from .firewall import METADATA_ADDRESS, PROXY_PORT
+from .guests import Guests
+from .network import ROUTER, Network
+from .paths import Paths, repository, write_env
+from .plan import Plan
+from .volumes import Volumes
+
+_WITHIN_S = 40.0
+_EVERY_S = 0.05
+
+
+class Supervisor:
+    """Brings a sandbox up in the namespaces it runs in. machine_net: a descriptor of the machine's network namespace."""
+
+    def __init__(self, paths: Paths, cache: Path, machine_net: int) -> None:
+        self._paths = paths
+        self._plan = Plan.read(paths.plan)
+        self._machine_net = machine_net
+        folder = private.make_run(paths)
+        self._network = Network(self._plan.ranges)
+        self._guests = Guests(folder, cache, self._network, Volumes(paths.volumes), cgroups.folders(paths.dir))
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def up(self, gate_listener: int) -> dict[str, str]:
+        """Bring everything up; returns the variables of <dir>/env. gate_listener: where the machine knocks for the gate."""
+        self._network.up()
+        self._start_gate(gate_listener)
+        threading.Thread(target=rpc.serve, args=(wire.listen(self._paths.socket), self._guests), daemon=True).start()
+        metadata.serve(netns.listen_inside(ROUTER, METADATA_ADDRESS, 80), self._guests.facts)
+        facts = {**self._start_api(), **self._start_proxy(), **self._gate_facts(gate_listener)}
+        self._await("the jump host", lambda: self._guests.state(gate.NAME) == "ready")
+        return facts
+
+    def watch(self) -> str:
+        """Wait until one of the processes the sandbox cannot be without ends; returns which."""
+        while True:
+            for name, child in self._children.items():
+                if child.poll() is not None:
+                    return f"{name} ended with {child.returncode}."
+            time.sleep(0.5)
+
+    def _start_gate(self, listener: int) -> None:
+        addresses = self._plan.ranges
+        user_data = gate.user_data(
+            self._paths.gate_host_key.read_text(encoding="ascii"),
+            self._paths.public(self._paths.key).read_text(encoding="ascii").strip(),
+        )
+        self._guests.create(gate.NAME, gate.IMAGE, str(addresses.gate), user_data, [], gate.NAME, [])
+        self._network.add_outside_leg(gate.NAME)
+        self._guests.start(gate.NAME, "")
+        self._start("gate relay", _relay(listener, f"{addresses.gate_outside}:22"), listener)
+
+    def _start_proxy(self) -> dict[str, str]:
+        folder = private.FOLDER / "proxy"
+        egress_proxy.make_authority(self._paths.proxy_ca, folder / "ca.pem")
+        port = netns.free_port(self._machine_net)
+        plan = self._plan
+        settings = ProxySettings(port, folder, plan.allowed_hosts, plan.authorities, plan.parent_proxy)
+        self._start("egress proxy", self._outside(egress_proxy.prepare(settings)), self._machine_net)
+        with netns.listen_inside(ROUTER, str(plan.ranges.proxy), PROXY_PORT) as listener:
+            command = self._outside(_relay(listener.fileno(), f"127.0.0.1:{port}"))
+            self._start("egress relay", command, self._machine_net, listener.fileno())
+        return {
+            "HAVEN_SANDBOX_PROXY_URL": f"http://{plan.ranges.proxy}:{PROXY_PORT}",
+            "HAVEN_SANDBOX_PROXY_CA": str(self._paths.proxy_ca),
+        }
+
+    def _start_api(self) -> dict[str, str]:
+        folder = self._paths.ec2
+        port, facts = folder / "port", folder / "facts.json"
+        addresses = self._plan.ranges
+        options = {
+            "--dir": folder,
+            "--port-file": port,
+            "--facts": facts,
+            "--log": folder / "log.jsonl",
+            "--machines-socket": self._paths.socket,
+            "--subnet-cidr": addresses.subnet,
+            "--public-cidr": addresses.public,
+        }
+        arguments = [str(part) for option in options.items() for part in option]
+        command = [sys.executable, "-m", "tests.sandbox.ec2.server", *arguments]
+        self._start("EC2 API", self._outside(command), self._machine_net)
+        self._await("the EC2 API", port.exists)
+        found: dict[str, str] = json.loads(facts.read_text(encoding="utf-8"))
+        return {**found, "AWS_EC2_METADATA_DISABLED": "true"}
+
+    def _gate_facts(self, listener: int) -> dict[str, str]:
+        kind, key = self._paths.public(self._paths.gate_host_key).read_text(encoding="ascii").split()[:2]
+        return {
+            "HAVEN_SANDBOX_DIR": str(self._paths.dir),
+            "HAVEN_SANDBOX_GATE_HOST": "127.0.0.1",
+            "HAVEN_SANDBOX_GATE_PORT": str(_port_of(listener)),
+            "HAVEN_SANDBOX_GATE_USER": gate.USER,
+            "HAVEN_SANDBOX_GATE_HOST_KEY": f"{kind} {key}",
+            "HAVEN_SANDBOX_GATE_ADDRESS": str(self._plan.ranges.gate),
+            "HAVEN_SANDBOX_KEY": str(self._paths.key),
+            "HAVEN_SANDBOX_SUBNET_CIDR": str(self._plan.ranges.subnet),
+        }
+
+    def _outside(self, command: list[str]) -> list[str]:
+        return netns.within(self._machine_net, command)
+
+    def _start(self, name: str, command: list[str], *descriptors: int) -> None:
+        self._children[name] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, pass_fds=descriptors, cwd=repository()
+        )
+
+    def _await(self, what: str, is_there: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _WITHIN_S
+        while not is_there():
+            ended = [name for name, child in self._children.items() if child.poll() is not None]
+            if ended:
+                raise SandboxError(f"{ended[0]} ended while the sandbox came up: the reason is in {self._paths.log}.")
+            if time.monotonic() > deadline:
+                raise SandboxError(f"No answer from {what} within {_WITHIN_S:.0f} s: see {self._paths.log}.")
+            time.sleep(_EVERY_S)
+
+
+def _relay(listener: int, target: str) -> list[str]:
+    return [sys.executable, "-m", "tests.sandbox.relay", "--listen-fd", str(listener), "--to", target]
+
+
+def _port_of(listener: int) -> int:
+    with socket.socket(fileno=os.dup(listener)) as copy:
+        port: int = copy.getsockname()[1]
+        return port
+
+
+def _reap_until(child: int) -> int:
+    """What PID 1 is for: collect every orphan; returns the exit status once that one child has ended."""
+    while True:
+        ended, status = os.wait()
+        if ended == child:
+            return os.waitstatus_to_exitcode(status)
+
+
+def _tell(pipe: int, message: dict[str, str]) -> None:
+    with os.fdopen(pipe, "w", encoding="utf-8") as stream:
+        stream.write(json.dumps(message) + "\n")
+
+
+def _work(options: argparse.Namespace) -> str:
+    """Bring the sandbox up, say so, and stay; returns why it ended."""
+    paths = Paths(options.dir)
+    try:
+        supervisor = Supervisor(paths, options.cache, options.machine_net)
+        write_env(paths.env, supervisor.up(options.gate_listener))
+    except (SandboxError, OSError, ValueError) as error:
+        _tell(options.ready, {"error": str(error)})
+        return str(error)
+    _tell(options.ready, {"ready": str(paths.env)})
+    return supervisor.watch()
+
+
+def main() -> int:
+    """Entry point, as PID 1; keeper.py makes the namespaces."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--machine-net", type=int, required=True)
+    parser.add_argument("--gate-listener", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    options = parser.parse_args()
+    if os.getpid() != 1:
+        parser.error("this is started by 'python -m tests.sandbox up'")
+    # The kernel keeps from PID 1 every signal it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.exit(_work(options))
+    os.close(options.ready)
+    return _reap_until(child)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
