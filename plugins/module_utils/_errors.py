@@ -7,11 +7,19 @@
 # ruff: noqa: N818 -- "except NoCapacity" reads as what happened
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ._models import Instance
+
 
 class HavenError(Exception):
-    """Base of all failures a user can act on. ``reason`` is a stable word a playbook can test."""
+    """Base of all failures a user can act on.
+
+    ``reason`` is a stable word a playbook can test; ``instances`` are the machines that exist in spite of the failure.
+    """
 
     reason = "error"
+    instances: Sequence[Instance] = ()
 
 
 class InvalidRequest(HavenError):

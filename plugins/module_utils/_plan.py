@@ -31,6 +31,8 @@ from ._models import (
 ATTRIBUTES = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
 _SYSTEM_TAGS = (TAG_PROJECT, TAG_NAME, TAG_GENERATION, TAG_HOST_KEY, TAG_LOGIN_USER)
 _UP = ("pending", "running")
+# A machine that is starting has not said its host key yet: it is recorded while waiting.
+HOST_KEY_LATER = "host_key"
 
 
 def creates(spec: Spec, found: Sequence[Instance]) -> bool:
@@ -247,6 +249,8 @@ def _tag_changes(spec: Spec, current: Instance, host_key: Optional[str]) -> list
     after = {key: value for key, value in wanted.items() if current.tags.get(key) != value}
     before: dict[str, Optional[str]] = {key: current.tags.get(key) for key in after}
     changes = [Change("update", "tags", before, after)] if after else []
+    if spec.record_host_key and current.state == "pending" and not current.host_key:
+        changes.append(Change("update", HOST_KEY_LATER, None, "from the console"))
     surplus = sorted(
         key
         for key in current.tags
@@ -270,7 +274,7 @@ def _attribute_differences(spec: Spec, current: Instance, *, in_place: bool) -> 
         wanted, actual = getattr(spec, name), current.attributes.get(name)
         if possible is not in_place or wanted is None or name not in current.attributes:
             continue
-        if wanted == actual or (name == "user_data" and _cloud_init.same(actual, wanted)):
+        if wanted == actual or (name == "user_data" and _cloud_init.same(actual or b"", wanted)):
             continue
         # User data may hold secrets: that it differs is all a diff may say.
         shown = ("as it was", "different") if name == "user_data" else (actual, wanted)

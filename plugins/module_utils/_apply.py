@@ -1,0 +1,303 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carry out plans for machines. It touches the cloud and decides nothing.
+
+Machines of one call go through the same steps side by side: what the API takes for many at once is one call for all.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Optional
+
+from . import _cloud_init
+from ._cloud import Cloud
+from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed
+from ._models import TAG_HOST_KEY, Change, Instance, Observed, Plan, Spec
+from ._plan import HOST_KEY_LATER, generation
+from ._wait import WORKERS, Deadline, Pace, together, until_state
+
+# So many machines of one name may have come and gone within the day or so a token is remembered.
+MAX_GENERATIONS = 200
+# Seconds: how long another controller's machine may stay out of the listing after its token was taken.
+LISTING_DELAY = 3.0
+# Seconds: machines boot and print their keys within this, or they do not print them.
+HOST_KEY_TIMEOUT = 240.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One machine of a call: what is wanted, what was found and what is to be done."""
+
+    spec: Spec
+    observed: Observed
+    plan: Plan
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """How far to wait: ``kind`` is running, ssh or none; ``reach`` is what ssh means."""
+
+    kind: str
+    timeout: float
+    reach: Optional[Callable[[Sequence[Instance], Deadline], None]] = None
+
+
+@dataclass
+class Result:
+    """The machines as they are now, in the order of the jobs; those that are gone are left out."""
+
+    instances: list[Instance] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def apply(jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> Result:
+    """Carry out the plans. A HavenError carries the machines that exist by then as its ``instances``."""
+    run = _Run(jobs, cloud, waiting)
+    try:
+        run.all_steps()
+    except HavenError as error:
+        error.instances = run.result().instances
+        raise
+    return run.result()
+
+
+class _Run:
+    def __init__(self, jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> None:
+        self._jobs = jobs
+        self._cloud = cloud
+        self._waiting = waiting
+        self._deadline = Deadline(waiting.timeout)
+        self._now: dict[str, Instance] = {}
+        self._warnings: list[str] = []
+        for job in jobs:
+            for each in job.observed.live:
+                self._now[job.spec.name] = each
+
+    def all_steps(self) -> None:
+        self._update(needs_stop=False)
+        self._terminate()
+        self._stop()
+        self._update(needs_stop=True)
+        self._start()
+        self._create()
+        self._delete_volumes()
+        if self._waiting.kind != "none":
+            self._wait()
+
+    def result(self) -> Result:
+        names = [job.spec.name for job in self._jobs]
+        return Result([self._now[name] for name in names if name in self._now], self._warnings)
+
+    # -- steps
+
+    def _update(self, *, needs_stop: bool) -> None:
+        def due(change: Change) -> bool:
+            return change.action == "update" and change.needs_stop is needs_stop and change.field != HOST_KEY_LATER
+
+        def one(job: Job) -> None:
+            for change in filter(due, job.plan.changes):
+                self._update_one(job, change)
+
+        touched = [job for job in self._jobs if any(due(change) for change in job.plan.changes)]
+        if any(change.field == "firewalls" for job in touched for change in job.plan.changes):
+            self._cloud.prepare([job.spec for job in touched])
+        together(one, touched)
+        staying = [self._now[job.spec.name] for job in touched if not job.plan.has("terminate")]
+        if staying:
+            self._remember(list(self._cloud.refresh([each.id for each in staying]).values()))
+
+    def _update_one(self, job: Job, change: Change) -> None:
+        owners = {each.id: each for each in job.observed.live}
+        instance = owners.get(change.target, self._now[job.spec.name])
+        if change.field == "tags":
+            self._cloud.tag([instance.id], change.after)
+        elif change.field == "removed_tags":
+            self._cloud.untag([instance.id], sorted(change.before))
+        else:
+            self._cloud.update(instance, change)
+
+    def _terminate(self) -> None:
+        ids = [change.target for job in self._jobs for change in job.plan.changes if change.action == "terminate"]
+        if not ids:
+            return
+        victims = [each for job in self._jobs for each in job.observed.live if each.id in ids]
+        self._cloud.terminate(ids)
+        for instance in victims:
+            self._now.pop(instance.name, None)
+        follows = any(job.plan.has("create") or job.plan.has("delete_volume") for job in self._jobs)
+        if follows or self._waiting.kind != "none":
+            until_state(self._cloud, victims, "terminated", self._deadline)
+
+    def _stop(self) -> None:
+        chosen = self._machines_with("stop")
+        if not chosen:
+            return
+        # A machine that is still starting cannot be stopped.
+        self._settle(chosen, "pending", "running")
+        for hibernate in (False, True):
+            ids = [each.id for each in chosen if each.hibernation is hibernate]
+            if ids:
+                self._cloud.stop(ids, hibernate=hibernate)
+        needed = any(change.needs_stop for job in self._jobs for change in job.plan.changes)
+        if needed or self._waiting.kind != "none":
+            stopping = [dataclasses.replace(each, state="stopping") for each in chosen]
+            self._remember(until_state(self._cloud, stopping, "stopped", self._deadline))
+        else:
+            self._remember([dataclasses.replace(each, state="stopping") for each in chosen])
+
+    def _start(self) -> None:
+        chosen = self._machines_with("start")
+        if chosen:
+            self._settle(chosen, "stopping", "stopped")
+            self._cloud.start([each.id for each in chosen])
+            self._remember([dataclasses.replace(self._now[each.name], state="pending") for each in chosen])
+        again = self._machines_with("restart")
+        if again:
+            self._settle(again, "pending", "running")
+            self._cloud.restart([each.id for each in again])
+
+    def _create(self) -> None:
+        wanted = [job for job in self._jobs if job.plan.has("create")]
+        if not wanted:
+            return
+        self._cloud.prepare([job.spec for job in wanted])
+        with ThreadPoolExecutor(min(WORKERS, len(wanted))) as pool:
+            futures = {pool.submit(self._create_one, job): job for job in wanted}
+            _done, unfinished = wait(futures, return_when=FIRST_EXCEPTION)
+            # What fails for one mostly fails for all: start no more.
+            for future in unfinished:
+                future.cancel()
+        self._raise_failures(futures)
+
+    def _raise_failures(self, futures: dict[Future[None], Job]) -> None:
+        failed: list[tuple[str, HavenError]] = []
+        skipped: list[str] = []
+        for future, job in futures.items():
+            if future.cancelled():
+                skipped.append(job.spec.name)
+                continue
+            error = future.exception()
+            if isinstance(error, HavenError):
+                failed.append((job.spec.name, error))
+            elif error is not None:
+                raise error
+        if not failed:
+            return
+        if len(futures) == 1:
+            raise failed[0][1]
+        made = [job.spec.name for job in futures.values() if job.spec.name in self._now]
+        message = f"Could not create {', '.join(name for name, _error in failed)}: {failed[0][1]}"
+        if made:
+            message += f" Created and kept: {', '.join(sorted(made))}."
+        if skipped:
+            message += f" Not tried after that: {', '.join(sorted(skipped))}."
+        raise type(failed[0][1])(message)
+
+    def _create_one(self, job: Job) -> None:
+        self._now[job.spec.name] = self._create_or_adopt(job)
+
+    def _create_or_adopt(self, job: Job) -> Instance:
+        """Create the machine under the first token that is free.
+
+        A spent token means that a machine of this name was made with it: it is terminated (take the next generation),
+        or it lives, made by another controller or by a call whose answer was lost (that is the machine).
+        """
+        if job.observed.image is None:
+            raise InvalidRequest(f"Machine {job.spec.name} cannot be created without an image: give one.")
+        number = generation(job.observed.found)
+        replaced = {each.id for each in job.observed.live}
+        for _attempt in range(MAX_GENERATIONS):
+            try:
+                return self._cloud.create(job.spec, job.observed.image, number)
+            except TokenUsed as used:
+                found = self._look_for_owner(job.spec, number, patient=not used.terminated)
+            live = [each for each in found if not each.gone and each.id not in replaced]
+            if live:
+                return live[0]
+            number = max(number + 1, generation(found))
+        raise CloudFailure(
+            f"{MAX_GENERATIONS} machines called {job.spec.name} were made and terminated within a day or so: "
+            "use another name, or try tomorrow."
+        )
+
+    def _look_for_owner(self, spec: Spec, number: int, *, patient: bool) -> list[Instance]:
+        """Who spent this token, as far as the listing says; it may lag behind a machine made a moment ago."""
+        end = time.monotonic() + (LISTING_DELAY if patient else 0.0)
+        pace = Pace()
+        while True:
+            found = self._cloud.instances(spec.project, [spec.name])
+            if any(each.generation >= number for each in found) or time.monotonic() >= end:
+                return found
+            pace.sleep()
+
+    def _delete_volumes(self) -> None:
+        ids = [change.target for job in self._jobs for change in job.plan.changes if change.action == "delete_volume"]
+        if ids:
+            self._cloud.delete_volumes(ids)
+
+    # -- waiting
+
+    def _wait(self) -> None:
+        chosen = [self._now[job.spec.name] for job in self._jobs if job.spec.name in self._now]
+        # "present" leaves a stopped machine stopped, but one that is starting is waited for.
+        starting = [each for each in chosen if each.state == "pending"]
+        self._remember(until_state(self._cloud, starting, "running", self._deadline))
+        self._record_host_keys()
+        if self._waiting.kind == "ssh" and self._waiting.reach is not None:
+            running = [each for each in self._now.values() if each.state == "running"]
+            self._waiting.reach(running, self._deadline)
+
+    def _record_host_keys(self) -> None:
+        """Read the consoles of new machines until each has said its key, and write it to the machine's tags."""
+        wanting = [
+            self._now[job.spec.name]
+            for job in self._jobs
+            if job.spec.record_host_key
+            and any(
+                change.action in ("create", "start") or change.field == HOST_KEY_LATER for change in job.plan.changes
+            )
+        ]
+        wanting = [each for each in wanting if each.state == "running" and not each.host_key]
+        patience = Deadline(min(HOST_KEY_TIMEOUT, self._deadline.left))
+        pace = Pace()
+        while wanting:
+            done = together(self._record_host_key, wanting)
+            wanting = [each for each, recorded in zip(wanting, done) if not recorded]
+            if not wanting:
+                return
+            if patience.over:
+                names = ", ".join(each.name for each in wanting)
+                self._warnings.append(
+                    f"No ed25519 host key on the console of {names} within {patience.seconds:.0f} s, so strict "
+                    "connections will refuse: run this again when cloud-init has finished there."
+                )
+                return
+            pace.sleep()
+
+    def _record_host_key(self, instance: Instance) -> bool:
+        key = _cloud_init.host_key(self._cloud.console(instance))
+        if not key:
+            return False
+        self._cloud.tag([instance.id], {TAG_HOST_KEY: key})
+        self._remember([dataclasses.replace(instance, tags={**instance.tags, TAG_HOST_KEY: key})])
+        return True
+
+    # -- book-keeping
+
+    def _machines_with(self, action: str) -> list[Instance]:
+        return [self._now[job.spec.name] for job in self._jobs if job.plan.has(action)]
+
+    def _settle(self, instances: Sequence[Instance], passing: str, state: str) -> None:
+        """Wait until no machine is in a passing state any more."""
+        moving = [each for each in instances if each.state == passing]
+        self._remember(until_state(self._cloud, moving, state, self._deadline))
+
+    def _remember(self, instances: Sequence[Instance]) -> None:
+        self._now.update({each.name: each for each in instances})

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The only code that knows AnsibleModule: options in, results and failures out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+
+from ._cloud import Cloud, connect
+from ._errors import HavenError, MissingLibrary
+
+CONNECTION: dict[str, Any] = {
+    "cloud": {
+        "type": "str",
+        "choices": ["ec2", "openstack"],
+        "required": True,
+        "fallback": (env_fallback, ["HAVEN_CLOUD"]),
+    },
+    "project": {"type": "str", "required": True, "fallback": (env_fallback, ["HAVEN_PROJECT"])},
+    "ec2": {
+        "type": "dict",
+        "options": {
+            "region": {"type": "str"},
+            "profile": {"type": "str"},
+            "endpoint_url": {"type": "str"},
+            "access_key": {"type": "str"},
+            "secret_key": {"type": "str", "no_log": True},
+            "session_token": {"type": "str", "no_log": True},
+            "ca_bundle": {"type": "path"},
+        },
+    },
+    "openstack": {"type": "dict", "options": {"cloud": {"type": "str"}, "region": {"type": "str"}}},
+}
+
+
+@dataclass
+class Outcome:
+    """What a module has to say at its end; ``diff`` only where something changes."""
+
+    changed: bool = False
+    diff: Optional[dict[str, Any]] = None
+    values: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+Body = Callable[[Cloud, dict[str, Any], bool], Outcome]
+
+
+def argument_spec(options: dict[str, Any], ec2: Optional[dict[str, Any]] = None) -> dict[str, Any]:
+    """A module's options with the common ones; ``ec2`` are the options only EC2 has."""
+    common = copy.deepcopy(CONNECTION)
+    common["ec2"]["options"].update(ec2 or {})
+    return {**common, **options}
+
+
+def run(module: AnsibleModule, body: Body) -> None:
+    """Connect, let the body do its work and end the module with what it returns or raises.
+
+    ``body`` gets the cloud, the options and whether this is check mode.
+    """
+    try:
+        cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]))
+        outcome = body(cloud, module.params, module.check_mode)
+    except HavenError as error:
+        failure = error
+    else:
+        for text in outcome.warnings:
+            module.warn(text)
+        extra = {"diff": outcome.diff} if outcome.diff is not None else {}
+        module.exit_json(changed=outcome.changed, **outcome.values, **extra)
+    # Outside of the handler: core would append the whole chain of causes to the message.
+    _fail(module, failure)
+
+
+def _fail(module: AnsibleModule, error: HavenError) -> None:
+    if isinstance(error, MissingLibrary):
+        module.fail_json(msg=missing_required_lib(error.library), reason=error.reason)
+    existing = [instance.as_dict() for instance in error.instances]
+    extra = {"instances": existing} if existing else {}
+    module.fail_json(msg=str(error), reason=error.reason, **extra)

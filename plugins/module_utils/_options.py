@@ -1,0 +1,283 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options of the modules: their argument specifications, and their way into _models. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+from . import _ssh_config
+from ._errors import InvalidRequest
+from ._models import FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec, VolumeSpec
+from ._reach import Route
+
+# Safe in a host name, a file name, an ssh alias and an API filter alike.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_OWN_TAGS = ("haven:", "aws:")
+
+_VOLUME: dict[str, Any] = {
+    "size_gib": {"type": "int"},
+    "type": {"type": "str"},
+    "encrypted": {"type": "bool"},
+    "delete_with_instance": {"type": "bool"},
+}
+_IMAGE: dict[str, Any] = {
+    "type": "dict",
+    "options": {"id": {"type": "str"}, "name": {"type": "str"}, "owner": {"type": "str"}, "ssm": {"type": "str"}},
+    "mutually_exclusive": [("id", "name", "ssm")],
+    "required_one_of": [("id", "name", "ssm")],
+    "required_by": {"owner": ["name"]},
+}
+_HOPS: dict[str, Any] = {
+    "type": "list",
+    "elements": "dict",
+    "options": {
+        "host": {"type": "str", "required": True},
+        "port": {"type": "int", "default": 22},
+        "user": {"type": "str"},
+        "key": {"type": "path", "no_log": False},
+        "host_key": {"type": "str", "no_log": False},
+    },
+}
+
+INSTANCE: dict[str, Any] = {
+    "name": {"type": "list", "elements": "str", "required": True},
+    "state": {
+        "type": "str",
+        "choices": ["present", "running", "stopped", "restarted", "absent"],
+        "default": "present",
+    },
+    "image": _IMAGE,
+    "instance_type": {"type": "str"},
+    "key_pair": {"type": "str", "no_log": False},
+    "firewalls": {"type": "list", "elements": "str"},
+    "subnet": {"type": "str"},
+    "availability_zone": {"type": "str"},
+    "public_address": {"type": "bool"},
+    "private_address": {"type": "str"},
+    "root_volume": {"type": "dict", "options": _VOLUME},
+    "data_volumes": {
+        "type": "list",
+        "elements": "dict",
+        "options": {**_VOLUME, "device": {"type": "str"}, "size_gib": {"type": "int", "required": True}},
+    },
+    "user_data": {"type": "str", "no_log": True},
+    "login_user": {"type": "str"},
+    "tags": {"type": "dict"},
+    "purge_tags": {"type": "bool", "default": False},
+    "spot": {"type": "dict", "options": {"max_price": {"type": "str"}}},
+    "shutdown_behavior": {"type": "str", "choices": ["stop", "terminate"]},
+    "termination_protection": {"type": "bool"},
+    "hibernation": {"type": "bool"},
+    "record_host_key": {"type": "bool", "default": True, "no_log": False},
+    "wait": {"type": "str", "choices": ["running", "ssh", "none"], "default": "running"},
+    "wait_timeout": {"type": "int", "default": 600},
+    "hops": _HOPS,
+    "private_key": {"type": "path", "no_log": False},
+    "allow_stop": {"type": "bool", "default": False},
+    "recreate": {"type": "bool", "default": False},
+    "delete_volumes": {"type": "bool", "default": False},
+}
+INSTANCE_EC2: dict[str, Any] = {
+    "iam_instance_profile": {"type": "str"},
+    "imdsv2": {"type": "bool", "default": True},
+    "key_name": {"type": "str", "no_log": False},
+}
+INSTANCE_INFO: dict[str, Any] = {
+    "name": {"type": "list", "elements": "str", "default": []},
+    "states": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["pending", "running", "stopping", "stopped", "terminating", "terminated"],
+        "default": ["pending", "running", "stopping", "stopped"],
+    },
+    "resources": {"type": "bool", "default": False},
+}
+KEYPAIR: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "public_key": {"type": "str", "no_log": False},
+    "recreate": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def _rules_option(peer: str) -> dict[str, Any]:
+    return {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "protocol": {"type": "str", "choices": ["tcp", "udp", "icmp", "all"], "default": "tcp"},
+            "ports": {"type": "str"},
+            peer: {"type": "list", "elements": "str", "required": True},
+            "description": {"type": "str", "default": ""},
+        },
+    }
+
+
+FIREWALL: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "description": {"type": "str", "default": ""},
+    "rules": _rules_option("from"),
+    "egress": _rules_option("to"),
+    "network": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def specs(params: Mapping[str, Any]) -> list[Spec]:
+    """One specification for each name. Raises InvalidRequest."""
+    project = project_of(params)
+    names = list(dict.fromkeys(params["name"]))
+    if not names:
+        raise InvalidRequest("The list of names is empty: give at least one name.")
+    for name in names:
+        checked_name(name, "The name of a machine")
+    if len(names) > 1 and params["private_address"]:
+        raise InvalidRequest("One private_address cannot be that of several machines: give one name.")
+    spot = params["spot"]
+    common = {
+        **{name: params[name] for name in _SAME_IN_SPEC},
+        "image": ImageChoice(**params["image"]) if params["image"] else None,
+        "firewalls": tuple(params["firewalls"]) if params["firewalls"] is not None else None,
+        "root_volume": VolumeSpec(**params["root_volume"]) if params["root_volume"] else None,
+        "data_volumes": _data_volumes(params["data_volumes"] or []),
+        "tags": _tags(params["tags"] or {}),
+        "spot": spot is not None,
+        "spot_max_price": spot["max_price"] if spot else None,
+        "options": _cloud_options(params),
+    }
+    if common["login_user"]:
+        _ssh_config.require_user(common["login_user"], "login_user")
+    return [Spec(project=project, name=name, **common) for name in names]
+
+
+_SAME_IN_SPEC = (
+    "state",
+    "instance_type",
+    "key_pair",
+    "subnet",
+    "availability_zone",
+    "public_address",
+    "private_address",
+    "user_data",
+    "login_user",
+    "purge_tags",
+    "shutdown_behavior",
+    "termination_protection",
+    "hibernation",
+    "record_host_key",
+    "allow_stop",
+    "recreate",
+    "delete_volumes",
+)
+
+
+def route(params: Mapping[str, Any]) -> Route:
+    """How wait: ssh gets to the machines. Raises InvalidRequest."""
+    return Route(tuple(_ssh_config.hops_from(params["hops"])), params["login_user"], params["private_key"])
+
+
+def keypair_spec(params: Mapping[str, Any]) -> KeyPairSpec:
+    project, name = project_of(params), checked_name(params["name"], "The name of a key pair")
+    public_key = None
+    if params["state"] == "present":
+        # The comment does not belong to the key: another one is no difference.
+        public_key = _ssh_config.public_key((params["public_key"] or "").strip())
+        if public_key is None:
+            raise InvalidRequest(
+                f"The public_key of {name} is not an OpenSSH public key: give the text of a file such as "
+                "~/.ssh/id_ed25519.pub."
+            )
+    return KeyPairSpec(project, name, params["state"], public_key, params["recreate"])
+
+
+def firewall_spec(params: Mapping[str, Any]) -> FirewallSpec:
+    return FirewallSpec(
+        project=project_of(params),
+        name=checked_name(params["name"], "The name of a firewall"),
+        state=params["state"],
+        description=params["description"],
+        ingress=rules("in", params["rules"] or [], "from"),
+        egress=rules("out", params["egress"], "to") if params["egress"] is not None else None,
+        network=params["network"],
+    )
+
+
+def project_of(params: Mapping[str, Any]) -> str:
+    return checked_name(params["project"], "The project")
+
+
+def checked_name(name: str, what: str) -> str:
+    """A name that is the same text everywhere it is used. Raises InvalidRequest."""
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{what} must be 1 to 63 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
+            f"not {ascii(name)[:80]}."
+        )
+    return name
+
+
+def rules(direction: str, entries: Sequence[Mapping[str, Any]], peer: str) -> frozenset[Rule]:
+    """The option's rules, flat. Raises InvalidRequest."""
+    flat = set()
+    for entry in entries:
+        first, last = _ports(entry["protocol"], entry["ports"])
+        for cidr in entry[peer]:
+            flat.add(Rule(direction, entry["protocol"], first, last, _cidr(cidr), entry["description"]))
+    return frozenset(flat)
+
+
+def _ports(protocol: str, ports: Optional[str]) -> tuple[int, int]:
+    if protocol not in ("tcp", "udp"):
+        if ports:
+            raise InvalidRequest(f"A rule for protocol {protocol} has no ports: leave them out.")
+        return -1, -1
+    first, dash, last = (ports or "").partition("-")
+    numbers = [part.strip() for part in (first, last if dash else first)]
+    if not all(part.isascii() and part.isdigit() and int(part) < 65536 for part in numbers):
+        raise InvalidRequest(f"A {protocol} rule needs ports such as 22 or 8000-8010, not {ports!a}.")
+    if int(numbers[0]) > int(numbers[1]):
+        raise InvalidRequest(f"The range of ports {ports} ends before it begins: swap the two.")
+    return int(numbers[0]), int(numbers[1])
+
+
+def _cidr(text: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text.strip()))
+    except ValueError as error:
+        raise InvalidRequest(
+            f"{ascii(text)[:80]} is not an address range such as 192.0.2.0/24 or 192.0.2.7/32 ({error})."
+        ) from error
+
+
+def _data_volumes(entries: Sequence[Mapping[str, Any]]) -> tuple[VolumeSpec, ...]:
+    devices = [entry["device"] or f"/dev/sd{letter}" for entry, letter in zip(entries, "fghijklmnop")]
+    if len(set(devices)) < len(entries):
+        raise InvalidRequest("At most 11 data volumes, each on a device of its own: give them different devices.")
+    return tuple(VolumeSpec(**{**entry, "device": device}) for entry, device in zip(entries, devices))
+
+
+def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    for key in tags:
+        if key == "Name" or key.lower().startswith(_OWN_TAGS):
+            raise InvalidRequest(
+                f"The tag {ascii(key)[:80]} is not yours to set: Name and everything that begins with haven: or aws: "
+                "say who a machine is. Choose another name for it."
+            )
+    return {key: str(value) for key, value in tags.items()}
+
+
+def _cloud_options(params: Mapping[str, Any]) -> dict[str, Any]:
+    given = params[params["cloud"]] or {}
+    known = INSTANCE_EC2 if params["cloud"] == "ec2" else {}
+    chosen = {name: given.get(name, option.get("default")) for name, option in known.items()}
+    if chosen.get("iam_instance_profile"):
+        chosen["iam_instance_profile"] = chosen["iam_instance_profile"].rpartition("/")[2]
+    if chosen.get("key_name") and params["key_pair"]:
+        raise InvalidRequest("key_pair and ec2.key_name exclude each other: give one of them.")
+    return chosen

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Waiting for machines: all of them in one question, at most one question a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from ._cloud import Cloud
+from ._errors import CloudFailure, TimedOut
+from ._models import Instance
+
+WORKERS = 10
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class Deadline:
+    """One span of time that all waiting of a run shares."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self._end
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self._end - time.monotonic())
+
+
+class Pace:
+    """At most one question a second."""
+
+    def __init__(self, interval: float = 1.0) -> None:
+        self._interval = interval
+        self._next = time.monotonic() + interval
+
+    def sleep(self) -> None:
+        time.sleep(max(0.0, self._next - time.monotonic()))
+        self._next = time.monotonic() + self._interval
+
+
+def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadline: Deadline) -> list[Instance]:
+    """The machines once all are in that state. Raises TimedOut, or CloudFailure when one went away instead."""
+    known = {instance.id: instance for instance in instances}
+    waiting = [each.id for each in known.values() if each.state != state]
+    pace = Pace()
+    while waiting:
+        if deadline.over:
+            names = ", ".join(f"{known[each].name} ({each}, {known[each].state})" for each in waiting)
+            raise TimedOut(
+                f"Not {state} after {deadline.seconds:.0f} s: {names}. Raise wait_timeout, or look at the machine's "
+                "console; a second run goes on from here."
+            )
+        pace.sleep()
+        seen = cloud.refresh(waiting)
+        known.update(seen)
+        if state == "terminated":
+            # The listing forgets terminated machines after a while.
+            waiting = [each for each in waiting if each in seen and seen[each].state != state]
+            continue
+        for instance in seen.values():
+            if instance.gone:
+                raise CloudFailure(
+                    f"Machine {instance.name} ({instance.id}) was terminated instead of becoming {state}"
+                    f"{': ' + instance.state_reason if instance.state_reason else ''}: check its options and run again."
+                )
+        waiting = [each for each in waiting if known[each].state != state]
+    return list(known.values())
+
+
+def together(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
+    """The function's results for all items, some at a time; the first error is raised when all have ended."""
+    if len(items) < 2:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
+        return list(pool.map(function, items))

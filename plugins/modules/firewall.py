@@ -1,0 +1,169 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Say who may reach machines."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: firewall
+short_description: Say who may reach machines and whom they may reach
+version_added: "0.1.0"
+description:
+  - Makes a security group and keeps its rules exactly as given. What no rule allows to come in is refused.
+extends_documentation_fragment:
+  - haven.gpu.cloud
+  - haven.gpu.cloud.attributes
+options:
+  name:
+    description:
+      - The name of the firewall in the project. EC2 knows it as C(project/name).
+    type: str
+    required: true
+  description:
+    description:
+      - What it is for. EC2 cannot change it later; when it is not given it is not compared.
+    type: str
+    default: ''
+  rules:
+    description:
+      - Who may come in. Rules that are not listed are removed, so without this option nobody may.
+    type: list
+    elements: dict
+    suboptions:
+      protocol:
+        description: The protocol.
+        type: str
+        choices: [tcp, udp, icmp, all]
+        default: tcp
+      ports:
+        description: A port or a range such as V(22) or V(8000-8010), for V(tcp) and V(udp) only and required there.
+        type: str
+      from:
+        description: The address ranges that may come in, IPv4 or IPv6.
+        type: list
+        elements: str
+        required: true
+      description:
+        description: What the rule is for. It is set with a new rule and not compared later.
+        type: str
+        default: ''
+  egress:
+    description:
+      - Whom the machines may reach. When it is not given, the rules for outgoing traffic are left as they are, and a
+        new firewall allows all of it. An empty list allows none.
+    type: list
+    elements: dict
+    suboptions:
+      protocol:
+        description: The protocol.
+        type: str
+        choices: [tcp, udp, icmp, all]
+        default: tcp
+      ports:
+        description: A port or a range such as V(443) or V(8000-8010), for V(tcp) and V(udp) only and required there.
+        type: str
+      to:
+        description: The address ranges that may be reached, IPv4 or IPv6.
+        type: list
+        elements: str
+        required: true
+      description:
+        description: What the rule is for. It is set with a new rule and not compared later.
+        type: str
+        default: ''
+  network:
+    description:
+      - The id of the network (EC2's VPC) it belongs to. The default VPC when it is not given.
+    type: str
+  state:
+    description:
+      - Whether the firewall shall exist. V(absent) waits up to two minutes for terminated machines to let go of it.
+    type: str
+    choices: [present, absent]
+    default: present
+seealso:
+  - module: haven.gpu.instance
+author:
+  - The haven.gpu contributors (@haven-gpu)
+"""
+
+EXAMPLES = r"""
+- name: Let only the jump host in, and only the proxy and the jump host's network out
+  haven.gpu.firewall:
+    cloud: ec2
+    project: pathology
+    name: notebooks
+    rules:
+      - {ports: "22", from: [10.0.0.10/32], description: ssh from the jump host}
+    egress:
+      - {ports: "3128", to: [10.0.0.11/32], description: the egress proxy}
+
+- name: Remove the firewall
+  haven.gpu.firewall:
+    cloud: ec2
+    project: pathology
+    name: notebooks
+    state: absent
+"""
+
+RETURN = r"""
+firewall:
+  description: The firewall; V(none) when it is absent. In check mode what exists.
+  returned: success
+  type: dict
+  contains:
+    id:
+      description: The cloud's id.
+      type: str
+      sample: sg-0ad3b8c1f5e6a7b90
+    name:
+      description: The name in the project.
+      type: str
+      sample: notebooks
+    project:
+      description: The project.
+      type: str
+      sample: pathology
+    description:
+      description: What it is for.
+      type: str
+      sample: haven.gpu project pathology
+    network:
+      description: The id of its network, or V(none) when the cloud chose it just now.
+      type: str
+      sample: vpc-0ad3b8c1f5e6a7b90
+    rules:
+      description: The rules, one for each protocol, range and peer.
+      type: list
+      elements: dict
+      sample: [{direction: in, protocol: tcp, ports: "22", peer: 10.0.0.10/32, description: ssh from the jump host}]
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._access import apply_firewall, diff, firewall_as_dict, plan_firewall
+from ..module_utils._cloud import Cloud
+from ..module_utils._module import Outcome, argument_spec, run
+from ..module_utils._options import FIREWALL, firewall_spec
+
+
+def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
+    spec = firewall_spec(params)
+    current = cloud.firewall(spec.project, spec.name, spec.network)
+    plan = plan_firewall(spec, current)
+    if not check:
+        current = apply_firewall(plan, spec, current, cloud)
+    return Outcome(plan.changed, diff(plan), {"firewall": firewall_as_dict(current) if current else None})
+
+
+def main() -> None:
+    run(AnsibleModule(argument_spec=argument_spec(FIREWALL), supports_check_mode=True), ensure)
+
+
+if __name__ == "__main__":
+    main()

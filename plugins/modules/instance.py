@@ -1,0 +1,431 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Make, change, stop and remove machines."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: instance
+short_description: Make, change, stop, start and remove machines
+version_added: "0.1.0"
+description:
+  - Brings one machine or many to a state, with one set of options for every cloud. A list of names is one call, and its
+    machines are made side by side.
+  - A machine is known by its project and name. Both are tags that are set by the very call that creates it, so that a
+    lost answer, a killed run or a second controller at the same time make no second machine.
+  - Options that are not given are neither compared nor changed on a machine that exists.
+  - Tags, firewalls, growing disks, disk types, termination protection, shutdown behaviour and O(ec2.imdsv2) are changed
+    in place; O(instance_type) while the machine is stopped. Any other difference is an error that names it, unless
+    O(recreate) is set.
+extends_documentation_fragment:
+  - haven.gpu.cloud.instance
+  - haven.gpu.cloud.attributes
+options:
+  name:
+    description:
+      - One name or a list of names. 1 to 63 letters, digits, dots, dashes or underscores each.
+    type: list
+    elements: str
+    required: true
+  state:
+    description:
+      - V(present) means that the machine exists; one that is missing is created and runs, one that is stopped stays so.
+      - V(running) means that it runs; it is created or started when it does not.
+      - V(stopped) stops it, V(restarted) restarts it or starts a stopped one. Both fail when it does not exist.
+      - V(absent) terminates it. Data disks stay unless O(delete_volumes) or their own C(delete_with_instance) says
+        otherwise.
+    type: str
+    choices: [present, running, stopped, restarted, absent]
+    default: present
+  image:
+    description:
+      - What the machine is made from. Required to create one.
+      - Only an O(image.id) is compared with a machine that exists. A name or parameter means what is newest at
+        creation, so that a newer image published later is no difference.
+    type: dict
+    suboptions:
+      id:
+        description: The id of the image.
+        type: str
+      name:
+        description: A name, or a pattern with C(*) and C(?); the newest image that matches is taken.
+        type: str
+      owner:
+        description:
+          - Who must own the image found by O(image.name), as an account number or an alias.
+          - When it is not given, only the account's own images and those of Amazon count, since anybody can publish an
+            image under any name.
+        type: str
+      ssm:
+        description: The SSM parameter that holds the id, as AWS publishes them for its Deep Learning images.
+        type: str
+  instance_type:
+    description:
+      - The cloud's name for the size. Required to create a machine.
+    type: str
+  key_pair:
+    description:
+      - The name of a key pair of the project, made with M(haven.gpu.keypair).
+    type: str
+  firewalls:
+    description:
+      - Names of firewalls of the project made with M(haven.gpu.firewall), or ids. An id saves one call.
+      - Without any, a new machine gets the network's default group.
+    type: list
+    elements: str
+  subnet:
+    description: The id of the subnet.
+    type: str
+  availability_zone:
+    description: The availability zone.
+    type: str
+  public_address:
+    description:
+      - Whether a machine has a public address. A new one has none unless this is V(true).
+    type: bool
+  private_address:
+    description: The address to have in the subnet; for one machine only.
+    type: str
+  root_volume:
+    description: The disk of the system.
+    type: dict
+    suboptions:
+      size_gib:
+        description: The size in GiB; the image's own when it is not given. It can grow in place and never shrink.
+        type: int
+      type:
+        description: The cloud's type of disk. EC2's V(gp3) when it is not given.
+        type: str
+      encrypted:
+        description: Whether it is encrypted. A new one is unless this is V(false).
+        type: bool
+      delete_with_instance:
+        description: Whether it goes with the machine. A new one does unless this is V(false).
+        type: bool
+  data_volumes:
+    description:
+      - More disks. They are made with the machine and cannot be added to one that exists.
+    type: list
+    elements: dict
+    suboptions:
+      device:
+        description: The device name to attach it as. V(/dev/sdf) and following when it is not given.
+        type: str
+      size_gib:
+        description: The size in GiB. It can grow in place and never shrink.
+        type: int
+        required: true
+      type:
+        description: The cloud's type of disk. EC2's V(gp3) when it is not given.
+        type: str
+      encrypted:
+        description: Whether it is encrypted. A new one is unless this is V(false).
+        type: bool
+      delete_with_instance:
+        description: Whether it goes with the machine. A new one stays unless this is V(true).
+        type: bool
+  user_data:
+    description:
+      - What cloud-init shall do, in any form it knows. It is sent beside a part of our own (see O(record_host_key)).
+      - It cannot be changed later, and it is read from the machine only when it is given here.
+    type: str
+  login_user:
+    description:
+      - The user to log in as, kept as the tag C(haven:login-user) for the inventory, and used by O(wait=ssh).
+    type: str
+  tags:
+    description:
+      - More tags. C(Name) and everything that begins with C(haven:) or C(aws:) is not yours to set.
+    type: dict
+  purge_tags:
+    description: Whether tags that are not in O(tags) are removed.
+    type: bool
+    default: false
+  spot:
+    description:
+      - Buy it on the spot market, as a one-time request. An empty dictionary means at most the on-demand price.
+    type: dict
+    suboptions:
+      max_price:
+        description: The most to pay, in dollars an hour.
+        type: str
+  shutdown_behavior:
+    description: What happens when the machine is shut down from inside.
+    type: str
+    choices: [stop, terminate]
+  termination_protection:
+    description:
+      - Whether the API refuses to terminate the machine. With O(state=absent) or O(recreate), V(false) lifts it first.
+    type: bool
+  hibernation:
+    description: Whether stopping keeps the memory. It can be said at creation only.
+    type: bool
+  record_host_key:
+    description:
+      - Whether the machine's ed25519 host key is read from its console, once, and kept as the tag C(haven:host-key).
+      - For this a part is added to the user data that makes cloud-init print the host keys at every boot.
+      - Set it to V(false) for images without cloud-init; their user data is then sent as it is.
+    type: bool
+    default: true
+  wait:
+    description:
+      - How far to wait. V(running) until the machines are in the wanted state and their host keys are known, V(ssh)
+        until each has also answered a strictly verified ssh handshake through the O(hops), V(none) not at all.
+    type: str
+    choices: [running, ssh, none]
+    default: running
+  wait_timeout:
+    description: How long to wait in all, in seconds.
+    type: int
+    default: 600
+  hops:
+    description:
+      - The jump hosts on the way, outermost first, for O(wait=ssh). With any, private addresses are used.
+    type: list
+    elements: dict
+    suboptions:
+      host:
+        description: The name or address.
+        type: str
+        required: true
+      port:
+        description: The port.
+        type: int
+        default: 22
+      user:
+        description: The user.
+        type: str
+      key:
+        description: The file of the private key. Without it, ssh asks the agent and tries the usual files.
+        type: path
+      host_key:
+        description: The host key, such as C(ssh-ed25519 AAAA...). Without it, the user's own known_hosts decides.
+        type: str
+  private_key:
+    description: The file of the private key for the machines, for O(wait=ssh).
+    type: path
+  allow_stop:
+    description: Whether a running machine may be stopped and started again to change its O(instance_type).
+    type: bool
+    default: false
+  recreate:
+    description:
+      - Whether a machine that differs in what cannot be changed may be terminated and made anew. Its root disk is lost.
+    type: bool
+    default: false
+  delete_volumes:
+    description:
+      - With O(state=absent), also delete the disks that were made with the machines of these names and stayed.
+    type: bool
+    default: false
+notes:
+  - Who may write tags decides whom you trust. Strict ssh connections believe the tag C(haven:host-key), so a person
+    who may change tags of these machines (C(ec2:CreateTags)) can direct connections elsewhere. Grant that permission
+    only to those who may also log in, and never to the machines' own instance profile.
+  - EC2 has one call to create each machine, and one each to read its console and to write its tag.
+seealso:
+  - module: haven.gpu.instance_info
+  - module: haven.gpu.firewall
+  - module: haven.gpu.keypair
+  - plugin: haven.gpu.instances
+    plugin_type: inventory
+author:
+  - The haven.gpu contributors (@haven-gpu)
+"""
+
+EXAMPLES = r"""
+- name: Make a private notebook machine and wait until it can be reached
+  haven.gpu.instance:
+    cloud: ec2
+    project: pathology
+    name: jupyter-demo
+    image: {name: "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)*", owner: amazon}
+    instance_type: g6.xlarge
+    key_pair: alice
+    firewalls: [notebooks]
+    subnet: subnet-0ad3b8c1f5e6a7b90
+    root_volume: {size_gib: 100}
+    data_volumes: [{size_gib: 500}]
+    login_user: ubuntu
+    wait: ssh
+    hops: [{host: gate.example.org, user: sshuser}]
+
+- name: Make three workers at once, from the newest image AWS publishes
+  haven.gpu.instance:
+    cloud: ec2
+    project: pathology
+    name: [worker-1, worker-2, worker-3]
+    image:
+      ssm: /aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id
+    instance_type: g6.xlarge
+    spot: {max_price: "0.60"}
+
+- name: Give it a bigger GPU, which needs a stop
+  haven.gpu.instance:
+    cloud: ec2
+    project: pathology
+    name: jupyter-demo
+    instance_type: g6e.xlarge
+    allow_stop: true
+
+- name: Stop it for the night
+  haven.gpu.instance:
+    cloud: ec2
+    project: pathology
+    name: jupyter-demo
+    state: stopped
+
+- name: Remove it with its data
+  haven.gpu.instance:
+    cloud: ec2
+    project: pathology
+    name: jupyter-demo
+    state: absent
+    delete_volumes: true
+"""
+
+RETURN = r"""
+instances:
+  description:
+    - The machines of these names as they are now, in the order of O(name); those that are absent are left out.
+    - In check mode those that exist, as they are.
+    - On failure the machines that exist in spite of it.
+  returned: always, when there are any
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The cloud's id.
+      type: str
+      sample: i-0ad3b8c1f5e6a7b90
+    name:
+      description: The name in the project.
+      type: str
+      sample: jupyter-demo
+    project:
+      description: The project.
+      type: str
+      sample: pathology
+    cloud:
+      description: The cloud.
+      type: str
+      sample: ec2
+    region:
+      description: The region.
+      type: str
+      sample: eu-north-1
+    availability_zone:
+      description: The availability zone.
+      type: str
+      sample: eu-north-1a
+    state:
+      description: One of C(pending), C(running), C(stopping), C(stopped), C(terminating) and C(terminated).
+      type: str
+      sample: running
+    instance_type:
+      description: The cloud's name for the size.
+      type: str
+      sample: g6.xlarge
+    gpu:
+      description: Its GPUs, with the memory of one of them; V(none) without any.
+      type: dict
+      sample: {model: L4, count: 1, memory_gib: 22.4}
+    image:
+      description: The id of the image it was made from.
+      type: str
+      sample: ami-0ad3b8c1f5e6a7b90
+    private_address:
+      description: The private address.
+      type: str
+      sample: 10.0.0.20
+    public_address:
+      description: The public address; it may change when the machine is stopped and started.
+      type: str
+      sample: null
+    subnet:
+      description: The id of the subnet.
+      type: str
+      sample: subnet-0ad3b8c1f5e6a7b90
+    key_pair:
+      description: The key pair it was made with.
+      type: str
+      sample: alice
+    firewalls:
+      description: The names of its firewalls.
+      type: list
+      elements: str
+      sample: [notebooks]
+    launched_at:
+      description: When it was started last, in UTC.
+      type: str
+      sample: "2026-03-01T09:00:00Z"
+    spot:
+      description: Whether it was bought on the spot market.
+      type: bool
+      sample: false
+    host_key:
+      description: Its ed25519 host key, as recorded in its tags; V(none) when it is not known.
+      type: str
+      sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d
+    login_user:
+      description: The user to log in as, as recorded in its tags.
+      type: str
+      sample: ubuntu
+    volumes:
+      description:
+        - Its disks. C(size_gib), C(type) and C(encrypted) are V(none) unless O(root_volume) or O(data_volumes) was
+          given, since reading them is a call of its own.
+      type: list
+      elements: dict
+      sample:
+        - id: vol-0ad3b8c1f5e6a7b90
+          device: /dev/xvda
+          root: true
+          delete_with_instance: true
+          size_gib: 100
+          type: gp3
+          encrypted: true
+    tags:
+      description: All its tags.
+      type: dict
+      sample: {Name: jupyter-demo, "haven:project": pathology, "haven:generation": "1"}
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._apply import Job, Waiting, apply
+from ..module_utils._cloud import Cloud
+from ..module_utils._module import Outcome, argument_spec, run
+from ..module_utils._observe import observe
+from ..module_utils._options import INSTANCE, INSTANCE_EC2, route, specs
+from ..module_utils._plan import plan, render
+
+
+def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
+    wanted, way = specs(params), route(params)
+    jobs = [
+        Job(spec, seen, plan(spec, seen, cloud.changeable_options))
+        for spec, seen in zip(wanted, observe(cloud, wanted))
+    ]
+    plans = [job.plan for job in jobs]
+    changed = any(each.changed for each in plans)
+    if check:
+        existing = [instance.as_dict() for job in jobs for instance in job.observed.live]
+        return Outcome(changed, render(plans), {"instances": existing})
+    result = apply(jobs, cloud, Waiting(params["wait"], params["wait_timeout"], way.wait))
+    return Outcome(
+        changed, render(plans), {"instances": [each.as_dict() for each in result.instances]}, result.warnings
+    )
+
+
+def main() -> None:
+    run(AnsibleModule(argument_spec=argument_spec(INSTANCE, INSTANCE_EC2), supports_check_mode=True), ensure)
+
+
+if __name__ == "__main__":
+    main()

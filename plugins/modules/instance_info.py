@@ -1,0 +1,210 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""List machines."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: instance_info
+short_description: List a project's machines and everything else it has in the cloud
+version_added: "0.1.0"
+description:
+  - Lists the machines of a project with the same values as M(haven.gpu.instance) returns.
+extends_documentation_fragment:
+  - haven.gpu.cloud
+  - haven.gpu.cloud.attributes_info
+options:
+  name:
+    description: Only the machines of these names. All of the project when it is not given.
+    type: list
+    elements: str
+    default: []
+  states:
+    description: Only machines in these states.
+    type: list
+    elements: str
+    choices: [pending, running, stopping, stopped, terminating, terminated]
+    default: [pending, running, stopping, stopped]
+  resources:
+    description:
+      - Whether to list also everything else that carries the project's tag, which is what would be left over or paid
+        for.
+    type: bool
+    default: false
+seealso:
+  - module: haven.gpu.instance
+author:
+  - The haven.gpu contributors (@haven-gpu)
+"""
+
+EXAMPLES = r"""
+- name: List the machines that run
+  haven.gpu.instance_info:
+    cloud: ec2
+    project: pathology
+    states: [running]
+  register: machines
+
+- name: Show whether anything is left of the project
+  haven.gpu.instance_info:
+    cloud: ec2
+    project: pathology
+    resources: true
+  register: left
+"""
+
+RETURN = r"""
+resources:
+  description: Everything in the region that carries the project's tag and is not gone. Only with O(resources=true).
+  returned: when O(resources=true)
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: One of C(instance), C(volume), C(firewall), C(key_pair) and C(address).
+      type: str
+      sample: volume
+    id:
+      description: The cloud's id.
+      type: str
+      sample: vol-0ad3b8c1f5e6a7b90
+    name:
+      description: Its name in the project.
+      type: str
+      sample: jupyter-demo
+    state:
+      description: Its state, where it has one.
+      type: str
+      sample: available
+instances:
+  description: The machines, ordered by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The cloud's id.
+      type: str
+      sample: i-0ad3b8c1f5e6a7b90
+    name:
+      description: The name in the project.
+      type: str
+      sample: jupyter-demo
+    project:
+      description: The project.
+      type: str
+      sample: pathology
+    cloud:
+      description: The cloud.
+      type: str
+      sample: ec2
+    region:
+      description: The region.
+      type: str
+      sample: eu-north-1
+    availability_zone:
+      description: The availability zone.
+      type: str
+      sample: eu-north-1a
+    state:
+      description: One of C(pending), C(running), C(stopping), C(stopped), C(terminating) and C(terminated).
+      type: str
+      sample: running
+    instance_type:
+      description: The cloud's name for the size.
+      type: str
+      sample: g6.xlarge
+    gpu:
+      description: Its GPUs, with the memory of one of them; V(none) without any.
+      type: dict
+      sample: {model: L4, count: 1, memory_gib: 22.4}
+    image:
+      description: The id of the image it was made from.
+      type: str
+      sample: ami-0ad3b8c1f5e6a7b90
+    private_address:
+      description: The private address.
+      type: str
+      sample: 10.0.0.20
+    public_address:
+      description: The public address; it may change when the machine is stopped and started.
+      type: str
+      sample: null
+    subnet:
+      description: The id of the subnet.
+      type: str
+      sample: subnet-0ad3b8c1f5e6a7b90
+    key_pair:
+      description: The key pair it was made with.
+      type: str
+      sample: alice
+    firewalls:
+      description: The names of its firewalls.
+      type: list
+      elements: str
+      sample: [notebooks]
+    launched_at:
+      description: When it was started last, in UTC.
+      type: str
+      sample: "2026-03-01T09:00:00Z"
+    spot:
+      description: Whether it was bought on the spot market.
+      type: bool
+      sample: false
+    host_key:
+      description: Its ed25519 host key, as recorded in its tags; V(none) when it is not known.
+      type: str
+      sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d
+    login_user:
+      description: The user to log in as, as recorded in its tags.
+      type: str
+      sample: ubuntu
+    volumes:
+      description:
+        - Its disks.
+      type: list
+      elements: dict
+      sample:
+        - id: vol-0ad3b8c1f5e6a7b90
+          device: /dev/xvda
+          root: true
+          delete_with_instance: true
+          size_gib: 100
+          type: gp3
+          encrypted: true
+    tags:
+      description: All its tags.
+      type: dict
+      sample: {Name: jupyter-demo, "haven:project": pathology, "haven:generation": "1"}
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._cloud import Cloud
+from ..module_utils._module import Outcome, argument_spec, run
+from ..module_utils._options import INSTANCE_INFO, checked_name, project_of
+
+
+def gather(cloud: Cloud, params: dict[str, Any], _check: bool) -> Outcome:
+    project = project_of(params)
+    names = [checked_name(name, "The name of a machine") for name in params["name"]]
+    found = cloud.with_volumes(cloud.instances(project, names, states=params["states"]))
+    values: dict[str, Any] = {
+        "instances": [each.as_dict() for each in sorted(found, key=lambda each: (each.name, each.id))]
+    }
+    if params["resources"]:
+        values["resources"] = [each.as_dict() for each in cloud.resources(project)]
+    return Outcome(values=values)
+
+
+def main() -> None:
+    run(AnsibleModule(argument_spec=argument_spec(INSTANCE_INFO), supports_check_mode=True), gather)
+
+
+if __name__ == "__main__":
+    main()
