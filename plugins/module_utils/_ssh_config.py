@@ -291,8 +291,8 @@ def _common(user: Optional[str], key: Optional[str], where: str) -> list[str]:
         "ForwardAgent no",
         "ForwardX11 no",
         "ConnectTimeout 15",
-        "ServerAliveInterval 30",
-        "ServerAliveCountMax 4",
+        "ServerAliveInterval 15",
+        "ServerAliveCountMax 3",
     ]
 
 

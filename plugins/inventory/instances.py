@@ -1,0 +1,366 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: instances
+short_description: Machines of a project, the way to them, and who they are
+version_added: "0.1.0"
+author:
+  - The haven.gpu contributors
+description:
+  - Lists the machines that carry the project's tag, with one listing a project and region.
+  - >-
+    Writes an ssh configuration with every hop and every known host key, and points C(ansible_ssh_common_args) at it.
+    Host keys come from the tag C(haven:host-key), which M(haven.gpu.instance) records from the machine's own console;
+    connections to machines and hops whose key is not known are refused. Whoever may write tags decides what is trusted.
+  - >-
+    An option that the file leaves out is taken from a variable of C(group_vars/all) beside the file, or from extra
+    variables, so that the file may hold no more than C(plugin). These variables may be templates and vaulted.
+  - Names, tags and all else that a cloud says are passed on as data; nothing of it is ever a template.
+  - >-
+    C(ansible-core) turns the failure of an inventory into a warning. Set C(any_unparsed_is_failed = True) in the
+    section
+    C([inventory]) of your C(ansible.cfg), or a cloud that does not answer looks like an empty one.
+extends_documentation_fragment:
+  - ansible.builtin.constructed
+  - ansible.builtin.inventory_cache
+options:
+  plugin:
+    description: Names this plugin, so that the file is taken for its configuration.
+    type: str
+    required: true
+    choices: [haven.gpu.instances]
+  cloud:
+    description:
+      - The cloud to list.
+      - Default is the variable C(haven_cloud).
+    type: str
+    choices: [ec2, openstack]
+  projects:
+    description:
+      - The projects whose machines are listed; V(*) is every machine that carries a project's tag.
+      - Default is the variable C(haven_project).
+    type: list
+    elements: str
+  regions:
+    description:
+      - The regions to list, at the same time. Default is the region of the cloud's own options.
+    type: list
+    elements: str
+  ec2:
+    description:
+      - Where and as whom on EC2, as in M(haven.gpu.instance_info) (C(region), C(profile), C(endpoint_url), and so on).
+      - Default is the variable C(haven_ec2).
+    type: dict
+  openstack:
+    description:
+      - Where and as whom on OpenStack.
+      - Default is the variable C(haven_openstack).
+    type: dict
+  hops:
+    description:
+      - The jump hosts between the controller and the machines, outermost first; an empty list is direct access.
+      - Default is the variable C(haven_hops).
+    type: list
+    elements: dict
+    suboptions:
+      host:
+        description: Host name or address.
+        type: str
+        required: true
+      port:
+        description: Port of its sshd.
+        type: int
+        default: 22
+      user:
+        description: User on this hop; your ssh configuration's where it is not given.
+        type: str
+      key:
+        description:
+          - Private key file for this hop, on the controller.
+          - >-
+            Without it, the keys of the agent and the default files are tried. Keys with a passphrase in an agent and
+            keys on a FIDO token work with and without it.
+        type: str
+      host_key:
+        description:
+          - Its public host key, such as C(ssh-ed25519 AAAA...). Without it, the key must be in your own known_hosts.
+        type: str
+  login_user:
+    description:
+      - User on machines that carry no tag C(haven:login-user).
+      - Default is the variable C(haven_login_user).
+    type: str
+  private_key:
+    description:
+      - Private key file for the machines, on the controller; a relative path starts at the inventory file.
+      - Default is the variable C(haven_private_key). Without either, the agent's keys and the default files are tried.
+    type: str
+  host_keys:
+    description:
+      - V(verified) connects only where the host key is known already.
+      - >-
+        V(tofu) accepts the unknown key of a machine or hop on first use and keeps it. Somebody between you and the
+        machine can then be that machine.
+    type: str
+    choices: [verified, tofu]
+    default: verified
+  address:
+    description:
+      - >-
+        Which address to connect to. V(auto) is the private one behind hops, else the public one, and the other where
+        there is only that.
+    type: str
+    choices: [auto, private, public]
+    default: auto
+  states:
+    description: List machines in these states.
+    type: list
+    elements: str
+    choices: [pending, running, stopping, stopped, terminating, terminated]
+    default: [running]
+  ssh_folder:
+    description: The folder for the ssh configurations, one for each different inventory.
+    type: path
+    default: ~/.ansible/haven
+  cache_plugin:
+    description: Cache plugin for the listing; files of V(ansible.builtin.jsonfile) are made readable by you only.
+    default: ansible.builtin.jsonfile
+  cache_connection:
+    description: The cache plugin's folder or connection.
+    default: ~/.ansible/haven/cache
+notes:
+  - >-
+    Host variables are C(haven_id), C(haven_name), C(haven_project), C(haven_cloud), C(haven_region), C(haven_state),
+    C(haven_instance_type), C(haven_image),
+    C(haven_private_address), C(haven_public_address), C(haven_address), C(haven_gpu) (C(model), C(count),
+    C(memory_gib), or null), C(haven_instance_tags),
+    C(haven_host_key) (empty where it is not known), C(haven_login_user), C(haven_hops) and C(haven_ssh_config); and
+    C(ansible_host) (the instance's id,
+    which the ssh configuration knows), C(ansible_user) and C(ansible_ssh_common_args).
+  - >-
+    Groups are C(haven) and C(haven_project_*), C(haven_cloud_*), C(haven_state_*), C(haven_type_*) and
+    C(haven_gpu_*), with anything but letters, digits and underscores
+    replaced by an underscore.
+  - A host is named after its machine; machines with the same name, or with one that is no plain word, go by their id.
+  - >-
+    M(ansible.posix.synchronize) checks host keys through the same configuration only with
+    O(ansible.posix.synchronize#module:use_ssh_args=true) and O(ansible.posix.synchronize#module:verify_host=true).
+requirements:
+  - boto3 for EC2
+  - OpenSSH 7.6 or later on the controller
+"""
+
+EXAMPLES = r"""
+# haven.yml, with haven_project, haven_cloud and haven_hops in group_vars/all.yml beside it
+plugin: haven.gpu.instances
+
+---
+# gpus.haven.yml, complete in itself
+plugin: haven.gpu.instances
+cloud: ec2
+ec2: {profile: research}
+regions: [eu-north-1, eu-central-1]
+projects: [pathology, radiology]
+hops:
+  - host: gate.example.org
+    port: 2222
+    user: sshuser
+    host_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBoZ3Y5vM0W0vY0mC4bW1k0V5mC0wV4H3nJ5r7C8dXyZ
+states: [running, stopped]
+cache: true
+keyed_groups:
+  - key: haven_instance_tags['team']
+    prefix: team
+compose:
+  gpu_count: (haven_gpu or {}).count | default(0)
+"""
+
+import hashlib
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Optional
+
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.data import InventoryData
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.vars import combine_vars
+
+from ..module_utils import _cloud, _ssh_config
+from ..module_utils._errors import HavenError
+from ..module_utils._models import Instance
+from ..plugin_utils import _hosts
+from ..plugin_utils._files import PRIVATE, private_folder, write_private
+from ..plugin_utils._settings import FALLBACKS, Settings, cache_key, settings_from
+
+_FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
+_OPTIONS = (*FALLBACKS, "regions", "states", "host_keys", "address")
+# What decides, besides the options, which account and endpoint the SDKs speak to.
+_ENVIRONMENT = ("AWS_", "OS_")
+_CACHE_FOLDER = "~/.ansible/haven/cache"
+_ACCOUNT_FILES = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
+    """options -> Settings -> listing (or cache) -> ssh configuration -> hosts."""
+
+    NAME = "haven.gpu.instances"
+
+    def verify_file(self, path: str) -> bool:
+        return bool(super().verify_file(path)) and _FILE.fullmatch(os.path.basename(path)) is not None
+
+    def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        try:
+            settings = settings_from(self._wanted(path))
+            instances = self._instances(settings, use_cache=cache)
+            ssh_config = self._write_ssh_config(path, instances, settings)
+        except HavenError as error:
+            # The message says it all; the chain of causes would only repeat it.
+            raise AnsibleParserError(f"{self.NAME}: {error}") from None
+        self._populate(instances, settings, ssh_config)
+
+    # -- options
+
+    def _wanted(self, path: str) -> dict[str, Any]:
+        """The options of the file, templates filled in; those it lacks from the variables beside it."""
+        variables = self._variables_beside(path)
+        self.templar.available_variables = variables
+        wanted = {option: self._filled_in(option, self.get_option(option)) for option in _OPTIONS}
+        for option, variable in FALLBACKS.items():
+            if wanted[option] is None and variable in variables:
+                wanted[option] = self._filled_in(variable, variables[variable])
+        if wanted["private_key"]:
+            key = os.path.expanduser(wanted["private_key"])
+            wanted["private_key"] = os.path.join(os.path.dirname(os.path.abspath(path)), key)
+        return wanted
+
+    def _variables_beside(self, path: str) -> dict[str, Any]:
+        folder = os.path.dirname(os.path.abspath(path))
+        variables: dict[str, Any] = {"inventory_dir": folder, "inventory_file": path}
+        for file in sorted(self.loader.find_vars_files(os.path.join(folder, "group_vars"), "all")):
+            found = self.loader.load_from_file(file, cache="none", trusted_as_template=True)
+            if isinstance(found, Mapping):
+                variables = combine_vars(variables, found)
+        return dict(combine_vars(variables, self._vars or {}))
+
+    def _filled_in(self, name: str, value: Any) -> Any:
+        try:
+            return _plain(self.templar.template(value))
+        except AnsibleError as error:
+            raise AnsibleParserError(f"{self.NAME}: {name} cannot be evaluated: {error}") from None
+
+    # -- listing
+
+    def _instances(self, settings: Settings, use_cache: bool) -> list[Instance]:
+        if not self.get_option("cache"):
+            return _list(settings)
+        key = cache_key(settings, _hosts.FIELDS, _identity())
+        if use_cache:
+            cached = self._cached(key)
+            if cached is not None:
+                return cached
+        instances = _list(settings)
+        # One string: core would walk through, tag and copy every leaf of anything else.
+        self._cache[key] = json.dumps([_hosts.pack(instance) for instance in instances])
+        self._store(key)
+        return instances
+
+    def _cached(self, key: str) -> Optional[list[Instance]]:
+        try:
+            return [_hosts.unpack(packed) for packed in json.loads(self._cache[key])]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def _store(self, key: str) -> None:
+        """Write the cache now and make it the user's alone: core's plugins leave it readable by everybody."""
+        folder = self.get_option("cache_connection") or ""
+        if folder == _CACHE_FOLDER:
+            private_folder(os.path.expanduser(folder))
+        self.update_cache_if_changed()
+        file = os.path.join(os.path.expanduser(folder), f"{self.get_option('cache_prefix')}{key}")
+        if os.path.isfile(file):
+            os.chmod(file, PRIVATE)
+
+    # -- results
+
+    def _write_ssh_config(self, path: str, instances: list[Instance], settings: Settings) -> str:
+        """The ssh configuration for these machines; written on cache hits too. Returns its path."""
+        asked = repr((os.path.abspath(path), settings.cloud, settings.projects, settings.regions, settings.hops))
+        name = hashlib.sha256(asked.encode()).hexdigest()[:16]
+        folder = private_folder(os.path.join(self.get_option("ssh_folder"), name))
+        known_hosts = os.path.join(folder, "known_hosts")
+        machines = [_hosts.machine(instance, settings) for instance in instances]
+        config = _ssh_config.render(machines, settings.hops, known_hosts=known_hosts, host_keys=settings.host_keys)
+        if settings.host_keys == _ssh_config.TOFU:
+            self.display.warning(
+                "host_keys is tofu: the first host key that a machine or hop shows is believed, whoever shows it."
+            )
+        write_private(known_hosts, _ssh_config.known_hosts(machines, settings.hops))
+        ssh_config = os.path.join(folder, "ssh_config")
+        write_private(ssh_config, config)
+        return ssh_config
+
+    def _populate(self, instances: list[Instance], settings: Settings, ssh_config: str) -> None:
+        self.inventory.add_group(_hosts.GROUP)
+        for name, value in _hosts.groupvars(settings, ssh_config).items():
+            self.inventory.set_variable(_hosts.GROUP, name, value)
+        # On the hosts, because a variable of the same name in group_vars must not switch the checking off.
+        arguments = {"ansible_ssh_common_args": f"-F {shlex.quote(ssh_config)}"}
+        names = _hosts.names(instances)
+        for instance in instances:
+            host = names[instance.id]
+            self.inventory.add_host(host, _hosts.GROUP)
+            for group in _hosts.groups(instance):
+                self.inventory.add_group(group)
+                self.inventory.add_host(host, group)
+            variables = {**_hosts.hostvars(instance, settings), **arguments}
+            for name, value in variables.items():
+                self.inventory.set_variable(host, name, value)
+            self._construct(host, variables)
+
+    def _construct(self, host: str, variables: dict[str, Any]) -> None:
+        strict = self.get_option("strict")
+        self._set_composite_vars(self.get_option("compose"), variables, host, strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict)
+
+
+def _list(settings: Settings) -> list[Instance]:
+    """The machines of every region and project, in a stable order; regions are asked at the same time."""
+
+    def of_region(region: Optional[str]) -> list[Instance]:
+        cloud = _cloud.connect(settings.cloud, settings.options_for(region))
+        return [each for project in settings.projects for each in cloud.instances(project, states=settings.states)]
+
+    with ThreadPoolExecutor(max_workers=min(16, len(settings.regions))) as pool:
+        found = {each.id: each for listing in pool.map(of_region, settings.regions) for each in listing}
+    return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
+
+
+def _identity() -> list[tuple[str, str]]:
+    """The environment and a fingerprint of the files from which an SDK takes account and endpoint."""
+    known = [(name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)]
+    for variable, default in _ACCOUNT_FILES:
+        path = os.path.expanduser(os.environ.get(variable, default))
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                known.append((path, hashlib.sha256(file.read()).hexdigest()))
+    return known
+
+
+def _plain(value: Any) -> Any:
+    """The value without core's tags and lazy containers, vaulted strings decrypted."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

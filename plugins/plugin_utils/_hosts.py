@@ -1,0 +1,147 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines as inventory hosts: names, variables, groups, and what ssh needs to know. Pure.
+
+Everything in a machine came from a cloud: it is passed on as data, and where it decides something (a host's name, a
+group's, an address), it is taken only if it plainly is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Optional
+
+from ..module_utils._models import Gpu, Hop, Instance
+from ..module_utils._ssh_config import Machine, is_address, is_alias, is_user, public_key
+from ._settings import Settings
+
+GROUP = "haven"
+# What is kept of a machine; host key and login user are among its tags.
+FIELDS = (
+    "id",
+    "name",
+    "project",
+    "cloud",
+    "region",
+    "state",
+    "instance_type",
+    "gpu",
+    "image",
+    "private_address",
+    "public_address",
+    "tags",
+)
+# As host names these would take over plays meant for the controller, or confuse a host with a group.
+_RESERVED = frozenset(["all", "ungrouped", "localhost", "127.0.0.1", GROUP])
+
+
+def pack(instance: Instance) -> dict[str, Any]:
+    """The machine as plain JSON data: FIELDS only."""
+    packed = {name: getattr(instance, name) for name in FIELDS}
+    packed["gpu"] = dataclasses.asdict(instance.gpu) if instance.gpu else None
+    packed["tags"] = dict(instance.tags)
+    return packed
+
+
+def unpack(packed: Mapping[str, Any]) -> Instance:
+    """The reverse of :func:`pack`. Raises KeyError or TypeError where a cache holds something else."""
+    values = {name: packed[name] for name in FIELDS}
+    values["gpu"] = Gpu(**values["gpu"]) if values["gpu"] else None
+    return Instance(**values)
+
+
+def names(instances: Sequence[Instance]) -> dict[str, str]:
+    """The host name of each machine, by id: its name where that is a plain word and nobody else's, else its alias."""
+    shared = Counter(instance.name.lower() for instance in instances)
+    ids = {instance.id.lower() for instance in instances}
+    return {
+        instance.id: instance.name
+        if _is_host_name(instance.name) and shared[instance.name.lower()] == 1 and instance.name.lower() not in ids
+        else alias(instance)
+        for instance in instances
+    }
+
+
+def _is_host_name(name: str) -> bool:
+    return is_alias(name) and name.lower() not in _RESERVED and not name.startswith(f"{GROUP}_")
+
+
+def alias(instance: Instance) -> str:
+    """What ssh calls the machine: its id, or a stand-in where a cloud gives ids that ssh would misread."""
+    if is_alias(instance.id):
+        return instance.id
+    return f"unusable-id-{hashlib.sha256(instance.id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def address(instance: Instance, settings: Settings) -> Optional[str]:
+    """Where to connect to: behind hops the private address first, without hops the public one."""
+    private, public = instance.private_address, instance.public_address
+    choice = {"private": [private], "public": [public]}.get(
+        settings.address, [private, public] if settings.hops else [public, private]
+    )
+    return next((each for each in choice if is_address(each)), None)
+
+
+def login_user(instance: Instance, settings: Settings) -> Optional[str]:
+    """The machine's own (its image decides) before the one for all."""
+    return instance.login_user if is_user(instance.login_user) else settings.login_user
+
+
+def machine(instance: Instance, settings: Settings) -> Machine:
+    return Machine(
+        alias=alias(instance),
+        address=address(instance, settings),
+        user=login_user(instance, settings),
+        host_key=public_key(instance.host_key),
+        key=settings.private_key,
+    )
+
+
+def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
+    """The variables of one host; all plain data. What is the same for all hosts is in :func:`groupvars`."""
+    known = {
+        "haven_id": instance.id,
+        "haven_name": instance.name,
+        "haven_project": instance.project,
+        "haven_cloud": instance.cloud,
+        "haven_region": instance.region,
+        "haven_state": instance.state,
+        "haven_instance_type": instance.instance_type or "",
+        "haven_image": instance.image or "",
+        "haven_private_address": instance.private_address or "",
+        "haven_public_address": instance.public_address or "",
+        "haven_address": address(instance, settings) or "",
+        "haven_gpu": dataclasses.asdict(instance.gpu) if instance.gpu else None,
+        "haven_instance_tags": dict(instance.tags),
+        "haven_host_key": public_key(instance.host_key) or "",
+        "ansible_host": alias(instance),
+    }
+    user = login_user(instance, settings)
+    return {**known, "haven_login_user": user, "ansible_user": user} if user else known
+
+
+def groupvars(settings: Settings, ssh_config: str) -> dict[str, Any]:
+    """The variables of the group haven."""
+    return {"haven_hops": [hop_as_dict(hop) for hop in settings.hops], "haven_ssh_config": ssh_config}
+
+
+def hop_as_dict(hop: Hop) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(hop).items() if value is not None}
+
+
+def groups(instance: Instance) -> list[str]:
+    """The names of the machine's groups."""
+    parts: Iterable[tuple[str, Optional[str]]] = [
+        ("project", instance.project),
+        ("cloud", instance.cloud),
+        ("state", instance.state),
+        ("type", instance.instance_type),
+        ("gpu", instance.gpu.model if instance.gpu else None),
+    ]
+    return [f"{GROUP}_{kind}_{re.sub(r'[^A-Za-z0-9_]', '_', value)[:100]}" for kind, value in parts if value]
