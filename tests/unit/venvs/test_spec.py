@@ -1,0 +1,119 @@
+"""What is read from the user: names, paths, addresses, requirement files, environment files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.haven.gpu.plugins.module_utils._venvs.models import Plan, Spec, VenvError, spec_from
+from ansible_collections.haven.gpu.plugins.module_utils._venvs.process import read_environment_file
+from ansible_collections.haven.gpu.plugins.module_utils._venvs.requirements import gather
+
+ROOT = "/opt/haven/venvs"
+
+
+def spec(**entry: Any) -> Spec:
+    return spec_from({"name": "torch", "user": "alice", **entry}, ROOT)
+
+
+def test_an_environment_lies_in_its_users_folder() -> None:
+    assert spec().path == "/opt/haven/venvs/alice/torch"
+    assert spec().bin_python == "/opt/haven/venvs/alice/torch/bin/python"
+
+
+def test_a_path_below_the_tilde_is_the_users_and_not_roots() -> None:
+    assert spec_from({"name": "x", "user": "root", "path": "~/e"}, ROOT).path == os.path.expanduser("~root") + "/e"
+
+
+@pytest.mark.parametrize("name", ["../../etc", "a/b", ".hidden", "", "-r", "x" * 65])
+def test_a_name_that_would_leave_the_folder_is_refused(name: str) -> None:
+    with pytest.raises(VenvError, match="cannot be a folder's name"):
+        spec(name=name)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"python": "python3.12"}, "neither a version"),
+        ({"path": "venvs/x"}, "not absolute"),
+        ({"repository": {"url": "https://me:token@example.org/r", "file": "requirements.txt"}}, "holds a password"),
+        ({"repository": {"url": "https://example.org/r", "file": "../passwd"}}, "inside its repository"),
+        ({"repository": {"url": "https://example.org/r", "file": "/etc/passwd"}}, "inside its repository"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_done(entry: dict[str, Any], message: str) -> None:
+    with pytest.raises(VenvError, match=message):
+        spec(**entry)
+
+
+def test_a_git_user_in_an_address_is_no_password() -> None:
+    address = "ssh://git@example.org:22/r"
+    repository = spec(repository={"url": address, "file": "requirements.txt"}).repository
+    assert repository is not None
+    assert repository.url == address
+
+
+@pytest.mark.parametrize(("kernel", "shown"), [(True, "torch"), ("PyTorch", "PyTorch"), (False, ""), (None, "")])
+def test_a_kernel_is_shown_under_its_display_name_or_the_environments(kernel: Any, shown: str) -> None:
+    assert spec(kernel=kernel).display_name == shown
+
+
+def test_one_hash_makes_hashes_necessary(tmp_path: Path) -> None:
+    hashed = gather(spec(requirements="idna==3.6 --hash=sha256:00\n"), "", str(tmp_path))
+    assert hashed.arguments() == ["--require-hashes", "-r", f"{tmp_path}/requirements.txt"]
+    plain = gather(spec(requirements="idna==3.6\n", packages=["tomli"]), "", str(tmp_path))
+    assert plain.arguments() == ["-r", f"{tmp_path}/requirements.txt", "-r", f"{tmp_path}/packages.txt"]
+
+
+def test_hashes_can_be_demanded(tmp_path: Path) -> None:
+    assert gather(spec(packages=["idna"], require_hashes=True), "", str(tmp_path)).hashed
+
+
+def test_a_kernel_brings_ipykernel_unless_it_is_listed(tmp_path: Path) -> None:
+    assert gather(spec(kernel=True, packages=["ipykernel-extra"]), "", str(tmp_path)).files[-1].endswith("kernel.txt")
+    assert gather(spec(kernel=True, packages=["ipykernel>=7"]), "", str(tmp_path)).files[-1].endswith("packages.txt")
+
+
+def test_hashed_requirements_of_a_kernel_must_list_ipykernel(tmp_path: Path) -> None:
+    with pytest.raises(VenvError, match="lack ipykernel"):
+        gather(spec(kernel=True, requirements="idna==3.6 --hash=sha256:00"), "", str(tmp_path))
+
+
+def test_a_repository_without_the_named_file_is_told(tmp_path: Path) -> None:
+    wanted = spec(repository={"url": "https://example.org/r", "file": "gone.txt"})
+    with pytest.raises(VenvError, match=r"has no file gone\.txt"):
+        gather(wanted, str(tmp_path), str(tmp_path))
+
+
+def test_an_environment_file_is_read_and_never_run(tmp_path: Path) -> None:
+    file = tmp_path / "egress.env"
+    file.write_text('# a comment\nHTTPS_PROXY="http://10.0.0.2:3128"\nexport CA=/a b\nX=$(touch /tmp/x)\nnot a line\n')
+    assert read_environment_file(str(file)) == {
+        "HTTPS_PROXY": "http://10.0.0.2:3128",
+        "CA": "/a b",
+        "X": "$(touch /tmp/x)",
+    }
+    assert read_environment_file(str(tmp_path / "absent")) == {}
+
+
+def test_an_empty_plan_is_no_change_and_each_part_of_it_is_one() -> None:
+    assert not Plan(commit=("a", "a"), kernel=("{}", "{}")).changed
+    for plan in (
+        Plan(commit=("a", "b")),
+        Plan(rebuild="x"),
+        Plan(packages=("+ a==1",)),
+        Plan(kernel=("", "{}")),
+        Plan(remove=("/x",)),
+    ):
+        assert plan.changed
+
+
+def test_the_diff_names_versions_before_and_after() -> None:
+    diff = Plan(commit=("", "c0ffee"), packages=("- idna==3.5", "+ idna==3.6"), kernel=("", "{}")).diff(
+        "environment x of y"
+    )
+    assert diff["before"] == "commit none\nidna==3.5\n"
+    assert diff["after"] == "commit c0ffee\nidna==3.6\n{}\n"
