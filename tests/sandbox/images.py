@@ -81,6 +81,14 @@ _RECIPES = {
     "trixie": _Recipe("trixie"),
     "bookworm-cuda": _Recipe("bookworm", cuda=True),
 }
+# What the cloud's API calls them.
+_RECIPES.update(
+    {
+        "haven-debian-12-20260101": _RECIPES["bookworm"],
+        "haven-debian-13-20260101": _RECIPES["trixie"],
+        "haven-debian-12-cuda-20260101": _RECIPES["bookworm-cuda"],
+    }
+)
 NAMES = tuple(_RECIPES)
 
 
