@@ -40,13 +40,13 @@ class Image:
 
 
 IMAGES = (
-    Image("ami-0debf12a20260101a", DEBIAN_12, "2026-01-01", DEBIAN_12),
+    Image("ami-0debf12a20260101a", DEBIAN_12, "2026-01-01", "bookworm"),
     # Older, so that "the newest that matches" means something.
-    Image("ami-0debf12a20250101a", "haven-debian-12-20250101", "2025-01-01", DEBIAN_12),
-    Image("ami-0debf13a20260101a", DEBIAN_13, "2026-01-01", DEBIAN_13),
-    Image("ami-0c0da12a20260101a", CUDA, "2026-01-01", CUDA),
+    Image("ami-0debf12a20250101a", "haven-debian-12-20250101", "2025-01-01", "bookworm"),
+    Image("ami-0debf13a20260101a", DEBIAN_13, "2026-01-01", "trixie"),
+    Image("ami-0c0da12a20260101a", CUDA, "2026-01-01", "bookworm-cuda"),
     # Newer and somebody else's: whoever searches by name alone gets this one.
-    Image("ami-0bad12a0209912310", "haven-debian-12-20991231", "2026-06-01", DEBIAN_12, owner=SOMEBODY_ELSE),
+    Image("ami-0bad12a0209912310", "haven-debian-12-20991231", "2026-06-01", "bookworm", owner=SOMEBODY_ELSE),
 )
 PARAMETERS = {
     DEEP_LEARNING.format("base-oss-nvidia-driver-gpu-ubuntu-22.04"): CUDA,
