@@ -178,6 +178,7 @@ compose:
   gpu_count: (haven_gpu or {}).count | default(0)
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -286,8 +287,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         if folder == _CACHE_FOLDER:
             private_folder(os.path.expanduser(folder))
         self.update_cache_if_changed()
-        file = os.path.join(os.path.expanduser(folder), f"{self.get_option('cache_prefix')}{key}")
-        if os.path.isfile(file):
+        # Core puts prefixes of its own before the key.
+        for file in glob.glob(f"{glob.escape(os.path.expanduser(folder))}/*{key}"):
             os.chmod(file, PRIVATE)
 
     # -- results

@@ -310,7 +310,7 @@ def _block(alias: str, lines: Iterable[str]) -> str:
 
 def _port(value: Any, where: str) -> int:
     text = str(value)
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+    if not (re.fullmatch(r"[0-9]{1,5}", text) and 0 < int(text) < 65536):
         raise InvalidRequest(f"{where} has no valid port: {_shown(value)}.")
     return int(text)
 
