@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, ClassVar
 
 import moto.ec2.urls
 from moto.core.exceptions import AccessDeniedError, AuthFailureError
@@ -36,7 +36,7 @@ RULES_WITHIN_S = 30.0
 class SandboxEC2(Instances, Attributes, Groups, Volumes, KeyPairs, Tags, EC2Response):  # type: ignore[misc]
     """One request. moto makes a new object for each, so that what all share is on the class."""
 
-    RESPONSE_KEY_PATH_TO_TRANSFORMER = {
+    RESPONSE_KEY_PATH_TO_TRANSFORMER: ClassVar[dict[str, Any]] = {
         path: transform
         for path, transform in EC2Response.RESPONSE_KEY_PATH_TO_TRANSFORMER.items()
         if path != "RunInstances.Reservation.Instances.Instance.State"  # a repeated call tells the state of now

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Client tokens of RunInstances, as AWS honours them.
 
-The same token with the same parameters gives the same reservation, however often it is asked for and also after its instances
-were terminated; with other parameters it is refused. Source: "Ensuring idempotency in Amazon EC2 API requests".
+The same token with the same parameters gives the same reservation, however often it is asked for and also after its
+instances were terminated; with other parameters it is refused.
+Source: "Ensuring idempotency in Amazon EC2 API requests".
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 NOT_COMPARED = frozenset({"ClientToken", "DryRun"})
 
 
-class ParameterMismatch(Exception):
+class ParameterMismatchError(Exception):
     """The token was used before with other parameters."""
 
 
@@ -34,12 +35,12 @@ class ClientTokens:
         self._made: dict[tuple[str, str], tuple[str, Any]] = {}
 
     def recall(self, region: str, token: str, asked: str) -> Any | None:
-        """The reservation this token made, or None if it is new. Raises ParameterMismatch."""
+        """The reservation this token made, or None if it is new. Raises ParameterMismatchError."""
         known = self._made.get((region, token))
         if known is None:
             return None
         if known[0] != asked:
-            raise ParameterMismatch(token)
+            raise ParameterMismatchError(token)
         return known[1]
 
     def remember(self, region: str, token: str, asked: str, reservation: Any) -> None:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from moto.ec2.models import ec2_backends
@@ -20,11 +22,12 @@ from .faults import LAUNCH, Faults
 from .lifecycle import Lifecycle
 from .memory import MemoryMachines
 from .models import SandboxInstance
-from .rules import references_groups, rules_of
+from .rules import Rulebook, Rules, references_groups
 
 if TYPE_CHECKING:
     from ..machines import Machines
 
+MEMBERS_WITHIN_S = 0.5
 ALIVE = frozenset({"pending", "running", "stopping", "stopped", "shutting-down"})
 
 
@@ -39,7 +42,9 @@ class Cloud:
         self.faults = Faults()
         self.tokens = ClientTokens()
         self.fragments: dict[str, str] = {}  # instance id -> its element in the answer to DescribeInstances
-        self._rules: dict[str, list[dict[str, Any]]] = {}
+        self._rules: dict[str, Rules] = {}
+        self._stale: SimpleQueue[Any] = SimpleQueue()
+        threading.Thread(target=self._follow_members, name="rules", daemon=True).start()
         self.lifecycle = Lifecycle(self.machines, self.lock, self._changed, watch=watch)
 
     def backends(self) -> Iterator[Any]:
@@ -57,36 +62,50 @@ class Cloud:
         user_data = base64.b64decode(str(instance.user_data or ""))
         keys = [_text(key.material_public).strip()] if key else []
         hostname = instance.private_dns_name.partition(".")[0]
-        rules = self._rules[id] = rules_of(instance, self.instances())
+        rules = self._rules[id] = Rulebook(instance.ec2_backend, self.instances()).of(instance)
 
         def create() -> None:
             self.machines.create(id, image, address, user_data, keys, hostname)
             self.machines.set_rules(id, rules)
 
         self.lifecycle.launch(instance, create, doomed)
+        self.members_changed(instance.ec2_backend)
 
-    def push_rules(self, backend: Any, only: list[SandboxInstance] | None = None) -> list[Future[None]]:
-        """Tell machines of changed rules. only: the instances that can be meant unless a group refers to another."""
-        everybody = self.instances()
-        if only is not None and references_groups(backend):
-            only = None
+    def push_rules(self, backend: Any) -> list[Future[None]]:
+        """Tell the machines of a region whose rules are not what they were; done when each future is."""
+        everybody = [one for one in self.instances() if one.ec2_backend is backend]
+        book = Rulebook(backend, everybody)
         pushed = []
-        for instance in everybody if only is None else only:
-            rules = rules_of(instance, everybody) if instance.ec2_backend is backend else None
-            if rules is None or self._rules.get(instance.id) == rules:
-                continue
-            self._rules[instance.id] = rules
-            pushed.append(self._push(instance.id, rules))
+        for instance in everybody:
+            rules = book.of(instance)
+            if self._rules.get(instance.id) != rules:
+                self._rules[instance.id] = rules
+                pushed.append(self._push(instance.id, rules))
         return pushed
 
-    def _push(self, id: str, rules: list[dict[str, Any]]) -> Future[None]:
+    def _push(self, id: str, rules: Rules) -> Future[None]:
         return self.lifecycle.order(id, lambda: self.machines.set_rules(id, rules))
+
+    def members_changed(self, backend: Any) -> None:
+        """An instance came or went: where groups let in groups, rules of others follow, for many launches at once."""
+        if references_groups(backend):
+            self._stale.put(backend)
+
+    def _follow_members(self) -> None:
+        while True:
+            stale = {self._stale.get()}
+            time.sleep(MEMBERS_WITHIN_S)
+            while not self._stale.empty():
+                stale.add(self._stale.get())
+            with self.lock:
+                for backend in stale:
+                    self.push_rules(backend)
 
     def _changed(self, instance: SandboxInstance) -> None:
         self.fragments.pop(instance.id, None)
         if instance.state_name == "terminated":
             self._rules.pop(instance.id, None)
-            self.push_rules(instance.ec2_backend, [])
+            self.members_changed(instance.ec2_backend)
 
     def disks_changed(self, instance: SandboxInstance) -> None:
         """Volumes were attached or detached; a guest that runs gets or loses them at its next stop."""
@@ -107,7 +126,7 @@ class Cloud:
         """What a machine in memory was asked to be; nothing for real guests."""
         return self._raw.describe(id) if isinstance(self._raw, MemoryMachines) else {}
 
-    def rules(self, id: str) -> list[dict[str, Any]]:
+    def rules(self, id: str) -> Rules:
         return self._rules.get(id, [])
 
 

@@ -6,7 +6,8 @@
 POST, JSON in, JSON out:
   /_control/fault       one fault, see faults.Fault
   /_control/latency     {"ms": 150}: added to every call
-  /_control/pending     {"seconds": 4 | [2, 8], "state": "pending" | "stopping" | "shutting-down"}: how long it lasts at least
+  /_control/pending     {"seconds": 4 | [2, 8]}: how long instances stay pending at least, or a random
+                        time between two; {"state": "stopping" | "shutting-down", ...}: the same for these
   /_control/interrupt   {"id": "i-..."}: the spot market takes the instance back
   /_control/forget      {}: terminated instances leave the listing, as after an hour; their client tokens stay known
   /_control/reset       {}: no faults, latency or delays; {"cloud": true}: also nothing the account did not start with
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -30,6 +31,7 @@ from .reset import forget_terminated, reset_cloud
 if TYPE_CHECKING:
     from .access_log import AccessLog
     from .cloud import Cloud
+    from .http_server import Answer
 
 INTERRUPTED = (
     "Server.SpotInstanceTermination",
@@ -55,23 +57,21 @@ class Control:
             ("GET", "log"): lambda asked: self._log.since(float(asked.get("since", 0))),
         }
 
-    def __call__(self, environ: dict[str, Any], body: bytes, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], body: bytes) -> Answer:
         name = environ["PATH_INFO"].removeprefix("/_control/").strip("/")
         verb = self._verbs.get((environ["REQUEST_METHOD"], name))
         if verb is None:
-            return self._answer(start_response, "404 Not Found", {"error": f"no such control: {name}"})
+            return self._answer(404, {"error": f"no such control: {name}"})
         query = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
         try:
             result = verb({**query, **json.loads(body or b"{}")})
         except (KeyError, TypeError, ValueError) as wrong:
-            return self._answer(start_response, "400 Bad Request", {"error": f"{type(wrong).__name__}: {wrong}"})
-        return self._answer(start_response, "200 OK", {"ok": True} if result is None else result)
+            return self._answer(400, {"error": f"{type(wrong).__name__}: {wrong}"})
+        return self._answer(200, {"ok": True} if result is None else result)
 
     @staticmethod
-    def _answer(start_response: Callable[..., Any], status: str, result: Any) -> Iterable[bytes]:
-        body = json.dumps(result, default=str).encode()
-        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
+    def _answer(status: int, result: Any) -> Answer:
+        return status, [("Content-Type", "application/json")], json.dumps(result, default=str).encode()
 
     def _latency(self, asked: dict[str, Any]) -> None:
         self._cloud.faults.latency_ms = float(asked["ms"])

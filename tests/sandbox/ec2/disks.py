@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Data volumes of machines, kept as the API's books say.
 
-A guest of the sandbox takes and gives disks only while it is switched off. So a volume attached to a running instance is in the
-books at once and in the guest from its next start on.
+A guest of the sandbox takes and gives disks only while it is switched off. So a volume attached to a running instance
+is in the books at once and in the guest from its next start on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class MachinesWithDisks:
         self.console = machines.console
         self.set_rules = machines.set_rules
 
-    def create(
+    def create(  # noqa: PLR0917 - as Machines has it
         self, id: str, image: str, address: str, user_data: bytes, public_keys: list[str], hostname: str
     ) -> None:
         volumes = self._wanted(id)

@@ -18,7 +18,7 @@ LAUNCH = "launch"  # the pseudo-action for an instance that is accepted and then
 class Fault:
     """What happens to the next calls of an action.
 
-    action: an API action, "*", or "launch" (the instance goes from pending to terminated, with this code as its reason).
+    action: an API action, "*", or "launch" (the instance goes from pending to terminated, for this reason).
     code, message, status: the error answered. Without a code the connection is dropped and nothing is carried out.
     after_success: the call is carried out; then the connection is dropped, or, with a code, that error is answered.
     times: how many calls are hit; -1 means all. match: parameters (as sent, such as InstanceType) a call must have.

@@ -101,7 +101,7 @@ FILTERS: dict[str, Callable[[SandboxInstance], list[Any]]] = {
     "root-device-type": _attribute("root_device_type"),
     "source-dest-check": _attribute("source_dest_check"),
     "spot-instance-request-id": _attribute("spot_instance_request_id"),
-    "state-reason-code": lambda one: [one.state_reason.code],
+    "state-reason-code": lambda one: [one.state_reason.code] if one.state_reason else [],
     "subnet-id": _attribute("subnet_id"),
     "tag-key": lambda one: list(_tags(one)),
     "tag-value": lambda one: list(_tags(one).values()),

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import io
 import re
-import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -21,16 +19,16 @@ from .faults import Fault, error_body
 if TYPE_CHECKING:
     from .access_log import AccessLog
     from .cloud import Cloud
+    from .http_server import Answer
+
+Environ = dict[str, Any]
 
 SERVICE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
 ERROR_CODE = re.compile(rb'<Code>([^<]+)</Code>|"__type": ?"([^"]+)"')
 
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-
 
 class Front:
-    """The WSGI application."""
+    """The application behind the HTTP server."""
 
     def __init__(self, cloud: Cloud, log: AccessLog) -> None:
         self._cloud = cloud
@@ -38,22 +36,16 @@ class Front:
         self._control = Control(cloud, log)
         self._moto = DomainDispatcherApplication(create_backend_app)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        length = int(environ.get("CONTENT_LENGTH") or 0)
-        body = environ["wsgi.input"].read(length) if length else b""
-        environ["wsgi.input"] = io.BytesIO(body)
+    def __call__(self, environ: Environ, body: bytes) -> Answer | None:
         if environ["PATH_INFO"].startswith("/_control/"):
-            return self._control(environ, body, start_response)
-        return self._call(environ, body, start_response)
-
-    def _call(self, environ: Environ, body: bytes, start_response: StartResponse) -> Iterable[bytes]:
+            return self._control(environ, body)
         started = time.time()
         service, action, params = _describe(environ, body)
         if self._cloud.faults.latency_ms:
             time.sleep(self._cloud.faults.latency_ms / 1000)
-        fault = self._cloud.faults.take(action, params)
-        status, headers, answer = self._carry_out(environ, service, fault)
-        code = ERROR_CODE.search(answer[:2000]) if status >= 400 else None
+        answer = self._carry_out(environ, service, self._cloud.faults.take(action, params))
+        status, _headers, content = answer or (0, [], b"")
+        code = ERROR_CODE.search(content[:2000]) if status >= 400 else None
         self._log.write(
             {
                 "t": round(started, 6),
@@ -63,29 +55,22 @@ class Front:
                 "status": status,
                 "code": (code[1] or code[2]).decode() if code else None,
                 "ms": round((time.time() - started) * 1000, 1),
-                "bytes": len(answer),
+                "bytes": len(content),
             }
         )
-        if not status:
-            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            raise ConnectionAbortedError("dropped on demand")
-        start_response(f"{status} {'OK' if status < 400 else 'Error'}", headers)
-        return [answer]
+        return answer
 
-    def _carry_out(
-        self, environ: Environ, service: str, fault: Fault | None
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """The answer as (status, headers, body); status 0 stands for a dropped connection."""
+    def _carry_out(self, environ: Environ, service: str, fault: Fault | None) -> Answer | None:
         if fault is None or fault.after_success:
             answer = self._ask_moto(environ)
             if fault is None or answer[0] >= 400:
                 return answer
         if not fault.code:
-            return 0, [], b""
+            return None
         content_type, body = error_body(service, fault.code, fault.message or fault.code)
-        return fault.status, [("Content-Type", content_type), ("Content-Length", str(len(body)))], body
+        return fault.status, [("Content-Type", content_type)], body
 
-    def _ask_moto(self, environ: Environ) -> tuple[int, list[tuple[str, str]], bytes]:
+    def _ask_moto(self, environ: Environ) -> Answer:
         seen: list[Any] = []
 
         def remember(status: str, headers: list[tuple[str, str]], _info: Any = None) -> Callable[[bytes], None]:

@@ -13,7 +13,7 @@ from moto.core.utils import utcnow
 from moto.ec2.responses.instances import InstanceResponse
 
 from . import filters, launch, tags
-from .client_tokens import ParameterMismatch, fingerprint
+from .client_tokens import ParameterMismatchError, fingerprint
 from .cloud import Cloud
 from .models import SandboxInstance, error
 from .spot import SpotRequest
@@ -33,11 +33,11 @@ class Instances(InstanceResponse):  # type: ignore[misc]
         if token and not self.params.get("DryRun"):
             try:
                 made = self.cloud.tokens.recall(self.region, token, asked)
-            except ParameterMismatch:
+            except ParameterMismatchError:
                 raise error(
                     "IdempotentParameterMismatch",
-                    "The parameters in the current request are not consistent with those of an earlier request that used "
-                    f"the client token '{token}'.",
+                    "The parameters in the current request are not consistent with those of an earlier request that "
+                    f"used the client token '{token}'.",
                 ) from None
             if made is not None:
                 return ActionResult(made)
@@ -51,7 +51,6 @@ class Instances(InstanceResponse):  # type: ignore[misc]
         sent = {key: values[0] for key, values in self.querystring.items()}
         for instance in reservation.instances:
             self.cloud.launch(instance, sent)
-        self.pushed += self.cloud.push_rules(self.ec2_backend, [])
         return answer
 
     def _check_launch(self) -> None:
@@ -64,6 +63,7 @@ class Instances(InstanceResponse):  # type: ignore[misc]
         launch.check_user_data(self.params)
         launch.check_profile(self.ec2_backend, self.params)
         tags.check_specifications(self._parse_tag_specification(), launch.TAGGED_BY_LAUNCH)
+        self.params.setdefault("ClientToken", "")  # moto would make one up
         self.params["MinCount"] = instances  # moto makes MinCount of them
 
     def _parse_block_device_mapping(self) -> list[dict[str, Any]]:
@@ -76,6 +76,7 @@ class Instances(InstanceResponse):  # type: ignore[misc]
         spot = self.params.get("InstanceMarketOptions") or {}
         profile = self.params.get("IamInstanceProfile") or {}
         for index, one in enumerate(instances):
+            one.hibernation_options = {"Configured": False, **(one.hibernation_options or {})}
             one.disable_api_termination = bool(self.params.get("DisableApiTermination"))
             for nic in one.nics.values():
                 nic.add_tags(wanted.get("network-interface", {}))
@@ -172,7 +173,8 @@ class Instances(InstanceResponse):  # type: ignore[misc]
             if one.disable_api_stop:
                 raise error(
                     "OperationNotPermitted",
-                    f"The instance '{one.id}' may not be stopped. Modify its 'disableApiStop' instance attribute and try again.",
+                    f"The instance '{one.id}' may not be stopped. Modify its 'disableApiStop' instance attribute and "
+                    "try again.",
                 )
             if hibernate and not (one.hibernation_options or {}).get("Configured"):
                 raise error(
@@ -186,8 +188,8 @@ class Instances(InstanceResponse):  # type: ignore[misc]
             if one.disable_api_termination and one.state_name != "terminated":
                 raise error(
                     "OperationNotPermitted",
-                    f"The instance '{one.id}' may not be terminated. Modify its 'disableApiTermination' instance attribute "
-                    "and try again.",
+                    f"The instance '{one.id}' may not be terminated. Modify its 'disableApiTermination' instance "
+                    "attribute and try again.",
                 )
         return self._change("terminate", "TerminatingInstances", self.cloud.lifecycle.terminate)
 

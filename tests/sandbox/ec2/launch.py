@@ -24,7 +24,7 @@ def count(params: dict[str, Any], free_addresses: int) -> int:
     if low < 1 or high < low:
         raise error(
             "InvalidParameterValue",
-            f"Invalid value '{high}' for MaxCount. The maximum must be at least the minimum, {low}, which must be positive.",
+            f"Invalid value '{high}' for MaxCount. It must be at least MinCount, {low}, and that positive.",
         )
     if free_addresses < low:
         raise error(

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Instances follow their machines: pending until sshd answers, stopping until switched off, terminated when gone.
 
-One thread watches the instances that are on their way somewhere; commands to machines run in a pool, those for one instance in
-order. Nothing here blocks an API call.
+One thread watches the instances that are on their way somewhere; commands to machines run in a pool, those for one
+instance in order. Nothing here blocks an API call.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.02
 LOOK_AT_RUNNING_EVERY_S = 1.0
 WORKERS = 8
+DICE = random.SystemRandom()
 
 # What the machine must report for the instance to arrive there.
 ARRIVED = {
@@ -154,7 +155,7 @@ class Lifecycle:
 
     def _depart(self, instance: SandboxInstance, doomed: tuple[str, str] | None = None) -> None:
         low, high = self._delays.get(instance.state_name, (0.0, 0.0))
-        earliest = time.monotonic() + random.uniform(low, high)
+        earliest = time.monotonic() + DICE.uniform(low, high)
         with self._awake:
             self._running.pop(instance.id, None)
             self._journeys[instance.id] = Journey(instance, instance.state_name, earliest, doomed)

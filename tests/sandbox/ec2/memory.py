@@ -35,7 +35,7 @@ class MemoryMachines:
         self.boot_s = boot_s
         self._machines: dict[str, _Machine] = {}
 
-    def create(
+    def create(  # noqa: PLR0917 - as Machines has it
         self,
         id: str,
         image: str,

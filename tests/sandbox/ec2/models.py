@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""moto's models, corrected: instances have states, subnets reserved addresses, images a root volume as AWS describes it.
+"""moto's models, corrected: instances have states, subnets reserved addresses, images a root volume like AWS's.
 
 install() puts these classes where moto creates its own. Import this after environment.prepare().
 """
@@ -21,6 +21,7 @@ from moto.ec2.models.amis import Ami
 from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.instances import Instance, InstanceBackend, InstanceState, StateReason
 from moto.ec2.models.subnets import Subnet
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE
 
 CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
 USER_STOP = ("Client.UserInitiatedShutdown", "Client.UserInitiatedShutdown: User initiated shutdown")
@@ -48,6 +49,7 @@ class SandboxInstance(Instance):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._state = state("pending")
         self.machine_image = machine_image(self.ec2_backend.amis[self.image_id])
+        self.state_reason = None
         self.spot_instance_request_id: str | None = None
         for nic in self.nics.values():
             nic.delete_on_termination = True  # AWS's default for the interfaces a launch makes
@@ -102,7 +104,7 @@ class SandboxInstance(Instance):  # type: ignore[misc]
             )
         for nic in self.nics.values():
             nic.start()
-        self._state, self._reason, self.state_reason = state("pending"), "", StateReason()
+        self._state, self._reason, self.state_reason = state("pending"), "", None
         self.launch_time = utcnow()
         return previous
 
@@ -196,8 +198,7 @@ class SandboxSubnet(Subnet):  # type: ignore[misc]
                 return address
         raise error(
             "InsufficientFreeAddressesInSubnet",
-            "There are not enough free addresses in subnet '%s' to satisfy the requested number of instances."
-            % self.id,
+            f"There are not enough free addresses in subnet '{self.id}' for the requested number of instances.",
         )
 
     def check_free(self, address: str) -> None:
@@ -277,3 +278,4 @@ def install(public_cidr: str) -> None:
     moto_interfaces.random_public_ip = PublicAddresses(public_cidr)
     TaggedEC2Resource.get_tags = _tags_of
     InstanceBackend.get_instance = _get_instance
+    EC2_PREFIX_TO_RESOURCE["sir"] = "spot-instances-request"  # as AWS writes it

@@ -9,12 +9,12 @@ import argparse
 import json
 import logging
 import os
-import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import environment
+from .http_server import Server
 
 if TYPE_CHECKING:
     from ..machines import Machines
@@ -82,13 +82,8 @@ def seed(options: argparse.Namespace, port: int) -> dict[str, str]:
 def main(argv: list[str]) -> None:
     options = arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    listener = socket.create_server(("127.0.0.1", options.port), backlog=128)
-    port = listener.getsockname()[1]
-    environment.prepare(port)  # before the imports below
-
-    from moto.moto_server.werkzeug_app import MotoRequestHandler
-    from werkzeug.serving import make_server
+    server = Server(options.port)
+    environment.prepare(server.server_port)  # before the imports below
 
     from . import models
     from .access_log import AccessLog
@@ -96,31 +91,14 @@ def main(argv: list[str]) -> None:
     from .cloud import Cloud
     from .front import Front
 
-    class Handler(MotoRequestHandler):  # type: ignore[misc]
-        """Connections are kept, as AWS does, and answers go out at once."""
-
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def log_request(self, *_args: object) -> None:
-            """The access log has it."""
-
     models.install(options.public_cidr)
     cloud = Cloud(machines(options), watch=not options.no_guests)
     SandboxEC2.install(cloud)
-    facts = seed(options, port)
-    server = make_server(
-        "127.0.0.1",
-        port,
-        Front(cloud, AccessLog(options.log)),
-        threaded=True,
-        request_handler=Handler,
-        fd=listener.fileno(),
-    )
+    facts = seed(options, server.server_port)
     if options.facts:
         write(options.facts, json.dumps(facts, indent=2) + "\n")
-    write(options.port_file, f"{port}\n")
-    server.serve_forever()
+    write(options.port_file, f"{server.server_port}\n")
+    server.serve(Front(cloud, AccessLog(options.log)))
 
 
 if __name__ == "__main__":
