@@ -28,7 +28,8 @@ class Sandbox:
         self.ec2 = self.client("ec2")
 
     def client(self, service: str, key: str = "", secret: str = "") -> Any:
-        return boto3.client(
+        connect: Any = boto3.client  # typed service by service, which a variable name cannot meet
+        return connect(
             service,
             endpoint_url=self.facts["AWS_ENDPOINT_URL"],
             region_name=self.facts["AWS_DEFAULT_REGION"],
@@ -54,7 +55,8 @@ class Sandbox:
         return found
 
     def until(self, id: str, state: str) -> dict[str, Any]:
-        return wait_for(lambda: self.instance(id), lambda one: bool(one["State"]["Name"] == state))
+        there: dict[str, Any] = wait_for(lambda: self.instance(id), lambda one: bool(one["State"]["Name"] == state))
+        return there
 
     def running(self, **params: Any) -> dict[str, Any]:
         return self.until(self.run(**params)["InstanceId"], "running")

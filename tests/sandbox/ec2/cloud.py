@@ -53,8 +53,14 @@ class Cloud:
     def instances(self) -> list[SandboxInstance]:
         return [one for one in SandboxInstance.by_id.values() if one.state_name in ALIVE]
 
-    def launch(self, instance: SandboxInstance, params: dict[str, str]) -> None:
-        """Make the machine of a new instance and switch it on, its rules in place before it boots."""
+    def launch(self, instances: list[SandboxInstance], params: dict[str, str]) -> None:
+        """Make the machines of new instances and switch them on, their rules in place before they boot."""
+        book = Rulebook(instances[0].ec2_backend, self.instances())
+        for instance in instances:
+            self._launch(instance, params, book.of(instance))
+        self.members_changed(instances[0].ec2_backend)
+
+    def _launch(self, instance: SandboxInstance, params: dict[str, str], rules: Rules) -> None:
         fault = self.faults.take(LAUNCH, params)
         doomed = (fault.code, f"{fault.code}: {fault.message}") if fault else None
         key = instance.ec2_backend.key_pairs.get(instance.key_name)
@@ -62,14 +68,13 @@ class Cloud:
         user_data = base64.b64decode(str(instance.user_data or ""))
         keys = [_text(key.material_public).strip()] if key else []
         hostname = instance.private_dns_name.partition(".")[0]
-        rules = self._rules[id] = Rulebook(instance.ec2_backend, self.instances()).of(instance)
+        self._rules[id] = rules
 
         def create() -> None:
             self.machines.create(id, image, address, user_data, keys, hostname)
             self.machines.set_rules(id, rules)
 
         self.lifecycle.launch(instance, create, doomed)
-        self.members_changed(instance.ec2_backend)
 
     def push_rules(self, backend: Any) -> list[Future[None]]:
         """Tell the machines of a region whose rules are not what they were; done when each future is."""

@@ -54,13 +54,15 @@ class MachinesWithDisks:
 
     def destroy(self, id: str) -> None:
         """Remove the machine, but not the volumes that outlive it."""
-        wanted, inside = self._wanted(id), self._inside.pop(id, set())
+        wanted, inside = self._wanted(id), self._inside.get(id, set())
         kept = sorted(name for name in inside if name not in wanted or wanted[name]["keep"])
         if kept and self._machines.state(id) not in {"stopped", "absent"}:
             self._machines.stop(id)
         for name in kept:
             self._take_out(id, name)
+            inside.discard(name)
         self._machines.destroy(id)
+        self._inside.pop(id, None)
 
     def sync(self, id: str) -> None:
         """Give and take disks. Only for a machine that is switched off."""

@@ -49,8 +49,7 @@ class Instances(InstanceResponse):  # type: ignore[misc]
         if token:
             self.cloud.tokens.remember(self.region, token, asked, reservation)
         sent = {key: values[0] for key, values in self.querystring.items()}
-        for instance in reservation.instances:
-            self.cloud.launch(instance, sent)
+        self.cloud.launch(reservation.instances, sent)
         return answer
 
     def _check_launch(self) -> None:

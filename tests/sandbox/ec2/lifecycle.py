@@ -10,6 +10,7 @@ instance in order. Nothing here blocks an API call.
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -17,6 +18,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from ..errors import SandboxError
 
 if TYPE_CHECKING:
     from .disks import MachinesWithDisks
@@ -36,6 +39,8 @@ ARRIVED = {
     "shutting-down": {"absent"},
 }
 BROKEN = ("Server.InternalError", "Server.InternalError: Internal error on launch")
+GONE_TRIES = 10
+TRY_AGAIN_AFTER_S = 1.0
 SHUT_DOWN_INSIDE = (
     "Client.InstanceInitiatedShutdown",
     "Client.InstanceInitiatedShutdown: Instance initiated shutdown",
@@ -49,7 +54,9 @@ class Journey:
     instance: SandboxInstance
     state: str
     earliest: float
+    first: bool = False  # a launch: what fails now never was, so that nothing is lost by removing it
     doomed: tuple[str, str] | None = None  # the reason for which it will never run
+    tries: int = 0
 
 
 class Lifecycle:
@@ -92,7 +99,7 @@ class Lifecycle:
         """Make the machine with `create` and switch it on."""
         if not doomed:
             self._order(instance.id, create)
-        self._depart(instance, doomed)
+        self._depart(instance, first=True, doomed=doomed)
         if not doomed:
             self.switch_on(instance)
 
@@ -116,11 +123,11 @@ class Lifecycle:
         """Off and on again; the instance stays "running" for the API, as on AWS."""
 
         def reboot() -> None:
-            self._machines.stop(instance.id)
-            while self._machines.state(instance.id) not in ARRIVED["stopping"]:
-                time.sleep(LOOK_EVERY_S)
-            self._machines.start(instance.id, instance.public_ip or "")
-            self._rebooting.discard(instance.id)
+            try:
+                self._machines.stop(instance.id)
+                self._machines.start(instance.id, instance.public_ip or "")
+            finally:
+                self._rebooting.discard(instance.id)
 
         self._rebooting.add(instance.id)
         self._order(instance.id, reboot)
@@ -144,24 +151,42 @@ class Lifecycle:
         def run() -> None:
             if before is not None:
                 before.exception()  # the pool is first in, first out: it has begun already
-            try:
-                command()
-            except Exception:
-                log.exception("a command for the machine of %s failed", id)
-                raise
+            command()
 
         self._last[id] = ordered = self._pool.submit(run)
+        ordered.add_done_callback(lambda done: self._report(id, done))
         return ordered
 
-    def _depart(self, instance: SandboxInstance, doomed: tuple[str, str] | None = None) -> None:
+    @staticmethod
+    def _report(id: str, done: Future[None]) -> None:
+        failure = done.exception()
+        if failure:
+            log.error("a command for the machine of %s failed", id, exc_info=failure)
+
+    def _state(self, id: str) -> str:
+        """What the machine reports; nothing known where it cannot be asked just now."""
+        try:
+            return self._machines.state(id)
+        except SandboxError as silent:
+            log.warning("the machine of %s does not say how it is: %s", id, silent)
+            return "unknown"
+
+    def _depart(self, instance: SandboxInstance, *, first: bool = False, doomed: tuple[str, str] | None = None) -> None:
         low, high = self._delays.get(instance.state_name, (0.0, 0.0))
         earliest = time.monotonic() + DICE.uniform(low, high)
         with self._awake:
             self._running.pop(instance.id, None)
-            self._journeys[instance.id] = Journey(instance, instance.state_name, earliest, doomed)
+            self._journeys[instance.id] = Journey(instance, instance.state_name, earliest, first, doomed)
             self._awake.notify()
 
     def _run(self) -> None:
+        try:
+            self._travel()
+        finally:  # a cloud whose instances never arrive would only look alive
+            log.critical("no instance changes its state any more: ending", exc_info=True)
+            os._exit(70)
+
+    def _travel(self) -> None:
         looked_at_running = 0.0
         while True:
             with self._awake:
@@ -186,8 +211,12 @@ class Lifecycle:
             self._arrive(journey, lambda: instance.become_terminated(journey.doomed))
             return
         failed = ordered is not None and ordered.exception() is not None
-        seen = "failed" if failed else self._machines.state(instance.id)
-        if seen in ARRIVED[journey.state]:
+        seen = "failed" if failed else self._state(instance.id)
+        if seen == "unknown":
+            return
+        if journey.state == "shutting-down" and seen != "absent":
+            self._destroy_again(journey)
+        elif seen in ARRIVED[journey.state]:
             self._arrive(
                 journey,
                 {
@@ -196,8 +225,21 @@ class Lifecycle:
                     "shutting-down": instance.become_terminated,
                 }[journey.state],
             )
-        elif seen == "failed":
+        elif seen == "failed" and journey.first:
+            self._order(instance.id, lambda: self._machines.destroy(instance.id))
             self._arrive(journey, lambda: instance.become_terminated(BROKEN))
+        elif seen == "failed":
+            self._arrive(journey, lambda: instance.become_stopped(BROKEN))
+
+    def _destroy_again(self, journey: Journey) -> None:
+        """A machine that cannot be removed yet is tried again; one that never can must not hold its instance."""
+        id = journey.instance.id
+        journey.tries += 1
+        if journey.tries >= GONE_TRIES:
+            self._arrive(journey, journey.instance.become_terminated)
+            return
+        journey.earliest = time.monotonic() + TRY_AGAIN_AFTER_S
+        self._order(id, lambda: self._machines.destroy(id))
 
     def _arrive(self, journey: Journey, become: Callable[[], None]) -> None:
         instance = journey.instance
@@ -216,7 +258,7 @@ class Lifecycle:
     def _look_at_running(self) -> None:
         """A guest that was shut down from inside stops its instance, or ends it, as it was launched to do."""
         for instance in list(self._running.values()):
-            if instance.id in self._rebooting or self._machines.state(instance.id) not in {"stopped", "failed"}:
+            if instance.id in self._rebooting or self._state(instance.id) not in {"stopped", "failed"}:
                 continue
             with self._lock:
                 if instance.state_name != "running":
