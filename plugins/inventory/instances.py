@@ -219,9 +219,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
+        config = self._read_config_data(path)
         try:
-            settings = settings_from(self._wanted(path))
+            settings = settings_from(self._wanted(config, path))
             instances = self._instances(settings, use_cache=cache)
             ssh_config = self._write_ssh_config(path, instances, settings)
         except HavenError as error:
@@ -231,11 +231,12 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     # -- options
 
-    def _wanted(self, path: str) -> dict[str, Any]:
+    def _wanted(self, config: Mapping[str, Any], path: str) -> dict[str, Any]:
         """The options of the file, templates filled in; those it lacks from the variables beside it."""
         variables = self._variables_beside(path)
         self.templar.available_variables = variables
-        wanted = {option: self._filled_in(option, self.get_option(option)) for option in _OPTIONS}
+        # From the file itself: core would cut a template for a list at its commas.
+        wanted = {name: self._filled_in(name, config.get(name, self.get_option(name))) for name in _OPTIONS}
         for option, variable in FALLBACKS.items():
             if wanted[option] is None and variable in variables:
                 wanted[option] = self._filled_in(variable, variables[variable])
