@@ -154,7 +154,10 @@ class Guests:
     def console(self, id: str) -> str:
         """See Machines.console."""
         guest = self._get(id)
-        return guest.console.read_text(encoding="utf-8", errors="replace") if guest.console.exists() else ""
+        if not guest.console.exists():
+            return ""
+        # Two terminals on the way each put a carriage return before a line's end.
+        return guest.console.read_bytes().decode("utf-8", "replace").replace("\r", "")
 
     def state(self, id: str) -> State:
         """See Machines.state."""
@@ -214,10 +217,10 @@ class Guests:
             raise NoSuchMachineError(f"There is no guest {id}: see 'status'.")
         return guest
 
-    def _mount(self, guest: Guest, image: images.Image) -> None:
+    def _mount(self, guest: Guest, layers: tuple[Path, ...]) -> None:
         for part in ("upper", "work", "root"):
             (guest.folder / part).mkdir(parents=True)
-        lower = ":".join(str(layer) for layer in image.layers)
+        lower = ":".join(str(layer) for layer in layers)
         options = f"lowerdir={lower},upperdir={guest.folder / 'upper'},workdir={guest.folder / 'work'}"
         run("mount", "-t", "overlay", "overlay", "-o", options, guest.root)
 

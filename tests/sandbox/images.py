@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian trees for guests, built once with mmdebstrap and kept between runs."""
+"""Debian trees for guests, built once with mmdebstrap and kept between runs, and thin layers that lie on top of them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,24 @@ from .errors import SandboxError
 from .registries import debian_mirrors
 
 # What Debian's own cloud images have of this too, and what a test of the collection must find on a fresh machine.
-PACKAGES = [
-    "ca-certificates",
-    "cloud-init",
-    "curl",
-    "dbus",
-    "e2fsprogs",
-    "git",
-    "iproute2",
-    "iputils-ping",
-    "libpam-systemd",
-    "netbase",
-    "nftables",
-    "openssh-server",
-    "procps",
-    "python3",
-    "python3-apt",
-    "python3-venv",
-    "sudo",
-    "systemd",
-    "systemd-sysv",
-]
+_PACKAGES = (
+    "ca-certificates,cloud-init,curl,dbus,e2fsprogs,git,iproute2,iputils-ping,netbase,nftables,"
+    "openssh-server,procps,python3,python3-apt,python3-venv,sudo,systemd,systemd-sysv"
+)
 
-# Masked: what waits for a network that is set from outside, what grows a disk that is a folder, and timers that would hold
-# apt's lock whenever they please.
 _MASKED = (
+    # These wait for a network that is set from outside.
     "systemd-networkd-wait-online.service",
-    "systemd-firstboot.service",
     "systemd-resolved.service",
+    # This asks questions.
+    "systemd-firstboot.service",
+    # These hold apt's lock whenever they please.
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
+    # These are for somebody at a keyboard, and each takes an inotify instance, of which all guests together have 128.
+    "console-getty.service",
+    "systemd-ask-password-console.path",
+    "systemd-ask-password-wall.path",
 )
 
 _CLOUD_CONFIG = """\
@@ -59,78 +47,72 @@ resize_rootfs: false
 ssh_genkeytypes: [ed25519, ecdsa]
 """
 
-_CUDA_MARKER = "etc/haven-sandbox-cuda"
-
-
-@dataclass(frozen=True)
-class Image:
-    """A guest's lower layers, topmost first."""
-
-    name: str
-    layers: tuple[Path, ...]
+_SETTINGS: dict[str, str | None] = {
+    "etc/cloud/cloud.cfg.d/99-sandbox.cfg": _CLOUD_CONFIG,
+    **{f"etc/systemd/system/{unit}": None for unit in _MASKED},
+}
+_CUDA: dict[str, str | None] = {"etc/haven-sandbox-cuda": "This guest stands for an image with a GPU driver.\n"}
 
 
 @dataclass(frozen=True)
 class _Recipe:
+    """A suite's tree and the layers on it, topmost first; a layer is files by path, None for a masked unit."""
+
     suite: str
-    cuda: bool = False
+    layers: tuple[dict[str, str | None], ...]
 
 
 _RECIPES = {
-    "bookworm": _Recipe("bookworm"),
-    "trixie": _Recipe("trixie"),
-    "bookworm-cuda": _Recipe("bookworm", cuda=True),
+    "bookworm": _Recipe("bookworm", (_SETTINGS,)),
+    "trixie": _Recipe("trixie", (_SETTINGS,)),
+    "bookworm-cuda": _Recipe("bookworm", (_CUDA, _SETTINGS)),
 }
-# What the cloud's API calls them.
-_RECIPES.update(
-    {
-        "haven-debian-12-20260101": _RECIPES["bookworm"],
-        "haven-debian-13-20260101": _RECIPES["trixie"],
-        "haven-debian-12-cuda-20260101": _RECIPES["bookworm-cuda"],
-    }
-)
-NAMES = tuple(_RECIPES)
+_CLOUD_NAMES = {
+    "haven-debian-12-20260101": "bookworm",
+    "haven-debian-13-20260101": "trixie",
+    "haven-debian-12-cuda-20260101": "bookworm-cuda",
+}
 
 
-def locate(cache: Path, name: str) -> Image:
-    """The image of that name under the cache folder; SandboxError when it is unknown or not built."""
-    recipe = _recipe(name)
-    layers = [_tree(cache, recipe.suite)]
-    if recipe.cuda:
-        layers.insert(0, _cuda_layer(cache))
-    missing = [layer for layer in layers if not layer.is_dir()]
-    if missing:
+def locate(cache: Path, name: str) -> tuple[Path, ...]:
+    """The folders of an image, topmost first; SandboxError when it is unknown or not built."""
+    recipe = _RECIPES.get(_CLOUD_NAMES.get(name, name))
+    if recipe is None:
+        raise SandboxError(f"There is no image {name}: there are {', '.join([*_RECIPES, *_CLOUD_NAMES])}.")
+    folders = (*(_layer(cache, layer) for layer in recipe.layers), _tree(cache, recipe.suite))
+    if not all(folder.is_dir() for folder in folders):
         raise SandboxError(f"The image {name} is not built: run 'up', which builds what is missing.")
-    return Image(name, tuple(layers))
+    return folders
 
 
 def build_missing(cache: Path, say: Callable[[str], None]) -> None:
     """Build every image that the cache lacks (minutes the first time, nothing afterwards)."""
     cache.mkdir(parents=True, exist_ok=True)
     with _only_one_builder(cache):
-        for suite in sorted({recipe.suite for recipe in _RECIPES.values()}):
-            tree = _tree(cache, suite)
+        for recipe in _RECIPES.values():
+            tree = _tree(cache, recipe.suite)
             if not tree.is_dir():
-                say(f"Building the {suite} image")
-                _build(suite, tree)
-        _make_cuda_layer(_cuda_layer(cache))
-
-
-def _recipe(name: str) -> _Recipe:
-    try:
-        return _RECIPES[name]
-    except KeyError:
-        raise SandboxError(f"There is no image {name}: there are {', '.join(NAMES)}.") from None
+                say(f"Building the {recipe.suite} image (log: {_log(tree)})")
+                _build(recipe.suite, tree)
+            for layer in recipe.layers:
+                _write(layer, _layer(cache, layer))
 
 
 def _tree(cache: Path, suite: str) -> Path:
     """Where a suite's tree lies; the name changes with the recipe, so that a changed recipe is built anew."""
-    recipe = "\n".join([suite, *PACKAGES, *_MASKED, _CLOUD_CONFIG])
-    return cache / f"{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:10]}"
+    return cache / f"{suite}-{_digest(_PACKAGES)}"
 
 
-def _cuda_layer(cache: Path) -> Path:
-    return cache / "cuda-layer"
+def _layer(cache: Path, layer: dict[str, str | None]) -> Path:
+    return cache / f"layer-{_digest(repr(layer))}"
+
+
+def _log(tree: Path) -> Path:
+    return tree.with_name(f"{tree.name}.log")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 @contextmanager
@@ -141,42 +123,40 @@ def _only_one_builder(cache: Path) -> Iterator[None]:
 
 
 def _build(suite: str, tree: Path) -> None:
-    draft = tree.with_name(tree.name + ".draft")
-    shutil.rmtree(draft, ignore_errors=True)
-    log = tree.with_name(tree.name + ".log")
+    draft = _fresh(tree)
     # In namespaces of its own, so that no interrupt can leave mmdebstrap's mounts or children behind.
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "mmdebstrap", "--mode=root"]
-    command += [
-        "--variant=minbase",
-        f"--include={','.join(PACKAGES)}",
-        '--aptopt=Acquire::Languages "none"',
-        suite,
-        str(draft),
-    ]
+    command += ["--variant=minbase", f"--include={_PACKAGES}", '--aptopt=Acquire::Languages "none"', suite, str(draft)]
     command += debian_mirrors().sources(suite)
-    with log.open("wb") as output:
+    with _log(tree).open("wb") as output:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, check=False)
     if done.returncode != 0:
-        raise SandboxError(f"Building the {suite} image failed: the reason is at the end of {log}.")
-    _adapt(draft)
+        raise SandboxError(f"Building the {suite} image failed: the reason is at the end of {_log(tree)}.")
+    for host_key in (draft / "etc/ssh").glob("ssh_host_*"):
+        host_key.unlink()
+    # Every guest gets an identity of its own at its first boot.
+    (draft / "etc/machine-id").write_text("", encoding="ascii")
+    # mmdebstrap copies this machine's: in here names are the proxy's business.
+    (draft / "etc/resolv.conf").write_text("", encoding="ascii")
     draft.rename(tree)
 
 
-def _adapt(tree: Path) -> None:
-    units = tree / "etc/systemd/system"
-    for unit in _MASKED:
-        (units / unit).unlink(missing_ok=True)
-        (units / unit).symlink_to("/dev/null")
-    (tree / "etc/cloud/cloud.cfg.d/99-sandbox.cfg").write_text(_CLOUD_CONFIG, encoding="ascii")
-    for secret in (tree / "etc/ssh").glob("ssh_host_*"):
-        secret.unlink()
-    # Every guest gets its own at creation.
-    (tree / "etc/machine-id").write_text("", encoding="ascii")
-    # mmdebstrap copies this machine's own: names are the proxy's business in here.
-    (tree / "etc/resolv.conf").write_text("", encoding="ascii")
+def _write(layer: dict[str, str | None], folder: Path) -> None:
+    if folder.is_dir():
+        return
+    draft = _fresh(folder)
+    for name, content in layer.items():
+        path = draft / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            path.symlink_to("/dev/null")
+        else:
+            path.write_text(content, encoding="ascii")
+    draft.rename(folder)
 
 
-def _make_cuda_layer(layer: Path) -> None:
-    """The layer that makes a Deep Learning image of a plain one; the tests put a driver stub on top."""
-    (layer / _CUDA_MARKER).parent.mkdir(parents=True, exist_ok=True)
-    (layer / _CUDA_MARKER).write_text("This guest stands for an image with a GPU driver.\n", encoding="ascii")
+def _fresh(folder: Path) -> Path:
+    draft = folder.with_name(f"{folder.name}.draft")
+    if draft.exists():
+        shutil.rmtree(draft)
+    return draft
