@@ -20,7 +20,7 @@ from . import _cloud_init
 from ._cloud import Cloud
 from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed
 from ._models import TAG_HOST_KEY, Change, Instance, Observed, Plan, Spec
-from ._plan import HOST_KEY_LATER, generation
+from ._plan import HOST_KEY_LATER, generation, volumes_matter
 from ._wait import WORKERS, Deadline, Pace, together, until_state
 
 # So many machines of one name may have come and gone within the day or so a token is remembered.
@@ -90,6 +90,7 @@ class _Run:
         self._delete_volumes()
         if self._waiting.kind != "none":
             self._wait()
+        self._read_volumes_again()
 
     def result(self) -> Result:
         names = [job.spec.name for job in self._jobs]
@@ -290,6 +291,19 @@ class _Run:
         return True
 
     # -- book-keeping
+
+    def _read_volumes_again(self) -> None:
+        """Complete what the plans compared and a later listing left out."""
+        bare = [
+            self._now[job.spec.name]
+            for job in self._jobs
+            if volumes_matter(job.spec)
+            and job.plan.changed
+            and not job.plan.has("create")
+            and job.spec.name in self._now
+        ]
+        if bare:
+            self._remember(self._cloud.with_volumes(bare))
 
     def _machines_with(self, action: str) -> list[Instance]:
         return [self._now[job.spec.name] for job in self._jobs if job.plan.has(action)]

@@ -376,8 +376,8 @@ instances:
       sample: ubuntu
     volumes:
       description:
-        - Its disks. C(size_gib), C(type) and C(encrypted) are V(none) unless O(root_volume) or O(data_volumes) was
-          given, since reading them is a call of its own.
+        - Its disks. C(size_gib), C(type) and C(encrypted) are V(none) where they were not read, which takes a call of
+          its own. They are read to compare them with O(root_volume) and O(data_volumes).
       type: list
       elements: dict
       sample:

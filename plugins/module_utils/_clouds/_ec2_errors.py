@@ -174,6 +174,11 @@ def _state(_code: str, said: str, action: str, _service: str) -> HavenError:
     return CloudFailure(f"EC2 cannot {action} in the state the machine is in ({said}): wait a moment and run again.")
 
 
+def _about_type(code: str, said: str) -> bool:
+    invalid = code in ("InvalidParameterValue", "ValidationException")
+    return invalid and re.search("instance ?type", said, re.IGNORECASE) is not None
+
+
 _Make = Callable[[str, str, str, str], HavenError]
 # In order: the first that matches (code, message) speaks.
 _KINDS: tuple[tuple[Callable[[str, str], bool], _Make], ...] = (
@@ -185,12 +190,6 @@ _KINDS: tuple[tuple[Callable[[str, str], bool], _Make], ...] = (
     (lambda code, _said: code == "InsufficientFreeAddressesInSubnet", _addresses),
     (lambda code, _said: code in ("IncorrectInstanceState", "IncorrectState"), _state),
     (lambda code, said: code == "OperationNotPermitted" and "disableApiTermination" in said, _protected),
-    (
-        lambda code, said: (
-            code in ("InvalidInstanceType", "Unsupported")
-            or (code in ("InvalidParameterValue", "ValidationException") and "nstance type" in said.replace("T", "t "))
-        ),
-        _instance_type,
-    ),
+    (lambda code, said: code in ("InvalidInstanceType", "Unsupported") or _about_type(code, said), _instance_type),
     (lambda code, _said: code.partition(".")[0] in _MISSING, _missing),
 )

@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules as Ansible runs them, in a process of their own, against the sandbox's EC2 API."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COLLECTION = "ansible_collections.haven.gpu.plugins.modules"
+START_TIMEOUT = 60.0
+
+
+@dataclass
+class Answer:
+    """How a module ended: its return value, what it wrote to stderr, and how long it took."""
+
+    values: dict[str, Any]
+    stderr: str
+    seconds: float
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+    @property
+    def ok(self) -> bool:
+        return not self.values.get("failed")
+
+    @property
+    def message(self) -> str:
+        return str(self.values.get("msg"))
+
+    @property
+    def instances(self) -> dict[str, dict[str, Any]]:
+        return {each["name"]: each for each in self.values.get("instances", [])}
+
+
+@dataclass
+class Api:
+    """The sandbox's API: its environment, its control endpoint and its log."""
+
+    environment: dict[str, str]
+    began: float = field(default_factory=time.time)
+
+    def control(self, verb: str, **body: Any) -> Any:
+        url = f"{self.environment['HAVEN_SANDBOX_CONTROL_URL']}/{verb}"
+        request = urllib.request.Request(url, json.dumps(body).encode())  # noqa: S310 -- our own loopback address
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def log(self, since: float) -> list[dict[str, Any]]:
+        url = f"{self.environment['HAVEN_SANDBOX_CONTROL_URL']}/log?since={since}"
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
+            return list(json.load(answer))
+
+
+@dataclass
+class Account:
+    """One test's project in the sandbox's account."""
+
+    api: Api
+    project: str
+    calls: list[str] = field(default_factory=list)
+
+    def run(self, module: str, *, check: bool = False, env: dict[str, str] | None = None, **options: Any) -> Answer:
+        """Run a module; the API actions it called are in ``calls`` afterwards."""
+        began = time.time()
+        process = self.start(module, check=check, env=env, **options)
+        out, err = process.communicate(timeout=120)
+        self.calls = [entry["action"] for entry in self.api.log(began)]
+        return Answer(json.loads(out), err, time.time() - began)
+
+    def start(
+        self, module: str, *, check: bool = False, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
+        arguments = {"cloud": "ec2", "project": self.project, **options, "_ansible_check_mode": check}
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"{COLLECTION}.{module}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **self.api.environment, **(env or {})},
+        )
+        assert process.stdin
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def instance(self, name: str | list[str] = "one", **options: Any) -> Answer:
+        names = [name] if isinstance(name, str) else name
+        return self.run("instance", name=names, **options)
+
+    def make(self, name: str | list[str] = "one", **options: Any) -> Answer:
+        """Make machines with what every one needs."""
+        return self.instance(name, **{**BASICS, **options})
+
+    def living(self) -> list[str]:
+        """The names of all machines of the project that are not gone."""
+        answer = self.run("instance_info")
+        assert answer.ok, answer.message
+        return [each["name"] for each in answer["instances"]]
+
+    def besides_polls(self) -> Counter[str]:
+        """The calls of the last run without those that only ask again whether it is done."""
+        counted = Counter(self.calls)
+        # The first listing decides; every further one waits.
+        counted["DescribeInstances"] = min(counted["DescribeInstances"], 1)
+        return +counted
+
+
+BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-*"}, "instance_type": "t3.micro"}
+
+
+@pytest.fixture(scope="session")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The EC2 API, one for each test process, with machines that exist in memory only."""
+    folder = tmp_path_factory.mktemp("ec2")
+    port, facts = folder / "port", folder / "facts"
+    command = [sys.executable, "-m", "tests.sandbox.ec2.server", "--no-guests", "--dir", str(folder)]
+    command += ["--port-file", str(port), "--facts", str(facts), "--log", str(folder / "log")]
+    with (folder / "output").open("w") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        _wait_for(port, server, folder / "output")
+        yield Api(json.loads(facts.read_text()))
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _wait_for(file: Path, server: subprocess.Popen[bytes], output: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not file.exists():
+        assert server.poll() is None, f"the API ended: {output.read_text()}"
+        assert time.monotonic() < deadline, f"the API does not start: {output.read_text()}"
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def account(api: Api, request: pytest.FixtureRequest) -> Iterator[Account]:
+    """A project of its own for each test, on an API without faults."""
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
+    yield Account(api, f"{name}-{os.urandom(3).hex()}")
+    api.control("reset")

@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""User data reaches cloud-init as it was given, and only real host keys are believed."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import struct
+from email import message_from_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.haven.gpu.plugins.module_utils import _cloud_init as cloud_init
+from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
+
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=200)
+
+
+def key(seed: bytes = b"k") -> str:
+    blob = struct.pack(">I", 11) + b"ssh-ed25519" + struct.pack(">I", 32) + (seed * 32)[:32]
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()}"
+
+
+def block(*lines: str) -> str:
+    return "\n".join([cloud_init.BEGIN, *lines, cloud_init.END]) + "\n"
+
+
+@given(texts)
+def test_what_the_user_wrote_comes_back_unchanged(text: str) -> None:
+    assert cloud_init.same(cloud_init.compose(text), text)
+
+
+@given(texts, texts)
+def test_another_text_is_another_text(one: str, other: str) -> None:
+    different = one.splitlines() != other.splitlines()
+    assert cloud_init.same(cloud_init.compose(one), other) is not different
+
+
+@given(texts)
+def test_the_same_wish_gives_the_same_bytes(text: str) -> None:
+    assert cloud_init.compose(text) == cloud_init.compose(text)
+
+
+def test_our_part_runs_at_every_boot_and_the_users_is_left_to_cloud_init() -> None:
+    parts = message_from_bytes(cloud_init.compose("#cloud-config\n{}\n")).get_payload()
+    assert isinstance(parts, list)
+    assert [part.get_content_type() for part in parts] == ["text/x-shellscript-per-boot", "text/plain"]  # type: ignore[union-attr]
+    assert parts[0].get_filename() == cloud_init.FILENAME  # type: ignore[union-attr]
+    assert parts[0].get_payload(decode=True).startswith(b"#!/bin/sh\n")  # type: ignore[union-attr]
+
+
+def test_multipart_user_data_is_nested() -> None:
+    head = 'Content-Type: multipart/mixed; boundary="b"\nMIME-Version: 1.0\n\n'
+    text = head + "--b\nContent-Type: text/cloud-config\n\na: 1\n--b--\n"
+    message = message_from_bytes(cloud_init.compose(text))
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/mixed",
+        "text/x-shellscript-per-boot",
+        "multipart/mixed",
+        "text/cloud-config",
+    ]
+    assert cloud_init.same(cloud_init.compose(text), text)
+    assert not cloud_init.same(cloud_init.compose(text), text.replace("a: 1", "a: 2"))
+
+
+def test_long_user_data_is_compressed_and_too_long_is_refused() -> None:
+    text = "#!/bin/sh\n" + "echo hello\n" * 3000
+    data = cloud_init.compose(text)
+    assert len(data) < cloud_init.LIMIT
+    assert gzip.decompress(data).startswith(b"Content-Type: multipart/mixed")
+    assert cloud_init.same(data, text)
+    with pytest.raises(InvalidRequest, match="16384"):
+        cloud_init.compose("".join(chr(33 + hash_ % 90) for hash_ in (pow(7, n, 1000003) for n in range(40000))))
+
+
+def test_foreign_user_data_is_compared_as_it_is() -> None:
+    assert cloud_init.same(b"#!/bin/sh\n", "#!/bin/sh")
+    assert not cloud_init.same(b"", "#!/bin/sh")
+
+
+def test_the_key_printed_last_counts() -> None:
+    console = block(f"{key(b'a')} root@x") + "login:\r\n" + block("ssh-rsa AAAA", f"{key(b'b')} root@x\r")
+    assert cloud_init.host_key(console) == key(b"b")
+
+
+@pytest.mark.parametrize(
+    "console",
+    [
+        "",
+        key(),
+        f"{cloud_init.BEGIN}\n{key()}\n",
+        block("ssh-rsa AAAAB3NzaC1yc2E="),
+        block("ssh-ed25519 AAAA"),
+        block(f"{key()[:-4]}===="),
+        block("ssh-ed25519 " + base64.b64encode(b"\0\0\0\7ssh-rsa" + b"x" * 40).decode()),
+    ],
+)
+def test_what_is_not_a_whole_ed25519_key_is_not_believed(console: str) -> None:
+    assert cloud_init.host_key(console) is None
+
+
+@given(st.text(max_size=300))
+def test_any_console_is_survived(console: str) -> None:
+    found = cloud_init.host_key(block(console))
+    assert found is None or len(found.split()) == 2
