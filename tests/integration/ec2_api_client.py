@@ -27,12 +27,12 @@ class Sandbox:
         self.facts = facts
         self.ec2 = self.client("ec2")
 
-    def client(self, service: str, key: str = "", secret: str = "") -> Any:
+    def client(self, service: str, key: str = "", secret: str = "", region: str = "") -> Any:
         connect: Any = boto3.client  # typed service by service, which a variable name cannot meet
         return connect(
             service,
             endpoint_url=self.facts["AWS_ENDPOINT_URL"],
-            region_name=self.facts["AWS_DEFAULT_REGION"],
+            region_name=region or self.facts["AWS_DEFAULT_REGION"],
             aws_access_key_id=key or self.facts["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=secret or self.facts["AWS_SECRET_ACCESS_KEY"],
             config=ONCE,

@@ -30,6 +30,13 @@ def sandbox(server: Sandbox) -> Sandbox:
     return server
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A cloud whose default subnet has 27 addresses."""
+    with serving(tmp_path_factory.mktemp("small"), "--subnet-cidr=10.9.0.0/26") as facts:
+        yield Sandbox(facts)
+
+
 class TestCredentials:
     def test_a_wrong_secret_is_refused_from_the_first_call_on(self, sandbox: Sandbox) -> None:
         ec2 = sandbox.client("ec2", secret="wrong")
@@ -244,6 +251,16 @@ class TestLaunch:
         assert described["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
         assert described["HibernationOptions"] == {"Configured": True}
 
+    def test_each_instance_of_a_launch_has_the_profile(self, sandbox: Sandbox) -> None:
+        iam = sandbox.client("iam")
+        arn = iam.create_instance_profile(InstanceProfileName="notebook")["InstanceProfile"]["Arn"]
+        launched = sandbox.run(MinCount=2, MaxCount=2, IamInstanceProfile={"Name": "notebook"})
+        iam.delete_instance_profile(InstanceProfileName="notebook")
+        wanted = [{"Name": "iam-instance-profile.arn", "Values": [arn]}]
+        (reservation,) = sandbox.ec2.describe_instances(Filters=wanted)["Reservations"]
+        assert launched["InstanceId"] in {one["InstanceId"] for one in reservation["Instances"]}
+        assert [one["IamInstanceProfile"]["Arn"] for one in reservation["Instances"]] == [arn, arn]
+
     def test_a_public_address_is_had_only_by_who_asks(self, sandbox: Sandbox) -> None:
         def interface(public: bool) -> list[dict[str, Any]]:
             subnet = sandbox.facts["HAVEN_SANDBOX_SUBNET"]
@@ -251,6 +268,43 @@ class TestLaunch:
 
         assert "PublicIpAddress" in sandbox.run(NetworkInterfaces=interface(True))
         assert "PublicIpAddress" not in sandbox.run(NetworkInterfaces=interface(False))
+
+
+class TestSmallNetwork:
+    def test_as_many_are_made_as_fit_and_not_fewer_than_asked(self, small: Sandbox) -> None:
+        asked = {"ImageId": DEBIAN, "InstanceType": "g5.xlarge"}
+        assert len(small.ec2.run_instances(MinCount=1, MaxCount=20, **asked)["Instances"]) == 20
+        full = {"MinCount": 8, "MaxCount": 8, **asked}
+        assert refusal(small.ec2.run_instances, **full) == "InsufficientFreeAddressesInSubnet"
+        made = small.ec2.run_instances(MinCount=1, MaxCount=20, **asked)["Instances"]
+        assert len(made) == 7
+        assert len({one["PrivateIpAddress"] for one in made}) == 7
+
+    def test_a_freed_address_is_had_again(self, small: Sandbox) -> None:
+        small.control("reset", {"cloud": True})
+        for _ in range(2):
+            ids = [
+                one["InstanceId"]
+                for one in small.ec2.run_instances(ImageId=DEBIAN, InstanceType="g5.xlarge", MinCount=27, MaxCount=27)[
+                    "Instances"
+                ]
+            ]
+            small.until(ids[0], "running")
+            small.ec2.terminate_instances(InstanceIds=ids)
+            for id in ids:
+                small.until(id, "terminated")
+
+
+class TestRegions:
+    def test_each_region_has_its_own_instances_and_tokens(self, sandbox: Sandbox) -> None:
+        elsewhere = sandbox.client("ec2", region="eu-central-1")
+        here = sandbox.run(ClientToken="t")["InstanceId"]
+        (there,) = elsewhere.run_instances(
+            ImageId=DEBIAN, InstanceType="g5.xlarge", MinCount=1, MaxCount=1, ClientToken="t"
+        )["Instances"]
+        assert there["InstanceId"] != here
+        assert there["Placement"]["AvailabilityZone"].startswith("eu-central-1")
+        assert refusal(elsewhere.describe_instances, InstanceIds=[here]) == "InvalidInstanceID.NotFound"
 
 
 class TestLifecycle:

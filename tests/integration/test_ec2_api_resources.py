@@ -273,6 +273,13 @@ class TestControl:
         lines = Path(sandbox.facts["HAVEN_SANDBOX_EC2_LOG"]).read_text(encoding="utf-8").splitlines()
         assert [json.loads(line) for line in lines[-2:]] == entries
 
+    def test_the_log_has_no_parameter_values_of_other_services(self, sandbox: Sandbox) -> None:
+        began = time.time()
+        sandbox.client("ssm").put_parameter(Name="/mine", Value="a secret", Type="SecureString")
+        (entry,) = sandbox.control(f"log?since={began}")
+        assert (entry["service"], entry["action"], entry["params"]["Name"]) == ("ssm", "PutParameter", "/mine")
+        assert "a secret" not in json.dumps(entry)
+
     def test_a_reset_leaves_what_the_account_started_with(self, sandbox: Sandbox) -> None:
         sandbox.running(SecurityGroupIds=[group(sandbox, "one")])
         sandbox.control("fault", {"action": "*", "code": "Unavailable", "times": -1})

@@ -11,14 +11,16 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
-HIDDEN = frozenset({"UserData", "Action", "Version", "UserData.Value"})
+HIDDEN = frozenset({"Action", "Version"})
+SECRET = frozenset({"UserData", "UserData.Value", "Value", "SecretString", "Password"})
 REMEMBERED = 200_000
 
 
 class AccessLog:
     """Writes each entry to a file and keeps it for the control endpoint.
 
-    An entry: t (seconds since the epoch at the start of the call), service, action, params (without user data), status
+    An entry: t (seconds since the epoch at the start of the call), service, action, params (without user data and
+    the like), status
     (HTTP; 0 when the connection was dropped), code (the error's, or null), ms, bytes (of the answer's body).
     """
 
@@ -28,7 +30,7 @@ class AccessLog:
         self._lock = threading.Lock()
 
     def write(self, entry: dict[str, Any]) -> None:
-        entry["params"] = {key: value for key, value in entry["params"].items() if key not in HIDDEN}
+        entry["params"] = {key: value for key, value in entry["params"].items() if key not in HIDDEN | SECRET}
         line = json.dumps(entry, separators=(",", ":")) + "\n"
         with self._lock:
             self._entries.append(entry)

@@ -9,6 +9,7 @@ import os
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
+SECOND_REGION = "eu-central-1"  # for those who look in many; machines in memory only
 
 STRICT = {
     "MOTO_ENABLE_AMI_VALIDATION": "true",

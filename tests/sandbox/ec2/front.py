@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -87,6 +88,7 @@ def _describe(environ: Environ, body: bytes) -> tuple[str, str, dict[str, str]]:
     name = service[1] if service else "?"
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
-        return name, target.rpartition(".")[2], {"body": body.decode("utf-8", "replace")}
+        sent = json.loads(body or b"{}")
+        return name, target.rpartition(".")[2], {key: str(value) for key, value in sent.items()}
     params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
     return name, params.get("Action") or environ["PATH_INFO"], params

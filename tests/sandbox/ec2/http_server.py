@@ -47,6 +47,12 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _answer  # noqa: N815 - http.server's names
 
+    def handle_expect_100(self) -> bool:
+        """The client waits for this line before it sends the body."""
+        proceed = super().handle_expect_100()
+        self.wfile.flush()
+        return proceed
+
     def _environ(self, body: bytes) -> dict[str, Any]:
         url = urlsplit(self.path)
         environ: dict[str, Any] = {

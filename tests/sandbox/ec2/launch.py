@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYPES
+from moto.iam.models import iam_backends
 
 from .models import error
 
@@ -131,8 +132,6 @@ def check_user_data(params: dict[str, Any]) -> None:
 
 def check_profile(backend: Any, params: dict[str, Any]) -> None:
     """An instance profile must exist."""
-    from moto.iam.models import iam_backends
-
     asked = params.get("IamInstanceProfile") or {}
     profiles = iam_backends[backend.account_id]["aws"].instance_profiles.values()
     for field, attribute in (("Name", "name"), ("Arn", "arn")):

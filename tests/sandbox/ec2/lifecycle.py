@@ -265,6 +265,7 @@ class Lifecycle:
                     continue
                 if instance.instance_initiated_shutdown_behavior == "terminate":
                     instance.terminate()
+                    instance.say_why(SHUT_DOWN_INSIDE)
                     self.terminate(instance)
                 else:
                     self._running.pop(instance.id, None)

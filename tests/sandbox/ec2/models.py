@@ -245,16 +245,23 @@ def machine_image(image: Any) -> str:
 
 
 class PublicAddresses:
-    """Public addresses, each unlike the last ones given: a started instance must not get its old one back."""
+    """Public addresses in turn: a started instance must not get its old one back."""
 
     def __init__(self, cidr: str) -> None:
         network = ipaddress.ip_network(cidr)
-        self._first, self._size = int(network.network_address), network.num_addresses
+        self._first, self._usable = int(network.network_address), network.num_addresses - 2
         self._given = 0
 
     def __call__(self) -> str:
-        self._given = self._given % (self._size - 2) + 1
-        return str(ipaddress.ip_address(self._first + self._given))
+        used: set[str | None] = set()
+        if self._given >= self._usable:  # every address was somebody's once
+            used = {one.public_ip for one in SandboxInstance.by_id.values()}
+        for _ in range(self._usable):
+            address = str(ipaddress.ip_address(self._first + 1 + self._given % self._usable))
+            self._given += 1
+            if address not in used:
+                return address
+        raise error("InsufficientAddressCapacity", "There are not enough public addresses for the request.")
 
 
 def _tags_of(resource: Any) -> list[dict[str, str]]:

@@ -66,7 +66,8 @@ def seed(options: argparse.Namespace, port: int) -> dict[str, str]:
 
     key, secret = account.user()
     subnet = account.network(environment.REGION, options.subnet_cidr)
-    account.parameters(environment.REGION, account.images(environment.REGION))
+    for region in [environment.REGION, *([environment.SECOND_REGION] if options.no_guests else [])]:
+        account.parameters(region, account.images(region))
     return {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": key,

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 from moto.core.responses import ActionResult
@@ -43,8 +43,8 @@ def check_specifications(specifications: dict[str, dict[str, str]], allowed: Col
         check(tags)
 
 
-def _exists(backend: Any, id: str) -> bool:
-    """Whether a tagged resource is still there, for the kinds a project makes; others are taken to be."""
+def _gone(backend: Any, ids: Iterable[str]) -> list[str]:
+    """Which of these ids name nothing any more, of the kinds a project makes; other kinds are taken to be there."""
     kinds: dict[str, Any] = {
         "vol": backend.volumes,
         "key": {pair.id for pair in backend.key_pairs.values()},
@@ -53,8 +53,7 @@ def _exists(backend: Any, id: str) -> bool:
         "snap": backend.snapshots,
         "ami": backend.amis,
     }
-    known = kinds.get(id.partition("-")[0])
-    return known is None or id in known
+    return [id for id in ids if id not in kinds.get(id.partition("-")[0], {id})]
 
 
 class Tags(TagResponse):  # type: ignore[misc]
@@ -65,17 +64,17 @@ class Tags(TagResponse):  # type: ignore[misc]
     def create_tags(self) -> Any:
         wanted = {tag["Key"]: tag.get("Value") or "" for tag in self._get_param("Tags", [])}
         check(wanted)
-        for id in self._get_param("Resources", []):
+        ids = self._get_param("Resources", [])
+        for id in ids:
             if id.startswith("i-"):
                 self.ec2_backend.get_instance(id)
-            elif not _exists(self.ec2_backend, id):
-                kind = {"vol": "InvalidVolume", "sg": "InvalidGroup", "key": "InvalidKeyPair"}.get(id.partition("-")[0])
-                raise error(f"{kind or 'InvalidID'}.NotFound", f"The ID '{id}' does not exist")
+        for id in _gone(self.ec2_backend, ids):
+            kind = {"vol": "InvalidVolume", "sg": "InvalidGroup", "key": "InvalidKeyPair"}.get(id.partition("-")[0])
+            raise error(f"{kind or 'InvalidID'}.NotFound", f"The ID '{id}' does not exist")
         self.params["Tags"] = [{"Key": key, "Value": value} for key, value in wanted.items()]
         return super().create_tags()
 
     def describe_tags(self) -> Any:
         found = super().describe_tags().result["Tags"]
-        ids = {tag["resource_id"] for tag in found}
-        gone = {id for id in ids if not _exists(self.ec2_backend, id)}
+        gone = set(_gone(self.ec2_backend, {tag["resource_id"] for tag in found}))
         return ActionResult({"Tags": [tag for tag in found if tag["resource_id"] not in gone]})
