@@ -8,7 +8,7 @@ name: instances
 short_description: Machines of a project, the way to them, and who they are
 version_added: "0.1.0"
 author:
-  - The haven.gpu contributors
+  - The haven.gpu contributors (@haven-gpu)
 description:
   - Lists the machines that carry the project's tag, with one listing a project and region.
   - >-
