@@ -14,7 +14,6 @@ import http.client
 import http.cookiejar
 import json
 import os
-import pathlib
 import shutil
 import socket
 import subprocess
@@ -36,15 +35,17 @@ class NotebookError(Exception):
 
 
 @contextlib.contextmanager
-def tunnel(ssh_config: str, alias: str, remote_socket: str, timeout: float) -> Iterator[str]:
-    """Forward a private local socket to `remote_socket` on `alias`; yields the local path.
+def tunnel(ssh_config: str, alias: str, user: str, timeout: float) -> Iterator[str]:
+    """Forward a private local socket to the notebook of `user` on `alias`; yields the local path.
 
-    Strict host key checking and the hops come from `ssh_config` alone.
+    The login is that of `user`: nobody else may open the socket there. Strict host key checking and the hops come
+    from `ssh_config` alone.
     """
     folder = tempfile.mkdtemp(prefix="haven-")
     local = os.path.join(folder, "s")
     command = ["ssh", "-F", ssh_config, "-N", "-T", "-S", "none", "-o", "BatchMode=yes"]
-    command += ["-o", "ExitOnForwardFailure=yes", "-L", f"{local}:{remote_socket}", "--", alias]
+    command += ["-o", "ExitOnForwardFailure=yes", "-l", user]
+    command += ["-L", f"{local}:/run/haven/{user}/jupyter.sock", "--", alias]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         _await_tunnel(process, local, alias, timeout)
@@ -228,8 +229,3 @@ def _collect_output(channel: Any) -> str:
             replied = True
         elif kind == "status" and content["execution_state"] == "idle" and replied:
             return text
-
-
-def socket_of(user: str) -> str:
-    """Where the jupyter role puts the socket of a user."""
-    return str(pathlib.PurePosixPath("/run/haven") / user / "jupyter.sock")

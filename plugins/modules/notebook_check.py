@@ -29,7 +29,10 @@ options:
     type: str
     required: true
   user:
-    description: Whose notebook it is; its socket is C(/run/haven/<user>/jupyter.sock).
+    description:
+      - Whose notebook it is; its socket is C(/run/haven/<user>/jupyter.sock).
+      - The SSH login is this user's too, since nobody else may open the socket. One of the user's keys must be at hand,
+        as a file that O(ssh_config) names or in an agent.
     type: str
     required: true
   password:
@@ -84,7 +87,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils._notebook import Notebook, NotebookError, socket_of, tunnel
+from ..module_utils._notebook import Notebook, NotebookError, tunnel
 
 SPEC = {
     "ssh_config": {"type": "path", "required": True},
@@ -115,7 +118,7 @@ def main() -> None:
     p = module.params
     result: dict[str, Any] = {"changed": False}
     try:
-        with tunnel(p["ssh_config"], p["host"], socket_of(p["user"]), p["timeout"]) as local:
+        with tunnel(p["ssh_config"], p["host"], p["user"], p["timeout"]) as local:
             notebook = Notebook(local, p["timeout"])
             notebook.await_answer()
             refuse_strangers(notebook)

@@ -124,10 +124,10 @@ def test_the_instance_has_no_way_out_but_the_proxy(story: Story, first_run: dict
 
 
 def test_with_kernel_debugger_and_terminal_open_only_sshd_listens(story: Story, first_run: dict[str, bytes]) -> None:
-    from ansible_collections.haven.gpu.plugins.module_utils._notebook import Notebook, socket_of, tunnel
+    from ansible_collections.haven.gpu.plugins.module_utils._notebook import Notebook, tunnel
 
     facts = story.inventory_hosts()["jupyter-demo"]
-    with tunnel(facts["haven_ssh_config"], facts["ansible_host"], socket_of("alice"), 30) as local:
+    with tunnel(facts["haven_ssh_config"], facts["ansible_host"], "alice", 30) as local:
         notebook = Notebook(local, 30)
         notebook.login(CANARIES["password"])
         notebook.json("POST", "/api/terminals", {})
