@@ -17,7 +17,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
-from . import cgroups, images, sshd
+from . import cgroups, images, limits, sshd
 from .errors import NoSuchMachineError, SandboxError
 from .machines import Rule, State, Volume
 from .metadata import Facts
@@ -114,10 +114,11 @@ class Guests:
         with guest.lock:
             if guest.running():
                 return
+            limits.require_room_for_a_guest()
             self._network.set_public_address(id, public_address)
             guest.public_address = public_address
             guest.ready = guest.failed = False
-            devices = [option for volume in guest.volumes.values() for option in self._volumes.open(id, volume)]
+            devices = self._volumes.open(id, list(guest.volumes.values()))
             groups = cgroups.make(self._groups, id)
             with guest.console.open("ab") as console:
                 guest.process = subprocess.Popen(

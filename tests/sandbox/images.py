@@ -47,19 +47,47 @@ resize_rootfs: false
 ssh_genkeytypes: [ed25519, ecdsa]
 """
 
-_SETTINGS: dict[str, str | None] = {
-    "etc/cloud/cloud.cfg.d/99-sandbox.cfg": _CLOUD_CONFIG,
-    **{f"etc/systemd/system/{unit}": None for unit in _MASKED},
-}
-_CUDA: dict[str, str | None] = {"etc/haven-sandbox-cuda": "This guest stands for an image with a GPU driver.\n"}
+# In a container systemd leaves out the disks of fstab, because udev, which would announce them, does not run there.
+_MOUNT_DISKS = """\
+[Unit]
+Description=Mount the disks of /etc/fstab
+DefaultDependencies=no
+After=local-fs-pre.target systemd-remount-fs.service
+Before=local-fs.target
+
+[Service]
+Type=oneshot
+ExecStart=-/usr/bin/mount --all
+"""
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Files and symbolic links by path, to lie on a tree."""
+
+    files: dict[str, str]
+    links: dict[str, str]
+
+
+_SETTINGS = _Layer(
+    {
+        "etc/cloud/cloud.cfg.d/99-sandbox.cfg": _CLOUD_CONFIG,
+        "etc/systemd/system/sandbox-disks.service": _MOUNT_DISKS,
+    },
+    {
+        "etc/systemd/system/local-fs.target.wants/sandbox-disks.service": "../sandbox-disks.service",
+        **{f"etc/systemd/system/{unit}": "/dev/null" for unit in _MASKED},
+    },
+)
+_CUDA = _Layer({"etc/haven-sandbox-cuda": "This guest stands for an image with a GPU driver.\n"}, {})
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """A suite's tree and the layers on it, topmost first; a layer is files by path, None for a masked unit."""
+    """A suite's tree and the layers on it, topmost first."""
 
     suite: str
-    layers: tuple[dict[str, str | None], ...]
+    layers: tuple[_Layer, ...]
 
 
 _RECIPES = {
@@ -103,7 +131,7 @@ def _tree(cache: Path, suite: str) -> Path:
     return cache / f"{suite}-{_digest(_PACKAGES)}"
 
 
-def _layer(cache: Path, layer: dict[str, str | None]) -> Path:
+def _layer(cache: Path, layer: _Layer) -> Path:
     return cache / f"layer-{_digest(repr(layer))}"
 
 
@@ -141,18 +169,20 @@ def _build(suite: str, tree: Path) -> None:
     draft.rename(tree)
 
 
-def _write(layer: dict[str, str | None], folder: Path) -> None:
+def _write(layer: _Layer, folder: Path) -> None:
     if folder.is_dir():
         return
     draft = _fresh(folder)
-    for name, content in layer.items():
-        path = draft / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if content is None:
-            path.symlink_to("/dev/null")
-        else:
-            path.write_text(content, encoding="ascii")
+    for name, content in layer.files.items():
+        _place(draft / name).write_text(content, encoding="ascii")
+    for name, target in layer.links.items():
+        _place(draft / name).symlink_to(target)
     draft.rename(folder)
+
+
+def _place(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _fresh(folder: Path) -> Path:

@@ -44,7 +44,13 @@ class Supervisor:
         self._machine_net = machine_net
         folder = private.make_run(paths)
         self._network = Network(self._plan.ranges)
-        self._guests = Guests(folder, cache, self._network, Volumes(paths.volumes), cgroups.folders(paths.dir))
+        self._guests = Guests(
+            folder,
+            cache,
+            self._network,
+            Volumes(paths.volumes, private.FOLDER / "disk-links"),
+            cgroups.folders(paths.dir),
+        )
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self, gate_listener: int) -> dict[str, str]:

@@ -4,17 +4,20 @@
 """Data disks: sparse files behind loop devices that exist only while their guest runs.
 
 The kernel takes a loop device away when its last user closes it (autoclear), so the supervisor's end leaves none behind.
+Guests have no udev, whose links under /dev/disk people mount by: they are made here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
 import shutil
 import struct
 import threading
+import time
+import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import SandboxError
@@ -25,32 +28,76 @@ _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIGURE = 0x4C0A
 _LO_FLAGS_AUTOCLEAR = 4
 _LOOP_CONFIG = "=II" + "QQQQQIIII64s64s32sQQ" + "8Q"
+
 _GIB = 1 << 30
+_LOOK_EVERY_S = 0.1
+_SUPERBLOCK_SIZE = 2048
+
+
+@dataclass(frozen=True)
+class _Disk:
+    """A connected disk: the loop device's descriptor, the device's name in the guest, and the guest's /dev/disk/by-uuid."""
+
+    loop: int
+    device: str
+    by_uuid: Path
+
+    def link(self) -> None:
+        """Link the file system's UUID, if there is a file system, to the device."""
+        found = filesystem_uuid(os.pread(self.loop, _SUPERBLOCK_SIZE, 0))
+        for link in self.by_uuid.iterdir():
+            if str(link.readlink()) == self._target and link.name != found:
+                link.unlink()
+        if found and not (self.by_uuid / found).is_symlink():
+            (self.by_uuid / found).symlink_to(self._target)
+
+    @property
+    def _target(self) -> str:
+        return f"../..{self.device.removeprefix('/dev')}"
 
 
 class Volumes:
-    """The data disks of all guests; `folder` holds one file each."""
+    """The data disks of all guests. folder: one file each; links: the guests' folders /dev/disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, links: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()
-        self._open: dict[str, list[int]] = {}
+        self._links = links
+        self._changed = threading.Condition()
+        self._disks: dict[str, list[_Disk]] = {}
+        threading.Thread(target=self._keep_linked, name="volumes", daemon=True).start()
 
-    def open(self, guest: str, volume: Volume) -> list[str]:
-        """Connect a disk, made when it is new, for a guest about to boot; returns nspawn's options for it."""
-        descriptor, node = _attach_loop(self._file(volume))
-        with self._lock:
-            self._open.setdefault(guest, []).append(descriptor)
-        return [f"--bind={node}:{volume.device}"]
+    def open(self, guest: str, volumes: list[Volume]) -> list[str]:
+        """Connect the disks, made when they are new, of a guest about to boot; returns nspawn's options for them."""
+        if not volumes:
+            return []
+        links = self._links / guest
+        by_id, by_uuid = links / "by-id", links / "by-uuid"
+        options = [f"--bind={links}:/dev/disk"]
+        for folder in (by_id, by_uuid):
+            folder.mkdir(parents=True, exist_ok=True)
+        for volume in volumes:
+            loop, node = _attach_loop(self._file(volume))
+            disk = _Disk(loop, volume.device, by_uuid)
+            with self._changed:
+                self._disks.setdefault(guest, []).append(disk)
+                disk.link()
+                self._changed.notify()
+            # As Amazon's volumes are called on instances whose device names say nothing.
+            (by_id / f"nvme-Amazon_Elastic_Block_Store_{volume.name.replace('-', '')}").symlink_to(
+                f"../..{volume.device.removeprefix('/dev')}"
+            )
+            options.append(f"--bind={node}:{volume.device}")
+        return options
 
     def close(self, guest: str) -> None:
         """Disconnect all disks of a guest that is powered off."""
-        with self._lock:
-            for descriptor in self._open.pop(guest, []):
-                os.close(descriptor)
+        with self._changed:
+            for disk in self._disks.pop(guest, []):
+                os.close(disk.loop)
+            shutil.rmtree(self._links / guest, ignore_errors=True)
 
     def delete(self, name: str) -> None:
-        """Remove a disk and what is on it."""
+        """Remove a disk and what is on it; nothing happens when there is none."""
         shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def _file(self, volume: Volume) -> Path:
@@ -62,25 +109,44 @@ class Volumes:
                 file.truncate(volume.size_gib * _GIB)
         return path
 
+    def _keep_linked(self) -> None:
+        while True:
+            with self._changed:
+                while not self._disks:
+                    self._changed.wait()
+                for disks in self._disks.values():
+                    for disk in disks:
+                        disk.link()
+            time.sleep(_LOOK_EVERY_S)
+
+
+def filesystem_uuid(superblock: bytes) -> str | None:
+    """The UUID of the ext2, ext3, ext4 or XFS file system that begins so; None when it is neither."""
+    if superblock[1080:1082] == b"\x53\xef":
+        return str(uuid.UUID(bytes=superblock[1128:1144]))
+    if superblock[:4] == b"XFSB":
+        return str(uuid.UUID(bytes=superblock[32:48]))
+    return None
+
 
 def _attach_loop(backing: Path) -> tuple[int, str]:
     """An open descriptor and the path of a loop device backed by a file; closing the descriptor detaches it."""
-    with backing.open("r+b") as file, contextlib.ExitStack() as stack:
-        control = os.open("/dev/loop-control", os.O_RDWR | os.O_CLOEXEC)
-        stack.callback(os.close, control)
-        for _ in range(32):  # somebody else may take the free one first
-            number = fcntl.ioctl(control, _LOOP_CTL_GET_FREE)
-            node = f"/dev/loop{number}"
-            device = os.open(node, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.ioctl(device, _LOOP_CONFIGURE, _loop_config(file.fileno(), os.fsencode(backing)))
-            except OSError as error:
-                os.close(device)
-                if error.errno != errno.EBUSY:
-                    raise SandboxError(f"Connecting a data disk failed: {error}.") from error
-            else:
-                return device, node
-    raise SandboxError("Connecting a data disk failed: all loop devices are busy.")
+    try:
+        with backing.open("r+b") as file, open("/dev/loop-control", "rb") as control:
+            for _ in range(32):  # somebody else may take the free one first
+                node = f"/dev/loop{fcntl.ioctl(control, _LOOP_CTL_GET_FREE)}"
+                loop = os.open(node, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    fcntl.ioctl(loop, _LOOP_CONFIGURE, _loop_config(file.fileno(), os.fsencode(backing)))
+                except OSError as error:
+                    os.close(loop)
+                    if error.errno != errno.EBUSY:
+                        raise
+                else:
+                    return loop, node
+    except OSError as error:
+        raise SandboxError(f"Connecting the data disk {backing.parent.name} failed: {error}.") from error
+    raise SandboxError(f"Connecting the data disk {backing.parent.name} failed: all loop devices are busy.")
 
 
 def _loop_config(backing: int, name: bytes) -> bytes:
