@@ -1,0 +1,53 @@
+"""What a machine behind the proxy can fetch, as whom, and what it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+testinfra_hosts = ["egress-open", "egress-enforced"]
+
+# As sudo, a login and a service see the world: three environments with nothing in common.
+AS_SOMEBODY = {
+    "sudo": "sudo -u debian {}",
+    "login": "sudo su -l debian -c '{}'",
+    "service": "sudo systemd-run --quiet --wait --pipe -p DynamicUser=yes -p EnvironmentFile=/etc/haven/egress.env {}",
+}
+
+
+def test_apt_updates_and_downloads(host):
+    host.check_output("sudo apt-get -qq -o APT::Update::Error-Mode=any update")
+    host.check_output("cd /tmp && sudo apt-get -qq download hello")
+
+
+@pytest.fixture
+def environment(host):
+    path = "/opt/environment"
+    if not host.file(f"{path}/bin/uv").exists:
+        host.check_output(f"sudo python3 -m venv {path} && sudo {path}/bin/pip -q install uv")
+    return f"{path}/bin"
+
+
+def test_pip_downloads_from_a_fresh_environment(host, environment):
+    host.check_output(f"cd /tmp && sudo -u debian {environment}/pip -q download --no-deps --no-cache-dir six")
+
+
+def test_uv_installs(host, environment):
+    host.check_output(f"sudo -u debian {environment}/uv -q pip install --no-cache --target /tmp/uv-was-here six")
+
+
+def test_git_speaks_tls_with_a_server_outside(host):
+    # Package registries hold no repositories. That this one says so, and not the proxy, is the way there and back.
+    said = host.run("sudo -u debian git ls-remote https://pypi.org/no/such/repository").stderr
+    assert "repository 'https://pypi.org/no/such/repository/' not found" in said
+
+
+@pytest.mark.parametrize("somebody", AS_SOMEBODY)
+def test_everybody_reaches_the_registry(host, somebody):
+    host.check_output(AS_SOMEBODY[somebody].format("curl -fsS -o /dev/null https://pypi.org/simple/six/"))
+
+
+@pytest.mark.parametrize("somebody", AS_SOMEBODY)
+def test_nobody_reaches_what_the_proxy_does_not_allow(host, somebody):
+    ran = host.run(AS_SOMEBODY[somebody].format("curl -fsS -m 10 https://example.com/"))
+    assert ran.rc in (22, 56)  # the proxy answers a plain request, or refuses the tunnel
+    assert "403" in ran.stderr
