@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def test_what_is_absent_is_gone(host: Host) -> None:
 def test_the_key_of_the_private_ca_is_on_the_controller_only(host: Host) -> None:
     assert (CA / "ca.key").stat().st_mode & 0o777 == 0o600
     assert CA.stat().st_mode & 0o777 == 0o700
-    secret = (CA / "ca.key").read_text().splitlines()[1]
+    # in brackets the first letter stands for itself, and the journal's record of this command is not what is found
+    secret = re.sub("^.", r"[\g<0>]", (CA / "ca.key").read_text().splitlines()[1])
     with host.sudo():
         assert host.run(f"grep -rlF -- '{secret}' /etc /home /opt /root /tmp /var").rc == 1
 

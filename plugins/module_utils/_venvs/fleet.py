@@ -19,7 +19,8 @@ from .process import as_user
 def bring_all(entries: list[dict[str, Any]], root: str, python_downloads: bool, check: bool) -> dict[str, Any]:
     """Every entry of `environments` brought to its state, in order; the module's result."""
     wanted = [(spec_from(entry, root), entry["state"]) for entry in entries]
-    twice = {spec.path for spec, _ in wanted if [other.path for other, _ in wanted].count(spec.path) > 1}
+    paths = [spec.path for spec, state in wanted]
+    twice = {path for path in paths if paths.count(path) > 1}
     if twice:
         raise VenvError(f"More than one environment is to be at {', '.join(sorted(twice))}; give each its own name.")
     result: dict[str, Any] = {"changed": False, "environments": [], "diff": []}

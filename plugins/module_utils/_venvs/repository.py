@@ -28,7 +28,7 @@ def wanted_commit(repository: Repository) -> str:
             f"Reading the repository {repository.url} failed: {reason(done)}; "
             "check its address, the user's access, and the egress proxy's list of allowed hosts."
         )
-    found = {ref: commit for commit, _, ref in (line.partition("\t") for line in done.stdout.splitlines())}
+    found = {ref: commit for commit, ref in (line.split("\t") for line in done.stdout.splitlines())}
     for pattern in patterns:
         if pattern in found:
             return found[pattern]
