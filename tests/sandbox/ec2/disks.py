@@ -53,15 +53,17 @@ class MachinesWithDisks:
         return self._machines.state(id)
 
     def destroy(self, id: str) -> None:
-        """Remove the machine, but not the volumes that outlive it."""
+        """Shut the machine down in order, as AWS does, and remove it, but not the volumes that outlive it."""
         wanted, inside = self._wanted(id), self._inside.get(id, set())
         kept = sorted(name for name in inside if name not in wanted or wanted[name]["keep"])
-        if kept and self._machines.state(id) not in {"stopped", "absent"}:
-            self._machines.stop(id)
-        for name in kept:
-            self._take_out(id, name)
-            inside.discard(name)
-        self._machines.destroy(id)
+        state = self._machines.state(id)
+        if state != "absent":
+            if state != "stopped":
+                self._machines.stop(id)
+            for name in kept:
+                self._take_out(id, name)
+                inside.discard(name)
+            self._machines.destroy(id)
         self._inside.pop(id, None)
 
     def sync(self, id: str) -> None:

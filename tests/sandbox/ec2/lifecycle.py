@@ -39,6 +39,7 @@ ARRIVED = {
     "shutting-down": {"absent"},
 }
 BROKEN = ("Server.InternalError", "Server.InternalError: Internal error on launch")
+READY_WITHIN_S = 120.0
 GONE_TRIES = 10
 TRY_AGAIN_AFTER_S = 1.0
 SHUT_DOWN_INSIDE = (
@@ -212,6 +213,8 @@ class Lifecycle:
             return
         failed = ordered is not None and ordered.exception() is not None
         seen = "failed" if failed else self._state(instance.id)
+        if seen == "booting" and time.monotonic() > journey.earliest + READY_WITHIN_S:
+            seen = "failed"
         if seen == "unknown":
             return
         if journey.state == "shutting-down" and seen != "absent":
