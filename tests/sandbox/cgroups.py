@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A control group for each guest: nspawn makes its own below the one it is started in, and two guests must not share one."""
+"""A control group for each guest: nspawn makes its own below the one it is started in, so no two may share it."""
 
 from __future__ import annotations
 

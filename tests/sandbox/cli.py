@@ -16,12 +16,14 @@ from . import lifecycle
 from .client import MachinesClient
 from .errors import SandboxError, UnsuitableMachineError
 from .keeper import Running
-from .paths import Paths, sandbox_dir
+from .paths import Paths, read_env, sandbox_dir
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 failed, 2 this machine is unsuitable, 3 (status) not up."""
     options = _parser().parse_args(arguments)
+    # Not everybody's root has them on its path, and all this starts needs programs from there.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     paths = Paths(sandbox_dir(options.dir))
     try:
         status: int = options.function(paths, options)
@@ -50,10 +52,10 @@ def _parser() -> argparse.ArgumentParser:
         function=_status
     )
     console = verbs.add_parser("console", parents=[shared], help="print what a guest wrote to its console")
-    console.add_argument("name", help="a guest's id, host name or address")
+    console.add_argument("name", help="a guest's name, id, host name or address")
     console.set_defaults(function=_console)
     shell = verbs.add_parser("shell", parents=[shared], help="open a root shell in a guest, past its sshd")
-    shell.add_argument("name", help="a guest's id, host name or address")
+    shell.add_argument("name", help="a guest's name, id, host name or address")
     shell.add_argument("command", nargs=argparse.REMAINDER, help="a command to run instead of a shell")
     shell.set_defaults(function=_shell)
     return parser
@@ -80,7 +82,7 @@ def _status(paths: Paths, options: argparse.Namespace) -> int:
         return 3
     print(f"The sandbox is up in {_shown(paths.dir)}, supervisor {running.supervisor.pid}.")
     for guest in _guests(paths):
-        print("{id:22} {hostname:20} {address:15} {public_address:15} {state}".format(**guest))
+        print("{id:20} {name:20} {address:15} {public_address:15} {state}".format(**guest))
     return 0
 
 
@@ -96,32 +98,27 @@ def _shell(paths: Paths, options: argparse.Namespace) -> int:
     if running is None or not guest["leader"]:
         raise SandboxError(f"{options.name} is not powered on: see 'status'.")
     sandbox = ["nsenter", f"--target={running.supervisor.pid}", "--mount", "--pid", "--"]
-    inside = [
-        "nsenter",
-        f"--target={guest['leader']}",
-        "--mount",
-        "--uts",
-        "--ipc",
-        "--net",
-        "--pid",
-        "--root",
-        "--wd",
-        "--",
-    ]
+    inside = ["nsenter", f"--target={guest['leader']}", "--all", "--root", "--wd", "--"]
     command = [*sandbox, *inside, *(options.command or ["/bin/bash", "-l"])]
-    os.execvpe(
+    os.execvpe(  # noqa: S606 - a list of arguments, as everywhere
         command[0], command, {"PATH": os.environ["PATH"], "TERM": os.environ.get("TERM", "dumb"), "HOME": "/root"}
     )
 
 
 def _guests(paths: Paths) -> list[dict[str, str]]:
+    """The guests, each with the name it has in the cloud ('' for none)."""
+    from .names import instance_names  # its SDK takes longer to load than all else here
+
     guests: list[dict[str, str]] = MachinesClient(paths.socket).call("list")
-    return guests
+    names = instance_names(read_env(paths.env)) if len(guests) > 1 else {}
+    return [{**guest, "name": names.get(guest["id"], "")} for guest in guests]
 
 
 def _find(paths: Paths, name: str) -> dict[str, str]:
+    if not paths.env.exists():
+        raise SandboxError("The sandbox is not up.")
     for guest in _guests(paths):
-        if name in {guest["id"], guest["hostname"], guest["address"], guest["public_address"]}:
+        if name in {guest[key] for key in ("name", "id", "hostname", "address", "public_address")}:
             return guest
     raise SandboxError(f"There is no guest {name}: see 'status'.")
 

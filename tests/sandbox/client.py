@@ -23,7 +23,7 @@ class MachinesClient:
     def __init__(self, socket_path: str | Path) -> None:
         self._path = Path(socket_path)
 
-    def create(
+    def create(  # noqa: PLR0917 - a machine is that much
         self,
         id: str,
         image: str,

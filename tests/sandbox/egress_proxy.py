@@ -20,7 +20,7 @@ _CERTGEN = "/usr/lib/squid/security_file_certgen"
 
 @dataclass(frozen=True)
 class ProxySettings:
-    """What squid is told. parent: the proxy this machine itself must use, if any; authorities: whom to believe outside."""
+    """What squid is told. parent: the proxy this machine itself must use, if any; authorities: a file of CAs."""
 
     port: int
     folder: Path
@@ -95,7 +95,7 @@ def make_authority(certificate: Path, with_key: Path) -> None:
 
 def prepare(settings: ProxySettings) -> list[str]:
     """Write squid's configuration and give the folder to its user; returns the command that is the proxy."""
-    squid = shutil.which("squid", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    squid = shutil.which("squid")
     if squid is None or not Path(_CERTGEN).exists():
         raise UnsuitableMachineError("squid with TLS inspection is missing: apt-get install squid-openssl.")
     configuration = settings.folder / "squid.conf"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, collapse_addresses
 
 from .machines import Rule
 
@@ -61,13 +62,13 @@ def _guest_chains(leg: Leg) -> list[str]:
 def _matches(rule: Rule) -> Iterable[str]:
     if not rule.cidrs:
         return
-    other = f"ip {'saddr' if rule.direction == 'in' else 'daddr'} {{ {', '.join(rule.cidrs)} }}"
-    if "0.0.0.0/0" in rule.cidrs:  # nft refuses a set whose elements overlap, and this one says it all
-        other = ""
+    # nft refuses a set whose elements overlap.
+    cidrs = ", ".join(map(str, collapse_addresses(map(IPv4Network, rule.cidrs))))
+    other = f"ip {'saddr' if rule.direction == 'in' else 'daddr'} {{ {cidrs} }}"
     if rule.protocol in {"tcp", "udp"}:
-        yield f"{rule.protocol} dport {rule.from_port}-{rule.to_port} {other}".strip()
+        yield f"{rule.protocol} dport {rule.from_port}-{rule.to_port} {other}"
     elif rule.protocol == "icmp":
-        yield f"ip protocol icmp {other}".strip()
+        yield f"ip protocol icmp {other}"
     else:
         yield other
 

@@ -78,7 +78,7 @@ class Guests:
         self._lock = threading.Lock()
         self._guests: dict[str, Guest] = {}
 
-    def create(
+    def create(  # noqa: PLR0917 - a machine is that much
         self,
         id: str,
         image: str,
@@ -199,7 +199,7 @@ class Guests:
         return None
 
     def list(self) -> list[dict[str, str]]:
-        """A line for each guest: id, hostname, address, public_address, state, console (path), leader (process id or '')."""
+        """A line for each guest: id, hostname, address, public_address, state, leader (process id or '')."""
         return [
             {
                 "id": guest.id,

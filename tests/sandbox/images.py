@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian trees for guests, built once with mmdebstrap and kept between runs, and thin layers that lie on top of them."""
+"""Debian trees for guests, built once with mmdebstrap and kept between runs, and thin layers that lie on them."""
 
 from __future__ import annotations
 
@@ -95,18 +95,13 @@ _RECIPES = {
     "trixie": _Recipe("trixie", (_SETTINGS,)),
     "bookworm-cuda": _Recipe("bookworm", (_CUDA, _SETTINGS)),
 }
-_CLOUD_NAMES = {
-    "haven-debian-12-20260101": "bookworm",
-    "haven-debian-13-20260101": "trixie",
-    "haven-debian-12-cuda-20260101": "bookworm-cuda",
-}
 
 
 def locate(cache: Path, name: str) -> tuple[Path, ...]:
     """The folders of an image, topmost first; SandboxError when it is unknown or not built."""
-    recipe = _RECIPES.get(_CLOUD_NAMES.get(name, name))
+    recipe = _RECIPES.get(name)
     if recipe is None:
-        raise SandboxError(f"There is no image {name}: there are {', '.join([*_RECIPES, *_CLOUD_NAMES])}.")
+        raise SandboxError(f"There is no image {name}: there are {', '.join(_RECIPES)}.")
     folders = (*(_layer(cache, layer) for layer in recipe.layers), _tree(cache, recipe.suite))
     if not all(folder.is_dir() for folder in folders):
         raise SandboxError(f"The image {name} is not built: run 'up', which builds what is missing.")

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The process that makes the supervisor's namespaces, waits for its end, and removes its files.
 
-It stays in the machine's own namespaces and session of its own. When it is killed, so is the supervisor (by the kernel); then
-the next `up` or `down` removes the files.
+It stays in the machine's own namespaces, in a session of its own. When it is killed, so is the supervisor (by the
+kernel); then the next `up` or `down` removes the files.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Running:
 
 def keep(paths: Paths, supervisor_arguments: list[str], descriptors: list[int]) -> int:
     """Run the supervisor in namespaces of its own until it ends, then remove what it left in its folder."""
-    # In this order: setpriv asks the kernel to kill unshare when this process dies, unshare the same for the supervisor.
+    # setpriv asks the kernel to kill unshare when this process dies; unshare asks the same for the supervisor.
     command = [
         "setpriv",
         "--pdeathsig",

@@ -28,6 +28,6 @@ def require_room_for_a_guest() -> None:
             os.close(descriptor)
     if min(taken) < 0:
         raise SandboxError(
-            f"Another guest cannot boot, because fs.inotify.max_user_instances ({_LIMIT.read_text().strip()}) is used up: "
-            "stop a guest, or set it to 1024 with sysctl."
+            "Another guest cannot boot, because this machine's inotify instances are used up "
+            f"(fs.inotify.max_user_instances is {_LIMIT.read_text().strip()}): stop a guest, or raise it with sysctl."
         )

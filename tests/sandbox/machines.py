@@ -11,8 +11,8 @@ from ipaddress import IPv4Network
 from typing import Any, Literal, Protocol
 
 State = Literal["booting", "ready", "stopped", "failed", "absent"]
-"""booting: powered on, sshd does not answer yet; ready: it does; stopped: powered off, disk kept; failed: it ended with an
-error; absent: unknown or destroyed."""
+"""booting: powered on, sshd does not answer yet; ready: it does; stopped: powered off, disk kept; failed: it ended with
+an error; absent: unknown or destroyed."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,12 @@ class Volume:
 
 
 class Machines(Protocol):
-    """Guests by id. Rules and volumes are in the JSON forms of Rule and Volume. Every verb may raise SandboxError; NoSuchMachineError where the
-    id is unknown (never from state, destroy)."""
+    """Guests by id. Rules and volumes are in the JSON forms of Rule and Volume.
 
-    def create(
+    Every verb may raise SandboxError; NoSuchMachineError where the id is unknown (never from state and destroy).
+    """
+
+    def create(  # noqa: PLR0917 - a machine is that much
         self,
         id: str,
         image: str,
@@ -93,7 +95,7 @@ class Machines(Protocol):
         """Power on; returns at once. The public address ('' for none) leads to the guest until it is powered off."""
 
     def stop(self, id: str) -> None:
-        """Power off as its button would, by force after ten seconds; returns when it is off. Disk and host keys stay."""
+        """Power off as its button would, by force after ten seconds; returns when it is off. Its disk stays."""
 
     def destroy(self, id: str) -> None:
         """Remove the guest, its disk and its volumes; nothing happens when it is absent."""
@@ -108,7 +110,7 @@ class Machines(Protocol):
         """Replace the guest's security rules, on the wire before this returns; connections that stand are kept."""
 
     def attach(self, id: str, volume: dict[str, Any]) -> None:
-        """Give a data disk to a powered-off guest; a disk of that name that was detached before comes back with its data."""
+        """Give a data disk to a powered-off guest; one that was detached before comes back with its data."""
 
     def detach(self, id: str, volume_name: str) -> None:
         """Take a data disk from a powered-off guest; its data stays until delete_volume."""

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The private network: a router in a namespace of its own, and a leg for each guest.
 
-Every packet of a guest passes the router, as in a real cloud's network, so that security groups have connection state on
-each leg (a plain bridge has it only where the kernel was built with bridge connection tracking). The router has no way to
-this machine; only the jump host has a second leg.
+Every packet of a guest passes the router, as in a real cloud's network, so that security groups have connection state
+on each leg (a plain bridge has it only where the kernel was built with bridge connection tracking). The router has no
+way to this machine; only the jump host has a second leg.
 """
 
 from __future__ import annotations

@@ -131,3 +131,9 @@ def write_env(path: Path, variables: Mapping[str, str]) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.writelines(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
     draft.rename(path)
+
+
+def read_env(path: Path) -> dict[str, str]:
+    """The variables of a file that write_env wrote."""
+    words = shlex.split(path.read_text(encoding="utf-8"))
+    return dict(word.split("=", 1) for word in words if word != "export")

@@ -16,7 +16,7 @@ from .ranges import Ranges
 
 @dataclass(frozen=True)
 class Plan:
-    """Addresses, and what the egress proxy needs to know: whom to let guests reach, whom to believe, through whom to go."""
+    """Addresses, and what the egress proxy needs to know: whom guests may reach, whom to trust, through whom to go."""
 
     subnet: str
     allowed_hosts: tuple[str, ...]

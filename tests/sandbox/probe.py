@@ -55,8 +55,7 @@ def missing(folder: Path) -> list[str]:
 
 
 def _programs() -> list[str]:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    packages = {package for program, package in _PACKAGES.items() if shutil.which(program, path=path) is None}
+    packages = {package for program, package in _PACKAGES.items() if shutil.which(program) is None}
     if not Path("/usr/lib/squid/security_file_certgen").exists():
         packages.add("squid-openssl")
     if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():

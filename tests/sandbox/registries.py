@@ -113,11 +113,11 @@ def parse_pip_default(text: str) -> str:
 def file_hosts(index: str) -> list[str]:
     """The hosts an index's own pages point to for files (PEP 503 and PEP 691), asked for at run time."""
     page = index.rstrip("/") + "/pip/"
+    trust = ssl.create_default_context(cafile=ca_bundle())
+    # Only http and https indexes are asked: see allowed_hosts.
     request = urllib.request.Request(page, headers={"Accept": f"{_SIMPLE_JSON}, text/html;q=0.5"})  # noqa: S310
     try:
-        with urllib.request.urlopen(
-            request, timeout=20, context=ssl.create_default_context(cafile=ca_bundle())
-        ) as answer:
+        with urllib.request.urlopen(request, timeout=20, context=trust) as answer:  # noqa: S310
             body = answer.read().decode("utf-8", "replace")
             return hosts_of(file_urls(body, answer.headers.get_content_type(), answer.geturl()))
     except (urllib.error.URLError, TimeoutError) as error:

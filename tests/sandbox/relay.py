@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Forward TCP connections from a listening socket of one network namespace to an address of another.
 
-`python -m tests.sandbox.relay --listen-fd N --to HOST:PORT`: the listener is inherited and keeps the namespace it was made
-in; connections are opened in the namespace this process runs in.
+`python -m tests.sandbox.relay --listen-fd N --to HOST:PORT`: the listener is inherited and keeps the namespace it was
+made in; connections are opened in the namespace this process runs in.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ _EVERY_S = 0.1
 
 
 def wait_for_banner(namespace: str, address: str, while_true: Callable[[], bool]) -> bool:
-    """Wait until sshd greets; False when the condition ended first. The calling thread moves to the namespace for good."""
+    """Wait until sshd greets; False when the condition ended first. The calling thread stays in the namespace."""
     netns.enter_named(namespace)
     while while_true():
         if greets(address):

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The one process behind a sandbox: PID 1 of its own PID, mount and network namespaces, whose end ends everything.
 
-PID 1 only reaps. Its child makes the network, the proxy, the jump host and the API, writes <dir>/env, says so on the pipe it
-was given, and serves. When the child ends, PID 1 ends, and the kernel takes the rest away.
+PID 1 only reaps. Its child makes the network, the proxy, the jump host and the API, writes <dir>/env, says so on the
+pipe it was given, and serves. When the child ends, PID 1 ends, and the kernel takes the rest away.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _EVERY_S = 0.05
 
 
 class Supervisor:
-    """Brings a sandbox up in the namespaces it runs in. machine_net: a descriptor of the machine's network namespace."""
+    """Brings a sandbox up in the namespaces it runs in. machine_net: descriptor of the machine's network namespace."""
 
     def __init__(self, paths: Paths, cache: Path, machine_net: int) -> None:
         self._paths = paths
@@ -54,13 +54,17 @@ class Supervisor:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self, gate_listener: int) -> dict[str, str]:
-        """Bring everything up; returns the variables of <dir>/env. gate_listener: where the machine knocks for the gate."""
+        """Bring everything up; returns the variables of <dir>/env. gate_listener: where this machine finds the gate."""
         self._network.up()
         self._start_gate(gate_listener)
         threading.Thread(target=rpc.serve, args=(wire.listen(self._paths.socket), self._guests), daemon=True).start()
         metadata.serve(netns.listen_inside(ROUTER, METADATA_ADDRESS, 80), self._guests.facts)
         facts = {**self._start_api(), **self._start_proxy(), **self._gate_facts(gate_listener)}
-        self._await("the jump host", lambda: self._guests.state(gate.NAME) == "ready")
+        try:
+            self._await("the jump host", lambda: self._guests.state(gate.NAME) == "ready")
+        except SandboxError:
+            print(self._guests.console(gate.NAME)[-3000:], flush=True)  # to the log: the console goes with the sandbox
+            raise
         return facts
 
     def watch(self) -> str:

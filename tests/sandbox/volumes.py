@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Data disks: sparse files behind loop devices that exist only while their guest runs.
 
-The kernel takes a loop device away when its last user closes it (autoclear), so the supervisor's end leaves none behind.
+The kernel takes a loop device away when its last user closes it (autoclear), so the supervisor's end leaves none.
 Guests have no udev, whose links under /dev/disk people mount by: they are made here.
 """
 
@@ -36,7 +36,7 @@ _SUPERBLOCK_SIZE = 2048
 
 @dataclass(frozen=True)
 class _Disk:
-    """A connected disk: the loop device's descriptor, the device's name in the guest, and the guest's /dev/disk/by-uuid."""
+    """A connected disk: the loop device's descriptor, its name in the guest, and the guest's /dev/disk/by-uuid."""
 
     loop: int
     device: str
