@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filter takes inventory hosts and plain dictionaries, and is strict with the user and careful with clouds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
+HOSTVARS = {
+    "inventory_hostname": "jupyter-demo",
+    "ansible_host": "i-1",
+    "haven_id": "i-1",
+    "haven_address": "10.0.0.5",
+    "haven_host_key": KEY,
+    "haven_login_user": "debian",
+    "haven_users": [{"name": "alice", "password": "not to be seen"}],
+}
+PLAIN = {"name": "box", "address": "10.0.0.6", "host_key": KEY}
+
+
+def made(*machines: Any, **options: Any) -> dict[str, str]:
+    return ssh_config(machines, known_hosts="/k", **options)
+
+
+def block(text: str, host: str) -> list[str]:
+    """The lines of one Host block, without their indentation."""
+    (found,) = [part for part in text.split("\n\n") if part.startswith(f"Host {host}\n")]
+    return [line.strip() for line in found.splitlines()[1:]]
+
+
+def test_a_host_of_the_inventory_is_filed_under_its_id() -> None:
+    texts = made(HOSTVARS)
+    lines = block(texts["config"], "jupyter-demo")
+    assert {"HostName 10.0.0.5", "HostKeyAlias i-1", "User debian", "StrictHostKeyChecking yes"} <= set(lines)
+    assert texts["known_hosts"] == f"i-1 {KEY}\n"
+
+
+def test_what_is_said_for_all_holds_for_all_who_do_not_differ() -> None:
+    texts = made(
+        HOSTVARS,
+        {**PLAIN, "user": "bob", "private_key": "/b", "port": 2200, "forwards": {}},
+        user="alice",
+        private_key="/a",
+        forwards={8888: "/run/haven/alice/jupyter.sock"},
+    )
+    first, second = block(texts["config"], "jupyter-demo"), block(texts["config"], "box")
+    assert {
+        "User alice",
+        'IdentityFile "/a"',
+        "Port 22",
+        "LocalForward localhost:8888 /run/haven/alice/jupyter.sock",
+    } <= set(first)
+    assert {"User bob", 'IdentityFile "/b"', "Port 2200"} <= set(second)
+    assert "LocalForward" not in " ".join(second)
+
+
+def test_a_machine_of_ones_own_is_filed_under_its_name_or_id() -> None:
+    assert made(PLAIN, {**PLAIN, "name": "other", "id": "rack-7"})["known_hosts"] == f"box {KEY}\nrack-7 {KEY}\n"
+
+
+def test_hops_lead_to_every_machine() -> None:
+    lines = made(HOSTVARS, hops=[{"host": "gate.example.org"}])["config"]
+    assert "HostName gate.example.org" in lines
+    assert any(line.startswith("ProxyJump haven-hop-gate") for line in block(lines, "jupyter-demo"))
+
+
+def test_no_other_variable_of_a_host_gets_into_the_texts() -> None:
+    assert "not to be seen" not in "".join(made(HOSTVARS).values())
+
+
+def test_the_users_own_configuration_is_not_included_in_itself() -> None:
+    assert "Include" not in made(HOSTVARS)["config"]
+
+
+def test_what_a_cloud_said_and_ssh_could_misread_is_left_out() -> None:
+    evil = {**HOSTVARS, "haven_address": "-oProxyCommand=x", "haven_host_key": "* ssh-rsa", "haven_login_user": "-l"}
+    lines = block(made(evil)["config"], "jupyter-demo")
+    assert not [line for line in lines if "ProxyCommand" in line or line.startswith("User ")]
+
+
+def test_without_a_key_nothing_is_trusted_unless_asked() -> None:
+    unknown = {**HOSTVARS, "haven_host_key": ""}
+    assert "StrictHostKeyChecking yes" in block(made(unknown)["config"], "jupyter-demo")
+    assert "StrictHostKeyChecking accept-new" in block(made(unknown, host_keys="tofu")["config"], "jupyter-demo")
+    assert made({"name": "box", "address": "a"}, host_keys="tofu")["known_hosts"] == ""
+
+
+@pytest.mark.parametrize(
+    ("machine", "complaint"),
+    [
+        ({**PLAIN, "name": "-x"}, "name or id of machine '-x'"),
+        ({**PLAIN, "id": "a b"}, "name or id of machine 'box'"),
+        ({"address": "a", "host_key": KEY}, "name or id of machine None"),
+        ({**PLAIN, "address": "a b"}, "address of machine 'box'"),
+        ({**PLAIN, "host_key": "ssh-ed25519 AAAA..."}, "host_key of machine 'box'"),
+        ({"name": "box", "address": "a"}, "host_key of machine 'box'"),
+        ({**PLAIN, "user": "-l"}, "user of machine 'box'"),
+        ({**PLAIN, "port": "x"}, "no valid port"),
+        ({**PLAIN, "private_key": "a\nb"}, "path of the key of box"),
+        ({**PLAIN, "forwards": {8888: "relative"}}, "plain absolute path"),
+        ({**PLAIN, "forwards": {0: "/run/x"}}, "no valid port"),
+        ({**PLAIN, "adress": "a"}, "unknown fields"),
+        ("box", "must be a dictionary"),
+    ],
+)
+def test_a_mistake_of_the_user_is_one_sentence(machine: Any, complaint: str) -> None:
+    with pytest.raises(AnsibleFilterError, match=complaint):
+        made(machine)
+
+
+def test_a_user_for_all_that_is_none_is_refused() -> None:
+    with pytest.raises(AnsibleFilterError, match="not a user name"):
+        made(HOSTVARS, user="a b")
