@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -161,6 +162,8 @@ def _build(suite: str, tree: Path) -> None:
     (draft / "etc/machine-id").write_text("", encoding="ascii")
     # mmdebstrap copies this machine's: in here names are the proxy's business.
     (draft / "etc/resolv.conf").write_text("", encoding="ascii")
+    # The lists are empty: a fresh date on them would tell Ansible's apt that they need no update.
+    os.utime(draft / "var/lib/apt/lists", (0, 0))
     draft.rename(tree)
 
 
