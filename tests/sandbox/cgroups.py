@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import time
 from pathlib import Path
+
+_EMPTY_WITHIN_S = 5.0
 
 
 def folders(sandbox: Path) -> list[Path]:
@@ -53,7 +57,21 @@ def make(parents: list[Path], guest: str) -> list[Path]:
 
 
 def remove(groups: list[Path]) -> None:
-    """Remove groups, and all below them, that no process is in any more."""
+    """Remove groups, and all below them, whose processes have ended; their files are the kernel's and go with them."""
     for group in groups:
         for folder, _, _ in os.walk(group, topdown=False):
-            os.rmdir(folder)  # its files are the kernel's and go with it
+            _remove_when_empty(folder)
+
+
+def _remove_when_empty(folder: str) -> None:
+    # A process is in its group for a moment after everybody has heard of its end.
+    deadline = time.monotonic() + _EMPTY_WITHIN_S
+    while True:
+        try:
+            os.rmdir(folder)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return

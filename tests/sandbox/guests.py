@@ -228,11 +228,14 @@ class Guests:
     def _power_off(self, guest: Guest, *, by_force: bool) -> None:
         process = guest.process
         if process is not None and process.poll() is None:
-            process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
+            if by_force:
+                _pull_the_plug(process)
+            else:
+                process.send_signal(signal.SIGTERM)
             try:
                 process.wait(_POWER_OFF_WITHIN_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                _pull_the_plug(process)
                 process.wait()
         # Whoever asked for it does not call it a failure.
         guest.process, guest.ready, guest.failed = None, False, False
@@ -282,6 +285,14 @@ def _boot_command(guest: Guest, devices: list[str], groups: list[Path]) -> list[
     join = "".join(f"echo 0 >{shlex.quote(str(group / 'cgroup.procs'))} && " for group in groups)
     # nspawn makes folders in /tmp that it cannot remove when it is killed: give it a /tmp that ends with it.
     return ["unshare", "--mount", "sh", "-c", f'{join} mount -t tmpfs tmpfs /tmp && exec "$@"', "sh", *nspawn]
+
+
+def _pull_the_plug(process: subprocess.Popen[bytes]) -> None:
+    """End a guest's first process, and so, before nspawn notices and ends too, every other process of the guest."""
+    for leader in outer_children(process.pid):
+        os.kill(leader, signal.SIGKILL)
+    if not outer_children(process.pid):
+        process.kill()
 
 
 def _leader(guest: Guest) -> str:
