@@ -27,6 +27,7 @@ from .seed import Seed, plant
 from .volumes import Volumes
 
 _POWER_OFF_WITHIN_S: Final = 10.0
+_REBOOT: Final = 133  # nspawn's exit status when it leaves a reboot to whoever started it
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Guest:
 
     def running(self) -> bool:
         """Is it powered on?"""
-        return self.process is not None and self.process.poll() is None
+        return self.process is not None and self.process.poll() in {None, _REBOOT}
 
     def state(self) -> State:
         """See machines.State."""
@@ -117,18 +118,7 @@ class Guests:
             limits.require_room_for_a_guest()
             self._network.set_public_address(id, public_address)
             guest.public_address = public_address
-            guest.ready = guest.failed = False
-            devices = self._volumes.open(id, list(guest.volumes.values()))
-            groups = cgroups.make(self._groups, id)
-            with guest.console.open("ab") as console:
-                guest.process = subprocess.Popen(
-                    _boot_command(guest, devices, groups),
-                    stdin=subprocess.DEVNULL,
-                    stdout=console,
-                    stderr=console,
-                    env={"PATH": os.environ["PATH"], "TERM": "dumb"},
-                )
-        threading.Thread(target=self._watch, args=(guest, guest.process), name=f"watch {id}", daemon=True).start()
+            self._boot(guest)
 
     def stop(self, id: str) -> None:
         """See Machines.stop."""
@@ -225,6 +215,20 @@ class Guests:
         options = f"lowerdir={lower},upperdir={guest.folder / 'upper'},workdir={guest.folder / 'work'}"
         run("mount", "-t", "overlay", "overlay", "-o", options, guest.root)
 
+    def _boot(self, guest: Guest) -> None:
+        guest.ready = guest.failed = False
+        devices = self._volumes.open(guest.id, list(guest.volumes.values()))
+        groups = cgroups.make(self._groups, guest.id)
+        with guest.console.open("ab") as console:
+            guest.process = subprocess.Popen(
+                _boot_command(guest, devices, groups),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                env={"PATH": os.environ["PATH"], "TERM": "dumb"},
+            )
+        threading.Thread(target=self._watch, args=(guest, guest.process), name=f"watch {guest.id}", daemon=True).start()
+
     def _power_off(self, guest: Guest, *, by_force: bool) -> None:
         process = guest.process
         if process is not None and process.poll() is None:
@@ -239,19 +243,27 @@ class Guests:
                 process.wait()
         # Whoever asked for it does not call it a failure.
         guest.process, guest.ready, guest.failed = None, False, False
-        self._volumes.close(guest.id)
-        cgroups.remove([group / guest.id for group in self._groups])
+        self._unplug(guest)
         if guest.public_address:
             self._network.set_public_address(guest.id, "")
             guest.public_address = ""
 
+    def _unplug(self, guest: Guest) -> None:
+        self._volumes.close(guest.id)
+        cgroups.remove([group / guest.id for group in self._groups])
+
     def _watch(self, guest: Guest, process: subprocess.Popen[bytes]) -> None:
-        """Note when sshd answers, and give back what a guest that powered itself off held."""
-        if sshd.wait_for_banner(guest.namespace, guest.address, while_true=lambda: process.poll() is None):
+        """Note when sshd answers, boot again when the guest asks for it, and give back what it held when it is off."""
+        if sshd.wait_for_greeting(guest.namespace, guest.address, while_true=lambda: process.poll() is None):
             guest.ready = True
         process.wait()
         with guest.lock:
-            if guest.process is process:
+            if guest.process is not process:
+                return
+            if process.returncode == _REBOOT:
+                self._unplug(guest)
+                self._boot(guest)
+            else:
                 failed = process.returncode != 0
                 self._power_off(guest, by_force=False)
                 guest.failed = failed

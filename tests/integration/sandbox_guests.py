@@ -1,0 +1,169 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of the sandbox itself share: a running sandbox, and guests in it reached as a researcher would."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.sandbox.client import MachinesClient
+from tests.sandbox.keeper import Running
+from tests.sandbox.paths import Paths, read_env
+
+ROOT = Path(__file__).resolve().parents[2]
+DICE = secrets.SystemRandom()
+
+
+def command(*arguments: str, folder: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the sandbox's command line."""
+    where = ["--dir", str(folder)] if folder else []
+    verb, *rest = arguments
+    full = [sys.executable, "-m", "tests.sandbox", verb, *where, *rest]
+    return subprocess.run(full, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> bool:
+    """Poll; False when it did not come to hold in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def allow(direction: str, protocol: str, ports: tuple[int, int], *cidrs: str) -> dict[str, Any]:
+    """A rule as Machines.set_rules takes it."""
+    low, high = ports
+    return {"direction": direction, "protocol": protocol, "from_port": low, "to_port": high, "cidrs": list(cidrs)}
+
+
+class Sandbox:
+    """A sandbox that is up."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = Paths(folder)
+        self.env = read_env(self.paths.env)
+        self.machines = MachinesClient(self.paths.socket)
+        self.subnet = ipaddress.IPv4Network(self.env["HAVEN_SANDBOX_SUBNET_CIDR"])
+        self.gate = self.env["HAVEN_SANDBOX_GATE_ADDRESS"]
+
+    @property
+    def supervisor(self) -> int:
+        """The supervisor's process id, as this machine sees it."""
+        running = Running.read(self.paths.process)
+        assert running is not None
+        return running.supervisor.pid
+
+    @contextmanager
+    def guest(self, image: str = "bookworm", **options: Any) -> Iterator[Guest]:
+        """A guest that the gate may reach, ready; destroyed at the end."""
+        guest = Guest(self, image, **options)
+        try:
+            guest.start()
+            yield guest
+        finally:
+            self.machines.destroy(guest.id)
+
+    def ssh(self, user: str, address: str, script: str, known_key: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a script on a host behind the gate, all host keys checked; without a known key the host is the gate."""
+        folder = self.paths.dir / "test-ssh"
+        folder.mkdir(exist_ok=True)
+        name = secrets.token_hex(6)
+        known, config = folder / f"{name}.known", folder / name
+        known.write_text(f"gate {self.env['HAVEN_SANDBOX_GATE_HOST_KEY']}\nguest {known_key}\n")
+        shared = f"IdentityFile {self.env['HAVEN_SANDBOX_KEY']}\nIdentitiesOnly yes\nStrictHostKeyChecking yes\n"
+        shared += f"UserKnownHostsFile {known}\nGlobalKnownHostsFile /dev/null\nBatchMode yes\nConnectTimeout 10\n"
+        config.write_text(
+            f"Host gate\nHostName 127.0.0.1\nPort {self.env['HAVEN_SANDBOX_GATE_PORT']}\nHostKeyAlias gate\n"
+            f"User {self.env['HAVEN_SANDBOX_GATE_USER']}\n{shared}"
+            f"Host guest\nHostName {address}\nHostKeyAlias guest\nUser {user}\nProxyJump gate\n{shared}"
+        )
+        full = ["ssh", "-F", str(config), "guest" if known_key else "gate", "bash -s"]
+        return subprocess.run(full, input=script, capture_output=True, text=True, check=False, timeout=60)
+
+
+class Guest:
+    """A guest made for a test, at an address the cloud's API does not give out soon."""
+
+    def __init__(self, sandbox: Sandbox, image: str, **options: Any) -> None:
+        self.sandbox = sandbox
+        self.id = f"t-{secrets.token_hex(6)}"
+        self.address = str(sandbox.subnet[DICE.randrange(3000, 4090)])
+        self._host_key = ""
+        public_key = Path(sandbox.env["HAVEN_SANDBOX_KEY"] + ".pub").read_text().strip()
+        asked: dict[str, Any] = {
+            "user_data": b"",
+            "public_keys": [public_key],
+            "hostname": self.id,
+            "volumes": [],
+            **options,
+        }
+        sandbox.machines.create(self.id, image, self.address, **asked)
+        self.set_rules()
+
+    def set_rules(self, *rules: dict[str, Any], out: bool = True) -> None:
+        """Let the gate's ssh in, and what else is given; everything may go out unless out is False."""
+        always = [allow("in", "tcp", (22, 22), f"{self.sandbox.gate}/32")]
+        if out:
+            always.append(allow("out", "all", (0, 0), "0.0.0.0/0"))
+        self.sandbox.machines.set_rules(self.id, [*always, *rules])
+
+    def start(self, public_address: str = "") -> None:
+        self.sandbox.machines.start(self.id, public_address)
+        assert wait_until(lambda: self.state() != "booting", 60)
+        assert self.state() == "ready", self.sandbox.machines.console(self.id)
+
+    def state(self) -> str:
+        return self.sandbox.machines.state(self.id)
+
+    def host_key(self) -> str:
+        """The ed25519 key the guest printed to its console at its first boot."""
+        if not self._host_key:
+            pattern = re.compile(r"^(ssh-ed25519 [A-Za-z0-9+/=]+) root@", re.MULTILINE)
+            assert wait_until(lambda: bool(pattern.search(self.sandbox.machines.console(self.id))))
+            found = pattern.search(self.sandbox.machines.console(self.id))
+            assert found is not None
+            self._host_key = found.group(1)
+        return self._host_key
+
+    def ssh(self, script: str, address: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a script as the login user, through the gate."""
+        return self.sandbox.ssh("debian", address or self.address, script, self.host_key())
+
+    def root(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script as root, past the network."""
+        return command("shell", self.id, "/bin/bash", "-c", script, folder=self.sandbox.paths.dir)
+
+    def output(self, script: str) -> str:
+        """What a script run as root printed; it must succeed."""
+        done = self.root(script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def serve(self, port: int = 8000) -> None:
+        """Answer HTTP on a port until the guest is powered off, as a unit of its own."""
+        self.output(f"systemd-run --quiet --unit=serve-{port} python3 -m http.server --directory /etc/ssh {port}")
+        assert wait_until(lambda: self.root(f"curl -sf -o /dev/null http://127.0.0.1:{port}/").returncode == 0)
+
+    def reaches(self, address: str, port: int = 8000, *, via: str = "") -> bool:
+        """Does an HTTP request from this guest get an answer?"""
+        source = f"--interface {via}" if via else ""
+        return self.root(f"curl -sf -m 2 {source} -o /dev/null http://{address}:{port}/").returncode == 0
+
+
+def running_sandbox() -> Path | None:
+    """The folder of the sandbox the environment names, if it is up."""
+    folder = os.environ.get("HAVEN_SANDBOX_DIR")
+    return Path(folder) if folder and Paths(Path(folder)).env.exists() else None
