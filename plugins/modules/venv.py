@@ -198,6 +198,10 @@ def main() -> None:
         result = bring_all(p["environments"], p["root"], p["python_downloads"], module.check_mode)
     except VenvError as error:
         module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename} cannot be written: {error.strerror}; see that this runs as root and has room."
+        )
     module.exit_json(**result)
 
 

@@ -84,6 +84,9 @@ def _remove(spec: Spec, user: Optional[pwd.struct_passwd], check: bool) -> Outco
         outcome = as_user(user, lambda: remove(spec, check))
     if outcome.plan.changed and not check and _only_caches(spec.home):
         shutil.rmtree(spec.home)
+        root = os.path.dirname(spec.home)
+        if not os.listdir(root):
+            os.rmdir(root)
     return outcome
 
 
