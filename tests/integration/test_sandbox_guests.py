@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def test_a_guest_that_reboots_itself_comes_back(sandbox: Sandbox) -> None:
 
 
 def test_destroy_leaves_nothing_of_a_guest_and_may_be_repeated(sandbox: Sandbox) -> None:
-    disk = {"name": f"vol-{secrets.token_hex(4)}", "size_gib": 1, "device": "/dev/sdf"}
+    disk = new_disk()
     with sandbox.guest(volumes=[disk]) as guest:
         folder = sandbox.paths.guests / guest.id
         assert folder.exists() or not any(sandbox.paths.guests.iterdir())
@@ -112,6 +113,10 @@ def test_what_cannot_be_is_refused_in_a_sentence(sandbox: Sandbox) -> None:
             sandbox.machines.attach(guest.id, {"name": "vol-x", "size_gib": 1})
 
 
+def new_disk() -> dict[str, Any]:
+    return {"name": f"vol-{secrets.token_hex(4)}", "size_gib": 1, "device": "/dev/sdf"}
+
+
 def format_and_mount(guest: Guest) -> str:
     """Put a file system on /dev/sdf, mount it by its UUID at every boot, leave a note; returns the UUID."""
     return guest.output(
@@ -123,7 +128,7 @@ def format_and_mount(guest: Guest) -> str:
 
 
 def test_a_data_disk_is_mounted_by_uuid_at_every_boot_and_grows(sandbox: Sandbox) -> None:
-    disk = {"name": f"vol-{secrets.token_hex(4)}", "size_gib": 1, "device": "/dev/sdf"}
+    disk = new_disk()
     with sandbox.guest(volumes=[disk]) as guest:
         format_and_mount(guest)
         sandbox.machines.stop(guest.id)
@@ -134,7 +139,7 @@ def test_a_data_disk_is_mounted_by_uuid_at_every_boot_and_grows(sandbox: Sandbox
 
 
 def test_a_detached_data_disk_keeps_its_data_for_the_next_machine(sandbox: Sandbox) -> None:
-    disk = {"name": f"vol-{secrets.token_hex(4)}", "size_gib": 1, "device": "/dev/sdf"}
+    disk = new_disk()
     with sandbox.guest(volumes=[disk]) as first:
         uuid = format_and_mount(first)
         sandbox.machines.stop(first.id)

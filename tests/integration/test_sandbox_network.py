@@ -43,8 +43,8 @@ def _rules_as_at_first(alice: Guest, bob: Guest) -> Iterator[None]:
 def proxied(guest: Guest, url: str, *options: str) -> str:
     """The status a request through the proxy gets; for https the proxy's own answer to CONNECT after it."""
     proxy = guest.sandbox.env["HAVEN_SANDBOX_PROXY_URL"]
-    script = f"curl -s --connect-timeout 3 -m 20 -o /dev/null -x {proxy} {' '.join(options)} -w '%{{http_code}} %{{http_connect}}' {url}"
-    return guest.root(script).stdout
+    ask = "curl -s --connect-timeout 3 -m 20 -o /dev/null -w '%{http_code} %{http_connect}'"
+    return guest.root(f"{ask} -x {proxy} {' '.join(options)} {url}").stdout
 
 
 def allowed_hosts(sandbox: Sandbox) -> tuple[str, ...]:
