@@ -38,7 +38,7 @@ options:
   ec2:
     description:
       - How to reach EC2, and what only EC2 has. What is not given comes from where the AWS SDK looks anyway, which is
-        the environment, C(~/.aws/config), C(~/.aws/credentials) and the metadata of the machine the module runs on.
+        the environment, C(~/.aws/config), C(~/.aws/credentials) and the metadata of the computer the module runs on.
     type: dict
     suboptions:
       region:
@@ -90,7 +90,7 @@ _ONLY_INSTANCES = r"""
 
 
 class ModuleDocFragment:
-    """haven.gpu.cloud, and haven.gpu.cloud.instance with what EC2 has for machines only."""
+    """haven.gpu.cloud, and haven.gpu.cloud.instance with what EC2 has for instances only."""
 
     DOCUMENTATION: ClassVar[str] = _CONNECTION + _NOTES
     INSTANCE: ClassVar[str] = _CONNECTION + _ONLY_INSTANCES.lstrip("\n") + _NOTES

@@ -26,7 +26,7 @@ def plan_key_pair(spec: KeyPairSpec, current: Optional[KeyPair]) -> Plan:
     if not spec.recreate:
         raise Refused(
             f"Key pair {spec.name} of project {spec.project} holds another public key ({current.fingerprint}): "
-            "set recreate: true to replace it (machines that exist keep the old one), or choose another name."
+            "set recreate: true to replace it (instances that exist keep the old one), or choose another name."
         )
     return Plan(
         spec.name,
@@ -97,7 +97,7 @@ def apply_firewall(plan: Plan, spec: FirewallSpec, current: Optional[Firewall], 
         id=current.id,
         name=current.name,
         project=current.project,
-        description=current.description or spec.description,
+        description=current.description,
         network=current.network,
         rules=(current.rules - remove) | add,
         tags=current.tags,

@@ -2,38 +2,38 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Carry out plans for machines. It touches the cloud and decides nothing.
+"""Carry out plans for instances. It touches the cloud and decides nothing.
 
-Machines of one call go through the same steps side by side: what the API takes for many at once is one call for all.
+Instances of one call go through the same steps side by side: what the API takes for many at once is one call for all.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Optional
 
 from . import _cloud_init
 from ._cloud import Cloud
 from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed
 from ._models import TAG_HOST_KEY, Change, Instance, Observed, Plan, Spec
 from ._plan import HOST_KEY_LATER, generation, volumes_matter
+from ._reach import Route
 from ._wait import WORKERS, Deadline, Pace, together, until_state
 
-# So many machines of one name may have come and gone within the day or so a token is remembered.
+# So many instances of one name may have come and gone within the day or so a token is remembered.
 MAX_GENERATIONS = 200
-# Seconds: how long another controller's machine may stay out of the listing after its token was taken.
+# Seconds: how long another controller's instance may stay out of the listing after its token was taken.
 LISTING_DELAY = 3.0
-# Seconds: machines boot and print their keys within this, or they do not print them.
+# Seconds: instances boot and print their keys within this, or they do not print them.
 HOST_KEY_TIMEOUT = 240.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One machine of a call: what is wanted, what was found and what is to be done."""
+    """One instance of a call: what is wanted, what was found and what is to be done."""
 
     spec: Spec
     observed: Observed
@@ -42,23 +42,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Waiting:
-    """How far to wait: ``kind`` is running, ssh or none; ``reach`` is what ssh means."""
+    """How far to wait: ``kind`` is running, ssh or none; ``route`` is the way ssh takes."""
 
     kind: str
     timeout: float
-    reach: Optional[Callable[[Sequence[Instance], Deadline], None]] = None
+    route: Route
 
 
 @dataclass
 class Result:
-    """The machines as they are now, in the order of the jobs; those that are gone are left out."""
+    """The instances as they are now, in the order of the jobs; those that are gone are left out."""
 
     instances: list[Instance] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def apply(jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> Result:
-    """Carry out the plans. A HavenError carries the machines that exist by then as its ``instances``."""
+    """Carry out the plans. A HavenError carries the instances that exist by then as its ``instances``."""
     run = _Run(jobs, cloud, waiting)
     try:
         run.all_steps()
@@ -75,6 +75,7 @@ class _Run:
         self._waiting = waiting
         self._deadline = Deadline(waiting.timeout)
         self._now: dict[str, Instance] = {}
+        self._boots: dict[str, str] = {}
         self._warnings: list[str] = []
         for job in jobs:
             for each in job.observed.live:
@@ -140,7 +141,7 @@ class _Run:
         chosen = self._machines_with("stop")
         if not chosen:
             return
-        # A machine that is still starting cannot be stopped.
+        # An instance that is still starting cannot be stopped.
         self._settle(chosen, "pending", "running")
         for hibernate in (False, True):
             ids = [each.id for each in chosen if each.hibernation is hibernate]
@@ -162,6 +163,8 @@ class _Run:
         again = self._machines_with("restart")
         if again:
             self._settle(again, "pending", "running")
+            if self._waiting.kind == "ssh":
+                self._boots = self._waiting.route.boots(again)
             self._cloud.restart([each.id for each in again])
 
     def _create(self) -> None:
@@ -205,13 +208,13 @@ class _Run:
         self._now[job.spec.name] = self._create_or_adopt(job)
 
     def _create_or_adopt(self, job: Job) -> Instance:
-        """Create the machine under the first token that is free.
+        """Create the instance under the first token that is free.
 
-        A spent token means that a machine of this name was made with it: it is terminated (take the next generation),
-        or it lives, made by another controller or by a call whose answer was lost (that is the machine).
+        A spent token means that an instance of this name was made with it: it is terminated (take the next generation),
+        or it lives, made by another controller or by a call whose answer was lost (that is the instance).
         """
         if job.observed.image is None:
-            raise InvalidRequest(f"Machine {job.spec.name} cannot be created without an image: give one.")
+            raise InvalidRequest(f"Instance {job.spec.name} cannot be created without an image: give one.")
         number = generation(job.observed.found)
         replaced = {each.id for each in job.observed.live}
         for _attempt in range(MAX_GENERATIONS):
@@ -224,12 +227,12 @@ class _Run:
                 return live[0]
             number = max(number + 1, generation(found))
         raise CloudFailure(
-            f"{MAX_GENERATIONS} machines called {job.spec.name} were made and terminated within a day or so: "
+            f"{MAX_GENERATIONS} instances called {job.spec.name} were made and terminated within a day or so: "
             "use another name, or try tomorrow."
         )
 
     def _look_for_owner(self, spec: Spec, number: int, *, patient: bool) -> list[Instance]:
-        """Who spent this token, as far as the listing says; it may lag behind a machine made a moment ago."""
+        """Who spent this token, as far as the listing says; it may lag behind an instance made a moment ago."""
         end = time.monotonic() + (LISTING_DELAY if patient else 0.0)
         pace = Pace()
         while True:
@@ -247,16 +250,16 @@ class _Run:
 
     def _wait(self) -> None:
         chosen = [self._now[job.spec.name] for job in self._jobs if job.spec.name in self._now]
-        # "present" leaves a stopped machine stopped, but one that is starting is waited for.
+        # "present" leaves a stopped instance stopped, but one that is starting is waited for.
         starting = [each for each in chosen if each.state == "pending"]
         self._remember(until_state(self._cloud, starting, "running", self._deadline))
         self._record_host_keys()
-        if self._waiting.kind == "ssh" and self._waiting.reach is not None:
+        if self._waiting.kind == "ssh":
             running = [each for each in self._now.values() if each.state == "running"]
-            self._waiting.reach(running, self._deadline)
+            self._waiting.route.wait(running, self._deadline, self._boots)
 
     def _record_host_keys(self) -> None:
-        """Read the consoles of new machines until each has said its key, and write it to the machine's tags."""
+        """Read the consoles of new instances until each has said its key, and write it to the instance's tags."""
         wanting = [
             self._now[job.spec.name]
             for job in self._jobs
@@ -309,7 +312,7 @@ class _Run:
         return [self._now[job.spec.name] for job in self._jobs if job.plan.has(action)]
 
     def _settle(self, instances: Sequence[Instance], passing: str, state: str) -> None:
-        """Wait until no machine is in a passing state any more."""
+        """Wait until no instance is in a passing state any more."""
         moving = [each for each in instances if each.state == passing]
         self._remember(until_state(self._cloud, moving, state, self._deadline))
 

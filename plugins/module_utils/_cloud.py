@@ -35,24 +35,24 @@ class Cloud(Protocol):
 
     name: str
     region: str
-    # Names of Spec.options that can be changed on a machine that exists.
+    # Names of Spec.options that can be changed on an instance that exists.
     changeable_options: frozenset[str]
 
     def instances(
         self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
     ) -> list[Instance]:
-        """All machines of a project (None: of every project that carries the tag), terminated ones included unless
+        """All instances of a project (None: of every project that carries the tag), terminated ones included unless
         ``states`` says which. One listing, whatever the number."""
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
-        """The machines with these ids as they are now; one not visible yet is missing from the answer."""
+        """The instances with these ids as they are now; one not visible yet is missing from the answer."""
 
     def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
-        """The same machines with their disks' sizes, types and encryption."""
+        """The same instances with their disks' sizes, types and encryption."""
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
-        """The same machines with attributes outside the listing: termination_protection, shutdown_behavior,
-        user_data (as bytes). One call for each name and machine, so only those the user set are asked for."""
+        """The same instances with attributes outside the listing: termination_protection, shutdown_behavior,
+        user_data (as bytes). One call for each name and instance, so only those the user set are asked for."""
 
     def image(self, choice: ImageChoice) -> Image: ...
 
@@ -63,9 +63,9 @@ class Cloud(Protocol):
         """Look up once what several creations share (firewall names)."""
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
-        """Create the machine, tags included, under a token made of project, name and generation.
+        """Create the instance, tags included, under a token made of project, name and generation.
 
-        The same token gives the same machine, however often it is sent. Raises TokenUsed when it was spent.
+        The same token gives the same instance, however often it is sent. Raises TokenUsed when it was spent.
         """
 
     def terminate(self, ids: Sequence[str]) -> None: ...
@@ -84,10 +84,10 @@ class Cloud(Protocol):
     def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None: ...
 
     def console(self, instance: Instance) -> str:
-        """The machine's console output, as far as the cloud has it."""
+        """The instance's console output, as far as the cloud has it."""
 
     def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
-        """Disks that belong to these machines of the project, whether the machines exist or not."""
+        """Disks that belong to these instances of the project, whether the instances exist or not."""
 
     def delete_volumes(self, ids: Sequence[str]) -> None: ...
 
@@ -106,7 +106,7 @@ class Cloud(Protocol):
     def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
 
     def delete_firewall(self, firewall: Firewall) -> None:
-        """Delete it, waiting a bounded time for the last machine to let go of it."""
+        """Delete it, waiting a bounded time for the last instance to let go of it."""
 
     def resources(self, project: str) -> list[Resource]:
         """Everything that carries the project's tag and is not gone."""

@@ -4,9 +4,9 @@
 
 """User data for cloud-init, and what its console says. Pure text in, text out.
 
-cloud-init prints a machine's host keys on its first boot only, and only where the image did not switch that off. A part
-of our own, run at every boot after the keys exist, prints them always, in the same form, so that whoever may read the
-console can know the machine. The user's own user data travels beside it, unchanged.
+cloud-init prints an instance's host keys on its first boot only, and only where the image did not switch that off. A
+part of our own, run at every boot after the keys exist, prints them always, in the same form, so that whoever may read
+the console can know the instance. The user's own user data travels beside it, unchanged.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FILENAME = "haven-host-keys"
 # One printf, so that kernel messages do not land between the lines.
 SCRIPT = f"""\
 #!/bin/sh
-# haven.gpu: say on the console who this machine is, at every boot.
+# haven.gpu: say on the console who this instance is, at every boot.
 printf '\\n%s\\n%s\\n%s\\n' '{BEGIN}' "$(cat /etc/ssh/ssh_host_*_key.pub)" '{END}' > /dev/console
 """
 
@@ -68,7 +68,7 @@ def compose(user_data: Optional[str]) -> bytes:
 
 
 def original(data: bytes) -> str:
-    """The user's own part of what a machine was given, or all of it when it is none of ours."""
+    """The user's own part of what an instance was given, or all of it when it is none of ours."""
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     text = data.decode("utf-8", "replace")
@@ -84,16 +84,16 @@ def original(data: bytes) -> str:
 
 
 def same(actual: bytes, wanted: str) -> bool:
-    """Whether a machine's user data carries this text: line ends and a final newline do not count."""
+    """Whether an instance's user data carries this text: line ends and a final newline do not count."""
     return (
         original(actual).split() == wanted.split() if _is_mime(wanted) else _plain(original(actual)) == _plain(wanted)
     )
 
 
 def host_key(console: str) -> Optional[str]:
-    """The ed25519 host key the machine printed last, as ``ssh-ed25519 AAAA…``; None when there is none (yet).
+    """The ed25519 host key the instance printed last, as ``ssh-ed25519 AAAA…``; None when there is none (yet).
 
-    Only a complete block counts, and only a key of the right form: the console is text from the machine.
+    Only a complete block counts, and only a key of the right form: the console is text from the instance.
     """
     for block in reversed(_BLOCK.findall(console)):
         for encoded in _ED25519.findall(block):

@@ -15,7 +15,7 @@ from ._models import Instance
 class HavenError(Exception):
     """Base of all failures a user can act on.
 
-    ``reason`` is a stable word a playbook can test; ``instances`` are the machines that exist in spite of the failure.
+    ``reason`` is a stable word a playbook can test; ``instances`` are the instances that exist in spite of the failure.
     """
 
     reason = "error"
@@ -63,7 +63,7 @@ class Throttled(HavenError):
 
 
 class Unreachable(HavenError):
-    """The cloud's API, or the machine, does not answer."""
+    """The cloud's API, or the instance, does not answer."""
 
     reason = "unreachable"
 
@@ -83,7 +83,7 @@ class CloudFailure(HavenError):
 
 
 class TokenUsed(HavenError):
-    """This creation's token belongs to a machine that is gone, or to one with other parameters. Not for users."""
+    """This creation's token belongs to an instance that is gone, or to one with other parameters. Not for users."""
 
     reason = "token_used"
 

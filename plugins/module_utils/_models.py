@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the collection knows about machines, in one vocabulary for every cloud.
+"""What the collection knows about instances, in one vocabulary for every cloud.
 
 Sizes are GiB, times are ISO 8601 in UTC, states are one of :data:`STATES`. Optional fields of a *specification* mean
 "the user did not say": they are neither compared nor changed. Optional fields of an *observation* mean "not known".
@@ -27,7 +27,7 @@ TAG_LOGIN_USER = "haven:login-user"
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPUs of a machine: ``memory_gib`` is that of one GPU."""
+    """The GPUs of an instance: ``memory_gib`` is that of one GPU."""
 
     model: str
     count: int
@@ -36,7 +36,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Volume:
-    """A disk of a machine, as observed; ``size_gib``, ``type`` and ``encrypted`` are None when they were not read."""
+    """A disk of an instance, as observed; ``size_gib``, ``type`` and ``encrypted`` are None when they were not read."""
 
     id: str
     device: str
@@ -49,7 +49,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Instance:
-    """One machine, as observed. Everything in it came from a cloud and is untrusted text."""
+    """One instance, as observed. Everything in it came from a cloud and is untrusted text."""
 
     id: str
     name: str
@@ -161,7 +161,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Spec:
-    """One machine as wanted. None means "not said"; ``user_data`` is the user's own text, before ours is added."""
+    """One instance as wanted. None means "not said"; ``user_data`` is the user's own text, before ours is added."""
 
     project: str
     name: str
@@ -268,10 +268,10 @@ class Resource:
 
 @dataclass(frozen=True)
 class Observed:
-    """What was read about one name before deciding: the machines under it, and what their plan depends on.
+    """What was read about one name before deciding: the instances under it, and what their plan depends on.
 
-    ``image`` and ``gpu`` belong to a machine to be made; ``host_key`` is what the console of the machine says, where it
-    was read; ``leftovers`` are the disks that may be deleted with it.
+    ``image`` and ``gpu`` belong to an instance to be made; ``host_key`` is what the console of the instance says, where
+    it was read; ``leftovers`` are the disks that may be deleted with it.
     """
 
     found: tuple[Instance, ...] = ()
@@ -290,7 +290,7 @@ class Change:
     """One step of a plan.
 
     ``action`` is create, terminate, start, stop, restart, update or delete_volume. For updates ``field`` names what
-    changes; ``target`` is the id the step works on where that is not the machine itself (a volume).
+    changes; ``target`` is the id the step works on where that is not the instance itself (a volume).
     """
 
     action: str

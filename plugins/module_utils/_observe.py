@@ -50,7 +50,7 @@ def _with_details(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> Sequenc
 
 
 def _host_keys(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> dict[str, str]:
-    """What consoles say about running machines that have no key recorded: a run was cut off, or did not wait."""
+    """What consoles say about running instances that have no key recorded: a run was cut off, or did not wait."""
     if not spec.record_host_key or spec.state == "absent":
         return {}
     asked = [instance for instance in live if instance.state == "running" and not instance.host_key]
@@ -59,6 +59,6 @@ def _host_keys(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> dict[str, 
 
 
 def _to_delete(spec: Spec, found: Sequence[Instance], leftovers: Sequence[Resource]) -> tuple[Resource, ...]:
-    """The disks of this name that do not go with the machine anyway."""
+    """The disks of this name that do not go with the instance anyway."""
     going = {volume.id for each in found for volume in each.volumes if volume.delete_with_instance}
     return tuple(volume for volume in leftovers if volume.name == spec.name and volume.id not in going)

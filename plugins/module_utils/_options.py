@@ -136,9 +136,9 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
     if not names:
         raise InvalidRequest("The list of names is empty: give at least one name.")
     for name in names:
-        checked_name(name, "The name of a machine")
+        checked_name(name, "The name of an instance")
     if len(names) > 1 and params["private_address"]:
-        raise InvalidRequest("One private_address cannot be that of several machines: give one name.")
+        raise InvalidRequest("One private_address cannot be that of several instances: give one name.")
     spot = params["spot"]
     common = {
         **{name: params[name] for name in _SAME_IN_SPEC},
@@ -178,7 +178,7 @@ _SAME_IN_SPEC = (
 
 
 def route(params: Mapping[str, Any]) -> Route:
-    """How wait: ssh gets to the machines. Raises InvalidRequest."""
+    """How wait: ssh gets to the instances. Raises InvalidRequest."""
     return Route(tuple(_ssh_config.hops_from(params["hops"])), params["login_user"], params["private_key"])
 
 
@@ -267,7 +267,7 @@ def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
         if key == "Name" or key.lower().startswith(_OWN_TAGS):
             raise InvalidRequest(
                 f"The tag {ascii(key)[:80]} is not yours to set: Name and everything that begins with haven: or aws: "
-                "say who a machine is. Choose another name for it."
+                "say who an instance is. Choose another name for it."
             )
     return {key: str(value) for key, value in tags.items()}
 

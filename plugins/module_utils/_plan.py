@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done about a machine. Pure: it decides and touches nothing."""
+"""What has to be done about an instance. Pure: it decides and touches nothing."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from ._models import (
 ATTRIBUTES = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
 _SYSTEM_TAGS = (TAG_PROJECT, TAG_NAME, TAG_GENERATION, TAG_HOST_KEY, TAG_LOGIN_USER)
 _UP = ("pending", "running")
-# A machine that is starting has not said its host key yet: it is recorded while waiting.
+# An instance that is starting has not said its host key yet: it is recorded while waiting.
 HOST_KEY_LATER = "host_key"
 
 
 def creates(spec: Spec, found: Sequence[Instance]) -> bool:
-    """Whether a machine will be made, so that its image has to be looked up first."""
+    """Whether an instance will be made, so that its image has to be looked up first."""
     if spec.state == "absent":
         return False
     return spec.recreate or all(instance.gone for instance in found)
@@ -54,13 +54,13 @@ def plan(spec: Spec, observed: Observed, changeable: frozenset[str] = frozenset(
     if len(live) > 1:
         ids = ", ".join(sorted(instance.id for instance in live))
         raise Refused(
-            f"Project {spec.project} has {len(live)} machines called {spec.name} ({ids}): "
+            f"Project {spec.project} has {len(live)} instances called {spec.name} ({ids}): "
             "terminate all but one in the cloud's console first."
         )
     if not live:
         if spec.state in ("stopped", "restarted"):
             raise NotFound(
-                f"There is no machine {spec.name} in project {spec.project} that could be {spec.state}: "
+                f"There is no instance {spec.name} in project {spec.project} that could be {spec.state}: "
                 "create it with state: present first."
             )
         return Plan(spec.name, (_creation(spec, observed),))
@@ -73,7 +73,7 @@ def generation(found: Sequence[Instance]) -> int:
 
 
 def wanted_tags(spec: Spec, host_key: Optional[str] = None) -> dict[str, str]:
-    """Every tag the machine must have by this specification, but for its generation."""
+    """Every tag the instance must have by this specification, but for its generation."""
     tags = {**spec.tags, TAG_PROJECT: spec.project, TAG_NAME: spec.name}
     if spec.login_user:
         tags[TAG_LOGIN_USER] = spec.login_user
@@ -83,13 +83,13 @@ def wanted_tags(spec: Spec, host_key: Optional[str] = None) -> dict[str, str]:
 
 
 def render(plans: Sequence[Plan]) -> dict[str, Any]:
-    """The plans as Ansible's diff: two mappings, before and after, by machine."""
+    """The plans as Ansible's diff: two mappings, before and after, by instance."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for each in plans:
         for change in each.changes:
             label = change.field or {"stop": "power", "start": "power", "restart": "power"}.get(
-                change.action, "machine"
+                change.action, "instance"
             )
             if change.target:
                 label = f"{label} {change.target}"
@@ -103,7 +103,7 @@ def _creation(spec: Spec, observed: Observed) -> Change:
     missing = [name for name, value in (("image", image), ("instance_type", spec.instance_type)) if not value]
     if missing:
         raise InvalidRequest(
-            f"Machine {spec.name} of project {spec.project} does not exist and cannot be created without "
+            f"Instance {spec.name} of project {spec.project} does not exist and cannot be created without "
             f"{' and '.join(missing)}: give {'them' if len(missing) > 1 else 'it'}, or check the name."
         )
     after: dict[str, Any] = {
@@ -166,7 +166,7 @@ def _plan_existing(spec: Spec, current: Instance, observed: Observed, changeable
 def _cannot_change(spec: Spec, fixed: Sequence[Change]) -> str:
     what = "; ".join(f"{change.field} from {_show(change.before)} to {_show(change.after)}" for change in fixed)
     return (
-        f"Machine {spec.name} exists and cannot be changed in place: {what}. "
+        f"Instance {spec.name} exists and cannot be changed in place: {what}. "
         "Ask for what it has, or set recreate: true to terminate it and make a new one (its root disk is lost)."
     )
 
@@ -188,7 +188,7 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
         if not spec.allow_stop:
             names = " and ".join(sorted({change.field for change in stopped_only}))
             raise Refused(
-                f"Machine {spec.name} has to be stopped to change its {names}: set allow_stop: true, or stop it first."
+                f"Instance {spec.name} has to be stopped to change its {names}: set allow_stop: true, or stop it first."
             )
         return [*at_once, stop, *stopped_only, start]
     steps = [*at_once, *stopped_only]
@@ -202,7 +202,7 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
 
 
 def _fixed_differences(spec: Spec, current: Instance, changeable: frozenset[str]) -> list[Change]:
-    """What differs and no cloud changes on a machine that exists."""
+    """What differs and no cloud changes on an instance that exists."""
     # An image chosen by name or parameter stays the right one when a newer appears: only an id is compared.
     wanted: dict[str, tuple[Any, Any]] = {
         "image": (current.image, spec.image.id if spec.image else None),
@@ -213,7 +213,7 @@ def _fixed_differences(spec: Spec, current: Instance, changeable: frozenset[str]
         "hibernation": (current.hibernation, spec.hibernation),
         "spot": (current.spot, True if spec.spot else None),
     }
-    # A stopped machine has no public address, whatever it was made with.
+    # A stopped instance has no public address, whatever it was made with.
     if current.state == "running":
         wanted["public_address"] = (current.public_address is not None, spec.public_address)
     for name, value in spec.options.items():
@@ -328,7 +328,7 @@ def attributes_that_matter(spec: Spec) -> frozenset[str]:
 
 
 def by_name(instances: Sequence[Instance]) -> Mapping[str, list[Instance]]:
-    """What was listed, grouped by machine name."""
+    """What was listed, grouped by instance name."""
     grouped: dict[str, list[Instance]] = {}
     for instance in instances:
         grouped.setdefault(instance.name, []).append(instance)

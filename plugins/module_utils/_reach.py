@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether machines can be reached and are who they should be: a real ssh, through the hops, strictly checked.
+"""Whether instances can be reached and are who they should be: a real ssh, through the hops, strictly checked.
 
 ssh itself does the work, so that agents, passphrases, FIDO keys and the user's own configuration keep working.
 """
@@ -13,7 +13,7 @@ import dataclasses
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from . import _ssh_config
@@ -27,14 +27,25 @@ ONE_TRY = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """How to get to the machines: the hops, outermost first, and as whom."""
+    """How to get to the instances: the hops, outermost first, and as whom."""
 
     hops: tuple[Hop, ...] = ()
     login_user: Optional[str] = None
     private_key: Optional[str] = None
 
-    def wait(self, instances: Sequence[Instance], deadline: Deadline) -> None:
-        """Return when every machine has answered a verified handshake. Raises TimedOut with what ssh said last."""
+    def boots(self, instances: Sequence[Instance]) -> dict[str, str]:
+        """The id of the boot each instance is in, as far as it answers: a restart is over when it is another one."""
+        known = [each for each in instances if each.host_key]
+        with tempfile.TemporaryDirectory(prefix="haven-") as folder:
+            config = self._write_configuration(folder, known)
+            answers = together(lambda each: _attempt(_command(config, each), ONE_TRY), known)
+        return {each.id: answer.said for each, answer in zip(known, answers) if answer.succeeded}
+
+    def wait(self, instances: Sequence[Instance], deadline: Deadline, before: Mapping[str, str]) -> None:
+        """Return when every instance has answered a verified handshake, in a boot other than the one ``before``.
+
+        Raises TimedOut with what ssh said last.
+        """
         keyless = [each.name for each in instances if not each.host_key]
         if keyless:
             raise InvalidRequest(
@@ -43,7 +54,7 @@ class Route:
             )
         with tempfile.TemporaryDirectory(prefix="haven-") as folder:
             config = self._write_configuration(folder, instances)
-            together(lambda each: self._wait_for_one(config, each, deadline), list(instances))
+            together(lambda each: _wait_for_one(config, each, deadline, before.get(each.id)), list(instances))
 
     def _write_configuration(self, folder: str, instances: Sequence[Instance]) -> str:
         machines = [self._machine(each) for each in instances]
@@ -53,7 +64,7 @@ class Route:
         return config
 
     def _machine(self, instance: Instance) -> _ssh_config.Machine:
-        # Behind hops a machine is known by its private address; from outside only the public one leads there.
+        # Behind hops an instance is known by its private address; from outside only the public one leads there.
         addresses = (instance.private_address, instance.public_address)
         first, second = addresses if self.hops else addresses[::-1]
         return _ssh_config.Machine(
@@ -64,24 +75,35 @@ class Route:
             key=self.private_key,
         )
 
-    @staticmethod
-    def _wait_for_one(config: str, instance: Instance, deadline: Deadline) -> None:
-        command = ["ssh", "-F", config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR", instance.id, "true"]
-        pace = Pace()
-        while True:
-            said = _attempt(command, min(ONE_TRY, max(deadline.left, 1.0)))
-            if said is None:
-                return
-            if deadline.over:
-                raise TimedOut(
-                    f"Machine {instance.name} does not answer ssh after {deadline.seconds:.0f} s ({said}): check the "
-                    "hops, the firewall, the login user and the private key."
-                )
-            pace.sleep()
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    succeeded: bool
+    said: str
 
 
-def _attempt(command: Sequence[str], seconds: float) -> Optional[str]:
-    """None when the handshake succeeded, else the last thing ssh said."""
+def _command(config: str, instance: Instance) -> list[str]:
+    options = ["-F", config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
+    return ["ssh", *options, instance.id, "cat /proc/sys/kernel/random/boot_id"]
+
+
+def _wait_for_one(config: str, instance: Instance, deadline: Deadline, before: Optional[str]) -> None:
+    pace = Pace()
+    while True:
+        answer = _attempt(_command(config, instance), min(ONE_TRY, max(deadline.left, 1.0)))
+        if answer.succeeded and answer.said != before:
+            return
+        if deadline.over:
+            reason = "it has not restarted" if answer.succeeded else answer.said
+            raise TimedOut(
+                f"Instance {instance.name} does not answer ssh after {deadline.seconds:.0f} s ({reason}): check the "
+                "hops, the firewall, the login user and the private key."
+            )
+        pace.sleep()
+
+
+def _attempt(command: Sequence[str], seconds: float) -> _Answer:
+    """One handshake: what the instance printed, or the last thing ssh said."""
     try:
         done = subprocess.run(
             command,
@@ -93,13 +115,14 @@ def _attempt(command: Sequence[str], seconds: float) -> Optional[str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "no answer"
+        return _Answer(False, "no answer")
     except FileNotFoundError as error:
         raise InvalidRequest("wait: ssh needs the program ssh: install the OpenSSH client.") from error
     if done.returncode == 0:
-        return None
+        return _Answer(True, done.stdout.strip())
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return "".join(filter(str.isprintable, lines[-1]))[:200] if lines else f"ssh ended with {done.returncode}"
+    said = "".join(filter(str.isprintable, lines[-1]))[:200] if lines else f"ssh ended with {done.returncode}"
+    return _Answer(False, said.rstrip("."))
 
 
 def _write_private(path: str, text: str) -> None:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting for machines: all of them in one question, at most one question a second."""
+"""Waiting for instances: all of them in one question, at most one question a second."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Pace:
 
 
 def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadline: Deadline) -> list[Instance]:
-    """The machines once all are in that state. Raises TimedOut, or CloudFailure when one went away instead."""
+    """The instances once all are in that state. Raises TimedOut, or CloudFailure when one went away instead."""
     known = {instance.id: instance for instance in instances}
     waiting = [each.id for each in known.values() if each.state != state]
     pace = Pace()
@@ -57,20 +57,20 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
         if deadline.over:
             names = ", ".join(f"{known[each].name} ({each}, {known[each].state})" for each in waiting)
             raise TimedOut(
-                f"Not {state} after {deadline.seconds:.0f} s: {names}. Raise wait_timeout, or look at the machine's "
+                f"Not {state} after {deadline.seconds:.0f} s: {names}. Raise wait_timeout, or look at the instance's "
                 "console; a second run goes on from here."
             )
         pace.sleep()
         seen = cloud.refresh(waiting)
         known.update(seen)
         if state == "terminated":
-            # The listing forgets terminated machines after a while.
+            # The listing forgets terminated instances after a while.
             waiting = [each for each in waiting if each in seen and seen[each].state != state]
             continue
         for instance in seen.values():
             if instance.gone:
                 raise CloudFailure(
-                    f"Machine {instance.name} ({instance.id}) was terminated instead of becoming {state}"
+                    f"Instance {instance.name} ({instance.id}) was terminated instead of becoming {state}"
                     f"{': ' + instance.state_reason if instance.state_reason else ''}: check its options and run again."
                 )
         waiting = [each for each in waiting if known[each].state != state]

@@ -3,13 +3,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Say who may reach machines."""
+"""Say who may reach instances."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: firewall
-short_description: Say who may reach machines and whom they may reach
+short_description: Say who may reach instances and whom they may reach
 version_added: "0.1.0"
 description:
   - Makes a security group and keeps its rules exactly as given. What no rule allows to come in is refused.
@@ -52,7 +52,7 @@ options:
         default: ''
   egress:
     description:
-      - Whom the machines may reach. When it is not given, the rules for outgoing traffic are left as they are, and a
+      - Whom the instances may reach. When it is not given, the rules for outgoing traffic are left as they are, and a
         new firewall allows all of it. An empty list allows none.
     type: list
     elements: dict
@@ -80,7 +80,7 @@ options:
     type: str
   state:
     description:
-      - Whether the firewall shall exist. V(absent) waits up to two minutes for terminated machines to let go of it.
+      - Whether the firewall shall exist. V(absent) waits up to two minutes for terminated instances to let go of it.
     type: str
     choices: [present, absent]
     default: present

@@ -3,22 +3,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make, change, stop and remove machines."""
+"""Make, change, stop and remove instances."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance
-short_description: Make, change, stop, start and remove machines
+short_description: Make, change, stop, start and remove instances
 version_added: "0.1.0"
 description:
-  - Brings one machine or many to a state, with one set of options for every cloud. A list of names is one call, and its
-    machines are made side by side.
-  - A machine is known by its project and name. Both are tags that are set by the very call that creates it, so that a
-    lost answer, a killed run or a second controller at the same time make no second machine.
-  - Options that are not given are neither compared nor changed on a machine that exists.
+  - Brings one instance or many to a state, with one set of options for every cloud. A list of names is one call, and
+    its instances are made side by side.
+  - An instance is known by its project and name. Both are tags that are set by the very call that creates it, so that a
+    lost answer, a killed run or a second controller at the same time make no second instance.
+  - Options that are not given are neither compared nor changed on an instance that exists.
   - Tags, firewalls, growing disks, disk types, termination protection, shutdown behaviour and O(ec2.imdsv2) are changed
-    in place; O(instance_type) while the machine is stopped. Any other difference is an error that names it, unless
+    in place; O(instance_type) while the instance is stopped. Any other difference is an error that names it, unless
     O(recreate) is set.
 extends_documentation_fragment:
   - haven.gpu.cloud.instance
@@ -32,7 +32,7 @@ options:
     required: true
   state:
     description:
-      - V(present) means that the machine exists; one that is missing is created and runs, one that is stopped stays so.
+      - V(present) means that the instance exists; a missing one is created and runs, a stopped one stays so.
       - V(running) means that it runs; it is created or started when it does not.
       - V(stopped) stops it, V(restarted) restarts it or starts a stopped one. Both fail when it does not exist.
       - V(absent) terminates it. Data disks stay unless O(delete_volumes) or their own C(delete_with_instance) says
@@ -42,8 +42,8 @@ options:
     default: present
   image:
     description:
-      - What the machine is made from. Required to create one.
-      - Only an O(image.id) is compared with a machine that exists. A name or parameter means what is newest at
+      - What the instance is made from. Required to create one.
+      - Only an O(image.id) is compared with an instance that exists. A name or parameter means what is newest at
         creation, so that a newer image published later is no difference.
     type: dict
     suboptions:
@@ -64,7 +64,7 @@ options:
         type: str
   instance_type:
     description:
-      - The cloud's name for the size. Required to create a machine.
+      - The cloud's name for the size. Required to create an instance.
     type: str
   key_pair:
     description:
@@ -73,7 +73,7 @@ options:
   firewalls:
     description:
       - Names of firewalls of the project made with M(haven.gpu.firewall), or ids. An id saves one call.
-      - Without any, a new machine gets the network's default group.
+      - Without any, a new instance gets the network's default group.
     type: list
     elements: str
   subnet:
@@ -84,10 +84,10 @@ options:
     type: str
   public_address:
     description:
-      - Whether a machine has a public address. A new one has none unless this is V(true).
+      - Whether an instance has a public address. A new one has none unless this is V(true).
     type: bool
   private_address:
-    description: The address to have in the subnet; for one machine only.
+    description: The address to have in the subnet; for one instance only.
     type: str
   root_volume:
     description: The disk of the system.
@@ -103,11 +103,11 @@ options:
         description: Whether it is encrypted. A new one is unless this is V(false).
         type: bool
       delete_with_instance:
-        description: Whether it goes with the machine. A new one does unless this is V(false).
+        description: Whether it goes with the instance. A new one does unless this is V(false).
         type: bool
   data_volumes:
     description:
-      - More disks. They are made with the machine and cannot be added to one that exists.
+      - More disks. They are made with the instance and cannot be added to one that exists.
     type: list
     elements: dict
     suboptions:
@@ -125,12 +125,12 @@ options:
         description: Whether it is encrypted. A new one is unless this is V(false).
         type: bool
       delete_with_instance:
-        description: Whether it goes with the machine. A new one stays unless this is V(true).
+        description: Whether it goes with the instance. A new one stays unless this is V(true).
         type: bool
   user_data:
     description:
       - What cloud-init shall do, in any form it knows. It is sent beside a part of our own (see O(record_host_key)).
-      - It cannot be changed later, and it is read from the machine only when it is given here.
+      - It cannot be changed later, and it is read from the instance only when it is given here.
     type: str
   login_user:
     description:
@@ -153,26 +153,26 @@ options:
         description: The most to pay, in dollars an hour.
         type: str
   shutdown_behavior:
-    description: What happens when the machine is shut down from inside.
+    description: What happens when the instance is shut down from inside.
     type: str
     choices: [stop, terminate]
   termination_protection:
     description:
-      - Whether the API refuses to terminate the machine. With O(state=absent) or O(recreate), V(false) lifts it first.
+      - Whether the API refuses to terminate the instance. With O(state=absent) or O(recreate), V(false) lifts it first.
     type: bool
   hibernation:
     description: Whether stopping keeps the memory. It can be said at creation only.
     type: bool
   record_host_key:
     description:
-      - Whether the machine's ed25519 host key is read from its console, once, and kept as the tag C(haven:host-key).
+      - Whether the instance's ed25519 host key is read from its console, once, and kept as the tag C(haven:host-key).
       - For this a part is added to the user data that makes cloud-init print the host keys at every boot.
       - Set it to V(false) for images without cloud-init; their user data is then sent as it is.
     type: bool
     default: true
   wait:
     description:
-      - How far to wait. V(running) until the machines are in the wanted state and their host keys are known, V(ssh)
+      - How far to wait. V(running) until the instances are in the wanted state and their host keys are known, V(ssh)
         until each has also answered a strictly verified ssh handshake through the O(hops), V(none) not at all.
     type: str
     choices: [running, ssh, none]
@@ -205,27 +205,28 @@ options:
         description: The host key, such as C(ssh-ed25519 AAAA...). Without it, the user's own known_hosts decides.
         type: str
   private_key:
-    description: The file of the private key for the machines, for O(wait=ssh).
+    description: The file of the private key for the instances, for O(wait=ssh).
     type: path
   allow_stop:
-    description: Whether a running machine may be stopped and started again to change its O(instance_type).
+    description: Whether a running instance may be stopped and started again to change its O(instance_type).
     type: bool
     default: false
   recreate:
     description:
-      - Whether a machine that differs in what cannot be changed may be terminated and made anew. Its root disk is lost.
+      - Whether an instance that differs in what cannot be changed may be terminated and made anew. Its root disk
+        is lost.
     type: bool
     default: false
   delete_volumes:
     description:
-      - With O(state=absent), also delete the disks that were made with the machines of these names and stayed.
+      - With O(state=absent), also delete the disks that were made with the instances of these names and stayed.
     type: bool
     default: false
 notes:
   - Who may write tags decides whom you trust. Strict ssh connections believe the tag C(haven:host-key), so a person
-    who may change tags of these machines (C(ec2:CreateTags)) can direct connections elsewhere. Grant that permission
-    only to those who may also log in, and never to the machines' own instance profile.
-  - EC2 has one call to create each machine, and one each to read its console and to write its tag.
+    who may change tags of these instances (C(ec2:CreateTags)) can direct connections elsewhere. Grant that permission
+    only to those who may also log in, and never to the instances' own instance profile.
+  - EC2 has one call to create each instance, and one each to read its console and to write its tag.
 seealso:
   - module: haven.gpu.instance_info
   - module: haven.gpu.firewall
@@ -237,7 +238,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Make a private notebook machine and wait until it can be reached
+- name: Make a private notebook instance and wait until it can be reached
   haven.gpu.instance:
     cloud: ec2
     project: pathology
@@ -290,9 +291,9 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description:
-    - The machines of these names as they are now, in the order of O(name); those that are absent are left out.
+    - The instances of these names as they are now, in the order of O(name); those that are absent are left out.
     - In check mode those that exist, as they are.
-    - On failure the machines that exist in spite of it.
+    - On failure the instances that exist in spite of it.
   returned: always, when there are any
   type: list
   elements: dict
@@ -342,7 +343,7 @@ instances:
       type: str
       sample: 10.0.0.20
     public_address:
-      description: The public address; it may change when the machine is stopped and started.
+      description: The public address; it may change when the instance is stopped and started.
       type: str
       sample: null
     subnet:
@@ -417,7 +418,7 @@ def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
     if check:
         existing = [instance.as_dict() for job in jobs for instance in job.observed.live]
         return Outcome(changed, render(plans), {"instances": existing})
-    result = apply(jobs, cloud, Waiting(params["wait"], params["wait_timeout"], way.wait))
+    result = apply(jobs, cloud, Waiting(params["wait"], params["wait_timeout"], way))
     return Outcome(
         changed, render(plans), {"instances": [each.as_dict() for each in result.instances]}, result.warnings
     )

@@ -3,27 +3,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""List machines."""
+"""List instances."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance_info
-short_description: List a project's machines and everything else it has in the cloud
+short_description: List a project's instances and everything else it has in the cloud
 version_added: "0.1.0"
 description:
-  - Lists the machines of a project with the same values as M(haven.gpu.instance) returns.
+  - Lists the instances of a project with the same values as M(haven.gpu.instance) returns.
 extends_documentation_fragment:
   - haven.gpu.cloud
   - haven.gpu.cloud.attributes_info
 options:
   name:
-    description: Only the machines of these names. All of the project when it is not given.
+    description: Only the instances of these names. All of the project when it is not given.
     type: list
     elements: str
     default: []
   states:
-    description: Only machines in these states.
+    description: Only instances in these states.
     type: list
     elements: str
     choices: [pending, running, stopping, stopped, terminating, terminated]
@@ -41,12 +41,12 @@ author:
 """
 
 EXAMPLES = r"""
-- name: List the machines that run
+- name: List the instances that run
   haven.gpu.instance_info:
     cloud: ec2
     project: pathology
     states: [running]
-  register: machines
+  register: instances
 
 - name: Show whether anything is left of the project
   haven.gpu.instance_info:
@@ -80,7 +80,7 @@ resources:
       type: str
       sample: available
 instances:
-  description: The machines, ordered by name.
+  description: The instances, ordered by name.
   returned: success
   type: list
   elements: dict
@@ -130,7 +130,7 @@ instances:
       type: str
       sample: 10.0.0.20
     public_address:
-      description: The public address; it may change when the machine is stopped and started.
+      description: The public address; it may change when the instance is stopped and started.
       type: str
       sample: null
     subnet:
@@ -192,7 +192,7 @@ from ..module_utils._options import INSTANCE_INFO, checked_name, project_of
 
 def gather(cloud: Cloud, params: dict[str, Any], _check: bool) -> Outcome:
     project = project_of(params)
-    names = [checked_name(name, "The name of a machine") for name in params["name"]]
+    names = [checked_name(name, "The name of an instance") for name in params["name"]]
     found = cloud.with_volumes(cloud.instances(project, names, states=params["states"]))
     values: dict[str, Any] = {
         "instances": [each.as_dict() for each in sorted(found, key=lambda each: (each.name, each.id))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: keypair
-short_description: Import a public SSH key for new machines
+short_description: Import a public SSH key for new instances
 version_added: "0.1.0"
 description:
   - Imports a public key under a name of the project. A private key is never made in the cloud and never leaves your
@@ -30,7 +30,8 @@ options:
     type: str
   recreate:
     description:
-      - Whether a key pair that holds another key may be replaced. Machines that exist keep the key they were made with.
+      - Whether a key pair that holds another key may be replaced. Instances that exist keep the key they were made
+        with.
     type: bool
     default: false
   state:

@@ -15,7 +15,7 @@ from .._models import TAG_NAME, TAG_PROJECT, Firewall, FirewallSpec, KeyPair, Ke
 from . import _ec2_shapes as shapes
 from ._ec2_client import Connection, RefusedCall
 
-# Seconds: a security group is in use until the last network interface of a terminated machine is gone.
+# Seconds: a security group is in use until the last network interface of a terminated instance is gone.
 RELEASE_TIMEOUT = 120.0
 
 
@@ -77,11 +77,12 @@ class Access:
         """Create the group, closed for incoming traffic and, as EC2 makes it, open for outgoing."""
         tags = {TAG_PROJECT: spec.project, TAG_NAME: spec.name}
         network = {"VpcId": spec.network} if spec.network else {}
+        description = spec.description or f"haven.gpu project {spec.project}"
         try:
             item = self._ec2.attempt(
                 "CreateSecurityGroup",
                 GroupName=shapes.scoped(spec.project, spec.name),
-                Description=spec.description or f"haven.gpu project {spec.project}",
+                Description=description,
                 TagSpecifications=shapes.tag_specifications(tags, "security-group"),
                 **network,
             )
@@ -92,7 +93,7 @@ class Access:
                 raise refused.explain() from refused
             return found
         everything = frozenset({Rule("out", "all", -1, -1, "0.0.0.0/0")})
-        return Firewall(item["GroupId"], spec.name, spec.project, spec.description, spec.network, everything, tags)
+        return Firewall(item["GroupId"], spec.name, spec.project, description, spec.network, everything, tags)
 
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
         self._change_rules(firewall, rules, "Authorize", "InvalidPermission.Duplicate")
@@ -128,7 +129,7 @@ class Access:
                 if time.monotonic() > deadline:
                     raise CloudFailure(
                         f"Firewall {firewall.name} ({firewall.id}) is still used after {RELEASE_TIMEOUT:.0f} s: "
-                        "terminate the machines that use it, or take it off them, and run again."
+                        "terminate the instances that use it, or take it off them, and run again."
                     ) from refused
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)

@@ -118,7 +118,7 @@ def _credentials(code: str, _said: str, _action: str, _service: str) -> HavenErr
         return BadCredentials("The AWS credentials have expired: renew them (for SSO: aws sso login) and run again.")
     return BadCredentials(
         f"AWS does not accept these credentials ({code}): check the access key, its secret, the profile and this "
-        "machine's clock."
+        "computer's clock."
     )
 
 
@@ -171,7 +171,7 @@ def _addresses(_code: str, said: str, _action: str, _service: str) -> HavenError
 
 
 def _state(_code: str, said: str, action: str, _service: str) -> HavenError:
-    return CloudFailure(f"EC2 cannot {action} in the state the machine is in ({said}): wait a moment and run again.")
+    return CloudFailure(f"EC2 cannot {action} in the state the instance is in ({said}): wait a moment and run again.")
 
 
 def _about_type(code: str, said: str) -> bool:

@@ -126,7 +126,7 @@ def image(item: Mapping[str, Any]) -> Image:
 
 
 def client_token(project: str, name: str, generation: int) -> str:
-    """The same for everybody who means the same machine: 64 characters, EC2's limit."""
+    """The same for everybody who means the same instance: 64 characters, EC2's limit."""
     return hashlib.sha256(f"haven.gpu\0{project}\0{name}\0{generation}".encode()).hexdigest()
 
 

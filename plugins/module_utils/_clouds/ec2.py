@@ -272,7 +272,7 @@ class Ec2(Access):
     def _modify(self, instance: Instance, **attribute: Any) -> None:
         self._ec2.call("ModifyInstanceAttribute", InstanceId=instance.id, **attribute)
 
-    # -- disks that outlive their machine
+    # -- disks that outlive their instance
 
     def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
         conditions = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": sorted(names)}
@@ -286,7 +286,7 @@ class Ec2(Access):
         try:
             self._ec2.attempt("DeleteVolume", VolumeId=volume_id)
         except RefusedCall as refused:
-            # The root disk went with its machine.
+            # The root disk went with its instance.
             if refused.code != "InvalidVolume.NotFound":
                 raise refused.explain() from refused
 

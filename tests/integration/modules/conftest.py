@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 COLLECTION = "ansible_collections.haven.gpu.plugins.modules"
@@ -108,6 +109,18 @@ class Account:
     def make(self, name: str | list[str] = "one", **options: Any) -> Answer:
         """Make machines with what every one needs."""
         return self.instance(name, **{**BASICS, **options})
+
+    def write_tag(self, instance_id: str, key: str, value: str) -> None:
+        """What somebody with the right to write tags could do."""
+        environment = self.api.environment
+        client = boto3.client(
+            "ec2",
+            region_name=environment["AWS_DEFAULT_REGION"],
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        client.create_tags(Resources=[instance_id], Tags=[{"Key": key, "Value": value}])
 
     def living(self) -> list[str]:
         """The names of all machines of the project that are not gone."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import BASICS, Account, Api
+from .conftest import BASICS, Account, Answer, Api
 
 
 def public_key() -> str:
@@ -183,7 +183,10 @@ def test_everything_of_a_project_is_listed_and_nothing_of_another(account: Accou
 def test_info_filters_by_name_and_state(account: Account) -> None:
     account.make(["a", "b", "c"], **BASICS)
     account.instance("b", state="stopped")
-    names = lambda answer: [each["name"] for each in answer["instances"]]  # noqa: E731
+
+    def names(answer: Answer) -> list[str]:
+        return [each["name"] for each in answer["instances"]]
+
     assert names(account.run("instance_info")) == ["a", "b", "c"]
     assert names(account.run("instance_info", name=["a", "b"], states=["running"])) == ["a"]
     assert names(account.run("instance_info", states=["stopped"])) == ["b"]

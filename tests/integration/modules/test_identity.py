@@ -105,25 +105,10 @@ def test_a_killed_run_is_completed_by_the_next(account: Account, api: Api, after
     assert not account.make(["one", "two", "three"])["changed"]
 
 
-def test_several_machines_of_one_name_are_reported_not_guessed_at(account: Account, api: Api) -> None:
+def test_several_machines_of_one_name_are_reported_not_guessed_at(account: Account) -> None:
     made = account.make(["one", "two"])
     ids = sorted(each["id"] for each in made["instances"])
-    rename(api, made.instances["two"]["id"], "one")
+    account.write_tag(made.instances["two"]["id"], "Name", "one")
     answer = account.make()
     assert answer["reason"] == "refused"
     assert all(each in answer.message for each in ids)
-
-
-def rename(api: Api, instance_id: str, name: str) -> None:
-    """What a person with the console could do."""
-    import botocore.session
-
-    environment = api.environment
-    client = botocore.session.get_session().create_client(
-        "ec2",
-        region_name=environment["AWS_DEFAULT_REGION"],
-        endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )
-    client.create_tags(Resources=[instance_id], Tags=[{"Key": "Name", "Value": name}])

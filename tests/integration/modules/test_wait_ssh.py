@@ -1,0 +1,85 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""wait: ssh means that the right guest has answered through the jump host: real guests, real ssh."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.sandbox_guests import Sandbox
+
+from .conftest import BASICS, Account, Answer, Api
+
+
+@pytest.fixture(scope="module")
+def guests(sandbox: Sandbox) -> Iterator[Account]:
+    """A project with a key pair and a firewall in a sandbox with guests; everything is removed at the end."""
+    account = Account(Api(sandbox.env), f"wait-{os.urandom(3).hex()}")
+    key = Path(sandbox.env["HAVEN_SANDBOX_KEY"]).with_suffix(".pub").read_text()
+    assert account.run("keypair", name="me", public_key=key).ok
+    assert account.run("firewall", name="ssh", rules=[{"ports": "22", "from": ["0.0.0.0/0"]}]).ok
+    yield account
+    for name in account.living():
+        account.instance(name, state="absent", delete_volumes=True)
+    account.run("firewall", name="ssh", state="absent")
+    account.run("keypair", name="me", state="absent")
+    assert account.run("instance_info", resources=True)["resources"] == []
+
+
+def hop(sandbox_env: dict[str, str]) -> dict[str, Any]:
+    return {
+        "host": sandbox_env["HAVEN_SANDBOX_GATE_HOST"],
+        "port": int(sandbox_env["HAVEN_SANDBOX_GATE_PORT"]),
+        "user": sandbox_env["HAVEN_SANDBOX_GATE_USER"],
+        "key": sandbox_env["HAVEN_SANDBOX_KEY"],
+        "host_key": sandbox_env["HAVEN_SANDBOX_GATE_HOST_KEY"],
+    }
+
+
+def reached(guests: Account, **options: Any) -> Answer:
+    """Run instance with wait: ssh for the one guest of these tests."""
+    environment = guests.api.environment
+    way = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
+    wish = {**BASICS, "key_pair": "me", "firewalls": ["ssh"], "wait": "ssh", "wait_timeout": 60, **way, **options}
+    return guests.instance("reached", **wish)
+
+
+def test_a_new_guest_has_answered_through_the_jump_host(guests: Account) -> None:
+    answer = reached(guests, user_data="#cloud-config\nruncmd: [[touch, /run/ran]]\n")
+    assert answer["changed"], answer.message
+    assert answer.instances["reached"]["host_key"].startswith("ssh-ed25519 ")
+    again = reached(guests)
+    assert again.ok, again.message
+    assert not again["changed"]
+
+
+def test_a_restarted_guest_has_booted_anew(guests: Account) -> None:
+    first = reached(guests).instances["reached"]
+    answer = reached(guests, state="restarted")
+    assert answer["changed"], answer.message
+    assert answer.instances["reached"]["host_key"] == first["host_key"]
+
+
+def test_a_guest_that_is_not_who_it_should_be_is_not_reached(guests: Account) -> None:
+    guest = reached(guests).instances["reached"]
+    guests.write_tag(guest["id"], "haven:host-key", guest["host_key"][:-8] + "AAAAAAAA")
+    try:
+        answer = reached(guests, wait_timeout=3)
+    finally:
+        guests.write_tag(guest["id"], "haven:host-key", guest["host_key"])
+    assert answer["reason"] == "timeout"
+    assert "ost key" in answer.message
+    assert reached(guests).ok
+
+
+def test_a_jump_host_that_does_not_answer_is_told(guests: Account) -> None:
+    reached(guests)
+    answer = reached(guests, wait_timeout=2, hops=[{**hop(guests.api.environment), "port": 1}])
+    assert answer["reason"] == "timeout"
+    assert "hops" in answer.message
