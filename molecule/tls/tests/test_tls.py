@@ -78,7 +78,7 @@ def test_the_key_of_the_private_ca_is_on_the_controller_only(host: Host) -> None
     # in brackets the first letter stands for itself, and the journal's record of this command is not what is found
     secret = re.sub("^.", r"[\g<0>]", (CA / "ca.key").read_text().splitlines()[1])
     with host.sudo():
-        assert host.run(f"grep -rlF -- '{secret}' /etc /home /opt /root /tmp /var").rc == 1
+        assert host.run(f"grep -rl -- '{secret}' /etc /home /opt /root /tmp /var").rc == 1
 
 
 def test_running_units_were_reloaded_once_and_a_stopped_one_stayed_so(host: Host) -> None:
