@@ -65,7 +65,10 @@ def render(settings: ProxySettings) -> str:
     ]
     if settings.parent:
         host, port = settings.parent
-        lines += [f"cache_peer {host} parent {port} 0 no-query default", "never_direct allow all"]
+        lines += [
+            f"cache_peer {host} parent {port} 0 no-query no-digest no-netdb-exchange default",
+            "never_direct allow all",
+        ]
     return "\n".join(lines) + "\n"
 
 

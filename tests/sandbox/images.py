@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,13 +114,14 @@ def build_missing(cache: Path, say: Callable[[str], None]) -> None:
     """Build every image that the cache lacks (minutes the first time, nothing afterwards)."""
     cache.mkdir(parents=True, exist_ok=True)
     with _only_one_builder(cache):
-        for recipe in _RECIPES.values():
-            tree = _tree(cache, recipe.suite)
-            if not tree.is_dir():
-                say(f"Building the {recipe.suite} image (log: {_log(tree)})")
-                _build(recipe.suite, tree)
-            for layer in recipe.layers:
-                _write(layer, _layer(cache, layer))
+        for layer in {_layer(cache, layer): layer for recipe in _RECIPES.values() for layer in recipe.layers}.values():
+            _write(layer, _layer(cache, layer))
+        suites = sorted({recipe.suite for recipe in _RECIPES.values()})
+        missing = [suite for suite in suites if not _tree(cache, suite).is_dir()]
+        if missing:
+            say(f"Building images of Debian {' and '.join(missing)} in {cache}, which takes about a minute")
+            with ThreadPoolExecutor(len(missing)) as pool:
+                list(pool.map(lambda suite: _build(suite, _tree(cache, suite)), missing))
 
 
 def _tree(cache: Path, suite: str) -> Path:

@@ -97,7 +97,7 @@ def test_the_proxy_allows_the_registries_and_denies_the_rest() -> None:
 
 def test_the_proxy_goes_through_the_machines_own_where_there_is_one() -> None:
     lines = egress_proxy.render(proxy_settings(("parent.example", 8080))).splitlines()
-    assert "cache_peer parent.example parent 8080 0 no-query default" in lines
+    assert "cache_peer parent.example parent 8080 0 no-query no-digest no-netdb-exchange default" in lines
     assert "never_direct allow all" in lines
 
 
