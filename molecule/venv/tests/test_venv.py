@@ -88,7 +88,9 @@ def test_a_kernel_answers_from_inside_its_environment(host: Host) -> None:
 
 def test_the_kernel_gets_the_ca_and_leaves_the_proxy_to_its_server(host: Host) -> None:
     with host.sudo("alice"):
-        content = json.loads(host.file("/home/alice/.local/share/jupyter/kernels/science/kernel.json").content_string)
+        file = host.file("/home/alice/.local/share/jupyter/kernels/science/kernel.json")
+        content = json.loads(file.content_string)
+        assert (file.user, file.mode) == ("alice", 0o600)
     assert content["display_name"] == "Science"
     assert content["env"]["SSL_CERT_FILE"]
     assert not [name for name in content["env"] if name.lower().endswith("_proxy")]

@@ -70,6 +70,7 @@ def write(spec: Spec, text: str) -> None:
             os.rmdir(folder)
         return
     os.makedirs(folder, exist_ok=True)
-    with open(f"{path}.new", "w", encoding="utf-8") as file:
+    # kernel_env may hold what is nobody else's business
+    with open(f"{path}.new", "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
     os.replace(f"{path}.new", path)
