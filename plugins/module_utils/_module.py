@@ -30,7 +30,7 @@ CONNECTION: dict[str, Any] = {
             "region": {"type": "str"},
             "profile": {"type": "str"},
             "endpoint_url": {"type": "str"},
-            "access_key": {"type": "str"},
+            "access_key": {"type": "str", "no_log": False},
             "secret_key": {"type": "str", "no_log": True},
             "session_token": {"type": "str", "no_log": True},
             "ca_bundle": {"type": "path"},

@@ -226,6 +226,8 @@ notes:
   - Who may write tags decides whom you trust. Strict ssh connections believe the tag C(haven:host-key), so a person
     who may change tags of these instances (C(ec2:CreateTags)) can direct connections elsewhere. Grant that permission
     only to those who may also log in, and never to the instances' own instance profile.
+  - On EC2, creating takes the permissions C(ec2:DescribeInstances), C(ec2:DescribeImages), C(ec2:RunInstances),
+    C(ec2:CreateTags) and C(ec2:GetConsoleOutput), each further option that of its own calls. A missing one is named.
   - EC2 has one call to create each instance, and one each to read its console and to write its tag.
 seealso:
   - module: haven.gpu.instance_info

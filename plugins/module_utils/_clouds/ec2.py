@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, TypeVar
 
-from .._errors import InvalidRequest, NotFound, TokenUsed
+from .._errors import InvalidRequest, NotFound, Refused, TokenUsed
 from .._models import (
     TAG_NAME,
     TAG_PROJECT,
@@ -174,17 +174,17 @@ class Ec2(Access):
 
     def resources(self, project: str) -> list[Resource]:
         tagged = shapes.filters(**{f"tag:{TAG_PROJECT}": [project]})
-        listings: list[tuple[str, str, str, Callable[[Mapping[str, Any]], Resource]]] = [
-            ("DescribeVolumes", "Volumes", "volume", lambda item: _resource("volume", item, "VolumeId", item["State"])),
-            ("DescribeSecurityGroups", "SecurityGroups", "", lambda item: _resource("firewall", item, "GroupId")),
-            ("DescribeKeyPairs", "KeyPairs", "", lambda item: _resource("key_pair", item, "KeyPairId")),
-            ("DescribeAddresses", "Addresses", "", lambda item: _resource("address", item, "AllocationId")),
+        listings: list[tuple[str, str, Callable[[Mapping[str, Any]], Resource]]] = [
+            ("DescribeVolumes", "Volumes", lambda item: _resource("volume", item, "VolumeId", item["State"])),
+            ("DescribeSecurityGroups", "SecurityGroups", lambda item: _resource("firewall", item, "GroupId")),
+            ("DescribeKeyPairs", "KeyPairs", lambda item: _resource("key_pair", item, "KeyPairId")),
+            ("DescribeAddresses", "Addresses", lambda item: _resource("address", item, "AllocationId")),
         ]
         found = [
             Resource("instance", each.id, each.name, each.state) for each in self.instances(project) if not each.gone
         ]
-        answers = self._together(lambda listing: self._ec2.call(listing[0], Filters=tagged)[listing[1]], listings)
-        for (_action, _key, _kind, make), items in zip(listings, answers):
+        answers = self._together(lambda listing: self._ec2.pages(listing[0], listing[1], Filters=tagged), listings)
+        for (_action, _key, make), items in zip(listings, answers):
             found.extend(make(item) for item in items)
         return found
 
@@ -201,7 +201,12 @@ class Ec2(Access):
         }
         for item in self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(**conditions)):
             tags = shapes.tags_of(item)
-            self._firewall_ids[tags[TAG_PROJECT], tags[TAG_NAME]] = item["GroupId"]
+            known = self._firewall_ids.setdefault((tags[TAG_PROJECT], tags[TAG_NAME]), item["GroupId"])
+            if known != item["GroupId"]:
+                raise Refused(
+                    f"Project {tags[TAG_PROJECT]} has firewalls {tags[TAG_NAME]} in several networks: give the id of "
+                    f"the one in the subnet's network ({known} or {item['GroupId']}) instead of the name."
+                )
         missing = sorted(name for _project, name in named - self._firewall_ids.keys())
         if missing:
             project = specs[0].project

@@ -34,7 +34,11 @@ def test_tokens_are_equal_for_the_same_machine_only(one: tuple[str, str, int], o
 
 
 def test_a_repeated_creation_repeats_its_parameters() -> None:
-    wish = {"tags": {"b": "1", "a": "2"}, "user_data": "#!/bin/sh\n", "data_volumes": (VolumeSpec("/dev/sdf", 5),)}
+    wish: dict[str, Any] = {
+        "tags": {"b": "1", "a": "2"},
+        "user_data": "#!/bin/sh\n",
+        "data_volumes": (VolumeSpec("/dev/sdf", 5),),
+    }
     assert parameters(**wish) == parameters(**wish)
 
 

@@ -54,7 +54,8 @@ def actions(made: Plan) -> list[str]:
 
 def fulfilled(current: Instance, spec: Spec, made: Plan) -> Instance:
     """The machine after its plan, by the plan's own words: what apply and a cloud do."""
-    tags, fields = dict(current.tags), {}
+    tags = dict(current.tags)
+    fields: dict[str, Any] = {}
     for change in made.changes:
         if change.field == "tags":
             tags.update(change.after)

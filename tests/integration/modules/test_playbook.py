@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules in a playbook: the action group, what the environment gives, check mode, and what is logged."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from .conftest import Account
+
+SECRET = "canary-9c1e"
+
+
+def play(account: Account, folder: Path, tasks: list[dict[str, Any]], *options: str) -> str:
+    """Run a play on this computer whose modules get the cloud and project from the action group's defaults."""
+    file = folder / "play.yml"
+    defaults = {"group/haven.gpu.cloud": {"cloud": "ec2", "project": account.project}}
+    # JSON is YAML.
+    file.write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "module_defaults": defaults, "tasks": tasks}])
+    )
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    done = subprocess.run(
+        [program, "-i", "localhost,", "-c", "local", *options, str(file)],
+        env={**os.environ, **account.api.environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def tasks() -> list[dict[str, Any]]:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d"
+    instance = {
+        "name": "one",
+        "image": {"name": "haven-debian-12-*"},
+        "instance_type": "t3.micro",
+        "key_pair": "k",
+        "firewalls": ["f"],
+        "user_data": f"#!/bin/sh\n# {SECRET}\n",
+    }
+    return [
+        {"haven.gpu.keypair": {"name": "k", "public_key": key}},
+        {"haven.gpu.firewall": {"name": "f", "rules": [{"ports": "22", "from": ["10.0.0.1/32"]}]}},
+        {"haven.gpu.instance": instance},
+        {"haven.gpu.instance_info": {}},
+    ]
+
+
+def test_a_playbook_does_what_its_check_mode_says_and_then_nothing(account: Account, tmp_path: Path) -> None:
+    assert "changed=3 " in play(account, tmp_path, tasks(), "--check", "--diff")
+    assert account.living() == []
+    assert "changed=3 " in play(account, tmp_path, tasks(), "--diff")
+    assert "changed=0 " in play(account, tmp_path, tasks(), "--check", "--diff")
+    assert "changed=0 " in play(account, tmp_path, tasks())
+
+
+def test_secrets_appear_nowhere_in_a_verbose_run(account: Account, tmp_path: Path) -> None:
+    credentials = {
+        "access_key": account.api.environment["AWS_ACCESS_KEY_ID"],
+        "secret_key": account.api.environment["AWS_SECRET_ACCESS_KEY"],
+        "session_token": f"{SECRET}-token",
+    }
+    listed = [{"haven.gpu.instance_info": {"ec2": credentials}}]
+    output = play(account, tmp_path, [*tasks(), *listed], "-vvv", "--diff")
+    assert "haven.gpu.instance" in output
+    assert SECRET not in output
+    assert credentials["secret_key"] not in output
+
+
+def test_cloud_and_project_come_from_the_environment_too(account: Account, tmp_path: Path) -> None:
+    file = tmp_path / "play.yml"
+    file.write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [{"haven.gpu.instance_info": {}}]}])
+    )
+    named = {"HAVEN_CLOUD": "ec2", "HAVEN_PROJECT": account.project}
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", str(file)],
+        env={**os.environ, **account.api.environment, **named},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "ok=1 " in done.stdout, done.stdout

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying out plans on a cloud that misbehaves in ways the sandbox's does not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import pytest
+
+from ansible_collections.haven.gpu.plugins.module_utils._apply import Job, Result, Waiting, apply
+from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
+from ansible_collections.haven.gpu.plugins.module_utils._errors import NoCapacity, TokenUsed
+from ansible_collections.haven.gpu.plugins.module_utils._models import Image, ImageChoice, Instance, Observed, Spec
+from ansible_collections.haven.gpu.plugins.module_utils._plan import plan
+from ansible_collections.haven.gpu.plugins.module_utils._reach import Route
+
+
+class Silent:
+    """A cloud in memory whose instances run at once and never print a host key."""
+
+    def __init__(self, spent: int = 0, full_after: int = 99) -> None:
+        self.made: list[tuple[str, int]] = []
+        self._spent = spent
+        self._full_after = full_after
+
+    def create(self, spec: Spec, _image: Image, generation: int) -> Instance:
+        if generation <= self._spent:
+            raise TokenUsed("spent", terminated=True)
+        if len(self.made) >= self._full_after:
+            raise NoCapacity("None left.")
+        self.made.append((spec.name, generation))
+        return Instance(f"i-{spec.name}", spec.name, spec.project, "silent", "here", "running")
+
+    def instances(self, _project: str, _names: Iterable[str]) -> list[Instance]:
+        return []
+
+    def prepare(self, _specs: Sequence[Spec]) -> None:
+        """Nothing to look up."""
+
+    def console(self, _instance: Instance) -> str:
+        return "login: "
+
+
+def make(cloud: Silent, *names: str, **fields: Any) -> Result:
+    jobs = []
+    for name in names:
+        spec = Spec("p", name, image=ImageChoice(id="ami-1"), instance_type="small", **fields)
+        observed = Observed(image=Image("ami-1"))
+        jobs.append(Job(spec, observed, plan(spec, observed)))
+    return apply(jobs, cast(Cloud, cloud), Waiting("running", 1, Route()))
+
+
+def test_a_console_without_a_key_is_a_warning_and_no_failure() -> None:
+    result = make(Silent(), "one", "two")
+    assert [each.name for each in result.instances] == ["one", "two"]
+    assert len(result.warnings) == 1
+    assert "one, two" in result.warnings[0]
+
+
+def test_without_host_keys_the_console_is_not_asked_for() -> None:
+    assert make(Silent(), "one", record_host_key=False).warnings == []
+
+
+def test_the_first_token_that_is_free_is_taken() -> None:
+    cloud = Silent(spent=5)
+    make(cloud, "one", record_host_key=False)
+    assert cloud.made == [("one", 6)]
+
+
+def test_a_failure_carries_what_was_made_before_it() -> None:
+    with pytest.raises(NoCapacity, match="Could not create") as failed:
+        make(Silent(full_after=2), "a", "b", "c", "d", record_host_key=False)
+    assert len(failed.value.instances) == 2
+    assert {dataclasses.asdict(each)["name"] for each in failed.value.instances} <= {"a", "b", "c", "d"}
