@@ -6,6 +6,7 @@ Usage: python tools/docs.py [--check]   (--check changes nothing and fails where
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -17,10 +18,9 @@ BEGIN, END = "<!-- arguments -->", "<!-- /arguments -->"
 
 
 def cell(value: Any) -> str:
-    """One cell of a Markdown table: no line breaks, no bare pipes, and none of Ansible's markup."""
+    """One cell of a Markdown table: no line breaks, no bare pipes, and Ansible's markup as code."""
     text = " ".join(value) if isinstance(value, list) else str(value)
-    for markup in ("V(", "O(", "C(", "I("):
-        text = text.replace(markup, "(")
+    text = re.sub(r"\b[VOCIEPMU]\(((?:[^()]|\([^()]*\))*)\)", r"`\1`", text)
     return " ".join(text.split()).replace("|", "\\|")
 
 

@@ -192,6 +192,7 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.template import trust_as_template
 from ansible.utils.vars import combine_vars
 
 from ..module_utils import _cloud, _ssh_config
@@ -201,6 +202,7 @@ from ..plugin_utils import _hosts
 from ..plugin_utils._files import PRIVATE, private_folder, write_private
 from ..plugin_utils._settings import FALLBACKS, Settings, cache_key, settings_from
 
+_NO_TEMPLATE = re.compile(r"[A-Za-z0-9 @+=:,./_~-]*")
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 _OPTIONS = (*FALLBACKS, "regions", "states", "host_keys", "address")
 # What decides, besides the options, which account and endpoint the SDKs speak to.
@@ -314,7 +316,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
     def _populate(self, instances: list[Instance], settings: Settings, ssh_config: str) -> None:
         self.inventory.add_group(_hosts.GROUP)
         for name, value in _hosts.groupvars(settings, ssh_config).items():
-            self.inventory.set_variable(_hosts.GROUP, name, value)
+            self.inventory.set_variable(_hosts.GROUP, name, _readable(value))
         # On the hosts, because a variable of the same name in group_vars must not switch the checking off.
         arguments = {"ansible_ssh_common_args": f"-F {shlex.quote(ssh_config)}"}
         names = _hosts.names(instances)
@@ -326,7 +328,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                 self.inventory.add_host(host, group)
             variables = {**_hosts.hostvars(instance, settings), **arguments}
             for name, value in variables.items():
-                self.inventory.set_variable(host, name, value)
+                self.inventory.set_variable(host, name, _readable(value))
             self._construct(host, variables)
 
     def _construct(self, host: str, variables: dict[str, Any]) -> None:
@@ -357,6 +359,21 @@ def _identity() -> list[tuple[str, str]]:
             with open(path, "rb") as file:
                 known.append((path, hashlib.sha256(file.read()).hexdigest()))
     return known
+
+
+def _readable(value: Any) -> Any:
+    """The value, its strings that cannot be templates marked as harmless; all others stay untrusted.
+
+    Core writes an untrusted string into ``ansible-inventory --list`` as ``{"__ansible_unsafe": ...}``, which neither
+    testinfra nor jq understands. No template is without a brace.
+    """
+    if isinstance(value, str):
+        return trust_as_template(value) if _NO_TEMPLATE.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {name: _readable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -187,8 +187,9 @@ class Notebook:
                 url, socket=_connect(self._path, self._timeout), cookie=cookies, origin=ORIGIN, timeout=self._timeout
             )
             with contextlib.closing(channel):
-                channel.send(json.dumps(_execute_request(code)))
-                return _collect_output(channel)
+                request = _execute_request(code)
+                channel.send(json.dumps(request))
+                return _collect_output(channel, request["header"]["msg_id"], time.monotonic() + self._timeout)
         except (OSError, websocket.WebSocketException) as error:
             raise NotebookError(f"The kernel did not answer over its websocket: {error}.") from error
 
@@ -205,27 +206,25 @@ def _execute_request(code: str) -> dict[str, Any]:
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3", "session": uuid.uuid4().hex}
     header.update(username="haven", date="")
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
-    return {
-        "header": header,
-        "parent_header": {},
-        "metadata": {},
-        "content": content,
-        "channel": "shell",
-        "buffers": [],
-    }
+    return {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
 
 
-def _collect_output(channel: Any) -> str:
-    """What the cell wrote to stdout, until the kernel says that it is done."""
-    text, replied = "", False
-    while True:
+def _collect_output(channel: Any, request: str, deadline: float) -> str:
+    """What the cell wrote to stdout, once the kernel has both replied and become idle: they come in either order."""
+    text, error, pending = "", "", {"execute_reply", "idle"}
+    while pending:
+        # The server's pings reset the receive timeout: without a deadline of our own this could wait for ever.
+        if time.monotonic() > deadline:
+            raise NotebookError("The kernel did not finish the cell in time; raise the timeout or look at its log.")
         message = json.loads(channel.recv())
+        if message["parent_header"].get("msg_id") != request:
+            continue  # the fresh kernel's own messages
         kind, content = message["msg_type"], message["content"]
         if kind == "stream" and content["name"] == "stdout":
             text += content["text"]
         elif kind == "error":
-            raise NotebookError(f"The cell failed: {content['ename']}: {content['evalue']}.")
-        elif kind == "execute_reply":
-            replied = True
-        elif kind == "status" and content["execution_state"] == "idle" and replied:
-            return text
+            error = f"{content['ename']}: {content['evalue']}"
+        pending.discard(content.get("execution_state", kind) if kind == "status" else kind)
+    if error:
+        raise NotebookError(f"The cell failed: {error}.")
+    return text
