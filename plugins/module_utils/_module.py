@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
@@ -67,16 +67,21 @@ def run(module: AnsibleModule, body: Body) -> None:
     """
     try:
         cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]))
-        outcome = body(cloud, module.params, module.check_mode)
+        ended: Union[Outcome, HavenError] = body(cloud, module.params, module.check_mode)
     except HavenError as error:
-        failure = error
-    else:
-        for text in outcome.warnings:
-            module.warn(text)
-        extra = {"diff": outcome.diff} if outcome.diff is not None else {}
-        module.exit_json(changed=outcome.changed, **outcome.values, **extra)
+        ended = error
     # Outside of the handler: core would append the whole chain of causes to the message.
-    _fail(module, failure)
+    if isinstance(ended, HavenError):
+        _fail(module, ended)
+    else:
+        _succeed(module, ended)
+
+
+def _succeed(module: AnsibleModule, outcome: Outcome) -> None:
+    for text in outcome.warnings:
+        module.warn(text)
+    extra = {"diff": outcome.diff} if outcome.diff is not None else {}
+    module.exit_json(changed=outcome.changed, **outcome.values, **extra)
 
 
 def _fail(module: AnsibleModule, error: HavenError) -> None:

@@ -29,7 +29,7 @@ class Access:
         """The project's key pair of this name; Refused when the name is taken by something without the tag."""
         wanted = shapes.scoped(project, name)
         found = self._ec2.call(
-            "DescribeKeyPairs", IncludePublicKey=True, Filters=shapes.filters(**{"key-name": [wanted]})
+            "DescribeKeyPairs", IncludePublicKey=True, Filters=shapes.filters({"key-name": [wanted]})
         )["KeyPairs"]
         for item in found:
             if item["KeyName"] == wanted:
@@ -66,7 +66,7 @@ class Access:
         tags = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": [name]}
         if network:
             tags["vpc-id"] = [network]
-        items = self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(**tags))
+        items = self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(tags))
         found = [shapes.firewall(item, project) for item in items if shapes.tags_of(item).get(TAG_NAME) == name]
         if len(found) > 1:
             networks = ", ".join(sorted(str(each.network) for each in found))

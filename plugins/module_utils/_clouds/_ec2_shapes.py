@@ -54,8 +54,8 @@ def tag_specifications(tags: Mapping[str, str], *kinds: str) -> list[dict[str, A
     return [{"ResourceType": kind, "Tags": tag_list(tags)} for kind in kinds]
 
 
-def filters(**values: Sequence[str]) -> list[dict[str, Any]]:
-    """EC2 filters; ``tag:x`` and dashes come as keyword expansion. Wildcards in values are taken literally."""
+def filters(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """EC2 filters from names and the values that match. Wildcards in values are taken literally."""
     escaped = {name: [_literal(value) for value in found] for name, found in values.items()}
     return [{"Name": name, "Values": found} for name, found in escaped.items()]
 

@@ -73,14 +73,14 @@ class Ec2(Access):
         if states:
             spelled = {"terminating": "shutting-down"}
             conditions["instance-state-name"] = [spelled.get(state, state) for state in states]
-        found = self._listed(shapes.filters(**conditions))
+        found = self._listed(shapes.filters(conditions))
         return [each for each in found if not wanted or each.name in wanted]
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
         # By filter, not by id: an instance the API does not show yet is then missing instead of an error.
         found: dict[str, Instance] = {}
         for start in range(0, len(ids), 200):
-            chunk = self._listed(shapes.filters(**{"instance-id": ids[start : start + 200]}))
+            chunk = self._listed(shapes.filters({"instance-id": ids[start : start + 200]}))
             found.update({each.id: each for each in chunk})
         return found
 
@@ -112,7 +112,7 @@ class Ec2(Access):
         ids = [volume.id for instance in instances for volume in instance.volumes]
         details: dict[str, Mapping[str, Any]] = {}
         for start in range(0, len(ids), 200):
-            conditions = shapes.filters(**{"volume-id": ids[start : start + 200]})
+            conditions = shapes.filters({"volume-id": ids[start : start + 200]})
             items = self._ec2.pages("DescribeVolumes", "Volumes", Filters=conditions)
             details.update({item["VolumeId"]: item for item in items})
         return [
@@ -173,7 +173,7 @@ class Ec2(Access):
         return str(answer.get("Output") or "")
 
     def resources(self, project: str) -> list[Resource]:
-        tagged = shapes.filters(**{f"tag:{TAG_PROJECT}": [project]})
+        tagged = shapes.filters({f"tag:{TAG_PROJECT}": [project]})
         listings: list[tuple[str, str, Callable[[Mapping[str, Any]], Resource]]] = [
             ("DescribeVolumes", "Volumes", lambda item: _resource("volume", item, "VolumeId", item["State"])),
             ("DescribeSecurityGroups", "SecurityGroups", lambda item: _resource("firewall", item, "GroupId")),
@@ -199,7 +199,7 @@ class Ec2(Access):
             f"tag:{TAG_PROJECT}": sorted({project for project, _name in named}),
             f"tag:{TAG_NAME}": sorted({name for _project, name in named}),
         }
-        for item in self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(**conditions)):
+        for item in self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(conditions)):
             tags = shapes.tags_of(item)
             known = self._firewall_ids.setdefault((tags[TAG_PROJECT], tags[TAG_NAME]), item["GroupId"])
             if known != item["GroupId"]:
@@ -281,7 +281,7 @@ class Ec2(Access):
 
     def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
         conditions = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": sorted(names)}
-        items = self._ec2.pages("DescribeVolumes", "Volumes", Filters=shapes.filters(**conditions))
+        items = self._ec2.pages("DescribeVolumes", "Volumes", Filters=shapes.filters(conditions))
         return [_resource("volume", item, "VolumeId", item["State"]) for item in items]
 
     def delete_volumes(self, ids: Sequence[str]) -> None:

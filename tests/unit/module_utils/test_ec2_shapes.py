@@ -112,7 +112,7 @@ def test_times_are_told_in_utc() -> None:
 
 @given(st.text(max_size=20))
 def test_wildcards_in_filters_are_taken_literally(value: str) -> None:
-    [condition] = shapes.filters(name=[value])
+    [condition] = shapes.filters({"name": [value]})
     sent = condition["Values"][0]
     assert sent.replace("\\\\", "").count("*") == sent.replace("\\\\", "").count("\\*")
 
