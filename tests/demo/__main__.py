@@ -19,6 +19,8 @@ from collections.abc import Iterator
 
 from ..environment import source
 from .browser import (
+    PICTURES,
+    BrowserError,
     browser,
     log_in,
     open_notebook,
@@ -30,8 +32,7 @@ from .browser import (
 )
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PICTURES = ROOT / "build" / "demo"
-KERNEL = "alice-digits"
+KERNEL = "digits"
 
 
 class DemoError(Exception):
@@ -96,9 +97,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
     parser.add_argument("--cloud", choices=["ec2"], default="ec2")
     cloud = parser.parse_args().cloud
+    os.chdir(ROOT)
     try:
         tell_the_story(cloud)
-    except DemoError as failure:
+    except (DemoError, BrowserError) as failure:
         sys.exit(f"The demo stopped: {failure}")
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. `make demo` again goes on from here; `make sandbox-down` removes everything.")
@@ -133,12 +135,13 @@ def tell_the_story(cloud: str) -> None:
         with clock.stage("start: another address, the same name"):
             playbook("playbooks/start.yml", inventory, port)
         with tunnel(config, "jupyter-demo", port), clock.stage("browser: the notebook is there again"):
+            context.clear_cookies()
             log_in(page, url, password)
             open_notebook(page, url)
             page.get_by_text("test accuracy").first.wait_for()
             screenshot(page, PICTURES / "notebook-after-restart.png")
 
-    print(f"\n{clock.report()}\n\nPictures: {PICTURES.relative_to(ROOT)}/*.png")
+    print(f"\n{clock.report()}\n\nPictures: {PICTURES}/*.png")
     print(f"The sandbox stays up. Look around:  . {folder}/env && ssh -F {config} jupyter-demo")
     print("Take it all away:  make sandbox-down")
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from . import notebook
 
@@ -19,9 +20,15 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--no-proxy-server",
 ]
 PATIENCE_MS = 90_000
 FILE = "digits.ipynb"
+PICTURES = pathlib.Path("build") / "demo"
+
+
+class BrowserError(Exception):
+    """The page was not what the researcher would have needed; the message names a picture of it."""
 
 
 @contextlib.contextmanager
@@ -33,11 +40,16 @@ def browser(profile: pathlib.Path) -> Iterator[BrowserContext]:
             executable_path="/usr/bin/chromium",
             args=FLAGS,
             viewport={"width": 1280, "height": 860},
-            proxy={"server": "direct://"},
         )
         context.set_default_timeout(PATIENCE_MS)
         try:
             yield context
+        except PlaywrightError as error:
+            screenshot(context.pages[0], PICTURES / "failed.png")
+            reason = error.message.splitlines()[0]
+            raise BrowserError(
+                f"the browser did not get on: {reason} Its last screen: {PICTURES}/failed.png"
+            ) from error
         finally:
             context.close()
 
