@@ -1,0 +1,58 @@
+"""What holds after a new password, a user less, no terminals, and on jupyter13 an open TLS port."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from ansible_collections.haven.gpu.plugins.module_utils import _notebook
+
+
+def only_on(host: Host, name: str) -> None:
+    if host.ansible.get_variables()["inventory_hostname"] != name:
+        pytest.skip(f"concerns {name}")
+
+
+def test_the_old_password_is_refused_and_the_new_one_lets_in(host: Host, visit: Any) -> None:
+    only_on(host, "jupyter12")
+    with pytest.raises(_notebook.NotebookError, match="refused the password"):
+        visit("alice", "the first password")
+    assert visit("alice", "the second password").run_cell("print(1)").strip() == "1"
+
+
+def test_a_new_password_ends_sessions_that_began_with_the_old_one(host: Host, visit: Any) -> None:
+    only_on(host, "jupyter12")
+    session = visit("alice", "the second password")
+    assert session.request("GET", "/api/kernels")[0] == 200
+    with host.sudo():
+        # Exactly what another password changes, and nothing else.
+        host.check_output("sed -i 's/p=8[$]/p=8$AAAA/' /etc/haven/jupyter/alice.py")
+        host.check_output("systemctl restart haven-jupyter@alice.service")
+    session.await_answer()
+    assert session.request("GET", "/api/kernels")[0] == 403
+
+
+def test_terminals_are_off(host: Host, visit: Any) -> None:
+    only_on(host, "jupyter12")
+    assert visit("alice").request("GET", "/api/terminals")[0] in (403, 404)
+    assert "terminals_enabled = False" in host.check_output("sudo cat /etc/haven/jupyter/alice.py")
+
+
+def test_the_absent_user_has_no_server_but_all_files(host: Host) -> None:
+    with host.sudo():
+        assert host.run("systemctl is-active haven-jupyter@carol.service").stdout.strip() == "inactive"
+        assert not host.file("/etc/systemd/system/haven-jupyter@carol.service").exists
+        assert not host.file("/etc/haven/jupyter/carol.py").exists
+        assert host.file("/home/carol/.ssh/authorized_keys").exists
+
+
+def test_the_port_speaks_tls_with_the_given_certificate(host: Host) -> None:
+    only_on(host, "jupyter13")
+    ask = "curl -s -o /dev/null -w %{http_code} --cacert /etc/ssl/notebook.pem --resolve"
+    name = "notebook.example:8888:127.0.0.1"
+    assert host.check_output(f"{ask} {name} https://notebook.example:8888/login") == "200"
+    assert host.check_output(f"{ask} {name} https://notebook.example:8888/api/kernels") == "403"
+    assert host.check_output(f"{ask} {name} -H 'Host: attacker.example' https://notebook.example:8888/login") == "403"
+    assert host.run("curl -s -m 5 http://127.0.0.1:8888/login").rc != 0

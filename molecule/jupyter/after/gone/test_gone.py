@@ -1,0 +1,40 @@
+"""What is left after jupyter_state: absent."""
+
+from __future__ import annotations
+
+import pytest
+from testinfra.host import Host
+
+TRACES = [
+    "/etc/haven/jupyter",
+    "/etc/tmpfiles.d/haven-jupyter.conf",
+    "/opt/haven/jupyter",
+    "/opt/haven/jupyter.txt",
+    "/var/lib/haven/jupyter",
+]
+
+
+@pytest.mark.parametrize("path", TRACES)
+def test_configuration_and_software_are_gone(host: Host, path: str) -> None:
+    with host.sudo():
+        assert not host.file(path).exists
+
+
+def test_no_unit_of_the_role_is_left(host: Host) -> None:
+    assert host.check_output("systemctl list-unit-files --no-legend 'haven-jupyter*'") == ""
+    assert host.check_output("systemctl list-units --no-legend --all 'haven-jupyter*'") == ""
+
+
+def test_nothing_listens_and_no_server_runs(host: Host) -> None:
+    assert all(":22 " in line for line in host.check_output("ss -Hltn").splitlines())
+    assert host.run("pgrep -f jupyter-lab").rc == 1
+
+
+def test_the_users_keep_their_files(host: Host) -> None:
+    with host.sudo():
+        assert host.user("alice").exists
+        on_volume = host.ansible.get_variables()["inventory_hostname"] == "jupyter13"
+        assert (
+            host.file("/srv/notebooks/alice/kept.txt" if on_volume else "/home/alice/kept.txt").content_string == "kept"
+        )
+        assert host.mount_point("/srv/notebooks").exists == on_volume
