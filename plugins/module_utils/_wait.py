@@ -16,6 +16,9 @@ from ._errors import CloudFailure, TimedOut
 from ._models import Instance
 
 WORKERS = 10
+# Seconds between two questions, and before the first one.
+INTERVAL = 1.0
+FIRST_POLL = 0.3
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -37,22 +40,21 @@ class Deadline:
 
 
 class Pace:
-    """At most one question a second."""
+    """At most one question a second; ``first`` is how long to wait for the first one."""
 
-    def __init__(self, interval: float = 1.0) -> None:
-        self._interval = interval
-        self._next = time.monotonic() + interval
+    def __init__(self, first: float = 1.0) -> None:
+        self._next = time.monotonic() + first
 
     def sleep(self) -> None:
         time.sleep(max(0.0, self._next - time.monotonic()))
-        self._next = time.monotonic() + self._interval
+        self._next = time.monotonic() + INTERVAL
 
 
 def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadline: Deadline) -> list[Instance]:
     """The instances once all are in that state. Raises TimedOut, or CloudFailure when one went away instead."""
     known = {instance.id: instance for instance in instances}
     waiting = [each.id for each in known.values() if each.state != state]
-    pace = Pace()
+    pace = Pace(FIRST_POLL)
     while waiting:
         if deadline.over:
             names = ", ".join(f"{known[each].name} ({each}, {known[each].state})" for each in waiting)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,24 +67,27 @@ class Cloud:
         """Run a command of the environment; it is stopped after ``limit`` seconds."""
         began = time.time()
         started = time.monotonic()
-        stopped = False
-        try:
-            done = subprocess.run(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **self.environment, **self.settings},
-                capture_output=True,
-                text=True,
-                timeout=limit,
-                check=False,
-            )
-            status, output = done.returncode, done.stdout + done.stderr
-        except subprocess.TimeoutExpired:
-            stopped, status, output = True, -1, ""
+        with subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **self.environment, **self.settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process:
+            try:
+                output, stopped = process.communicate(timeout=limit)[0], False
+            except subprocess.TimeoutExpired:
+                # Ansible's workers have sessions of their own: what is left alive would go on calling the API.
+                for pid in [process.pid, *descendants(process.pid)]:
+                    kill(pid)
+                output, stopped = "", True
         seconds = time.monotonic() - started
         entries = self.entries(began)
         talking = entries[-1]["t"] - entries[0]["t"] if entries else 0.0
-        return Measured(seconds, Counter(each["action"] for each in entries), status, output, stopped, talking)
+        return Measured(
+            seconds, Counter(each["action"] for each in entries), process.returncode, output, stopped, talking
+        )
 
     def play(self, tasks: list[dict[str, Any]], limit: float = 120.0) -> Measured:
         """Run one play with these tasks on this computer."""
@@ -91,6 +95,25 @@ class Cloud:
         # JSON is YAML.
         file.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
         return self.measure([program("ansible-playbook"), "-i", "localhost,", "-c", "local", str(file)], limit)
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes a process has started, and theirs."""
+    children: dict[int, list[int]] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # pid (name) state parent: the name may hold blanks and brackets.
+            parent = int(file.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(file.parent.name))
+    found = list(children.get(pid, []))
+    for child in found:
+        found.extend(children.get(child, []))
+    return found
+
+
+def kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def program(name: str) -> str:
