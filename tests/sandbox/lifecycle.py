@@ -24,7 +24,8 @@ from .paths import Paths, image_cache, repository
 from .processes import run
 
 _UP_WITHIN_S = 90.0
-_DOWN_WITHIN_S = 10.0
+# The keeper removes what the guests wrote, which may be gigabytes in many files.
+_DOWN_WITHIN_S = 120.0
 
 
 def up(paths: Paths, say: Callable[[str], None]) -> bool:
