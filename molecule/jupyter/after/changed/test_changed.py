@@ -22,22 +22,27 @@ def test_the_old_password_is_refused_and_the_new_one_lets_in(host: Host, visit: 
     assert visit("alice", "the second password").run_cell("print(1)").strip() == "1"
 
 
+def test_terminals_are_off(host: Host, visit: Any) -> None:
+    only_on(host, "jupyter12")
+    assert visit("alice", "the second password").request("GET", "/api/terminals")[0] == 404
+    assert "terminals_enabled = False" in host.check_output("sudo cat /etc/haven/jupyter/alice.py")
+
+
 def test_a_new_password_ends_sessions_that_began_with_the_old_one(host: Host, visit: Any) -> None:
     only_on(host, "jupyter12")
     session = visit("alice", "the second password")
     assert session.request("GET", "/api/kernels")[0] == 200
     with host.sudo():
-        # Exactly what another password changes, and nothing else.
-        host.check_output("sed -i 's/p=8[$]/p=8$AAAA/' /etc/haven/jupyter/alice.py")
         host.check_output("systemctl restart haven-jupyter@alice.service")
-    session.await_answer()
-    assert session.request("GET", "/api/kernels")[0] == 403
-
-
-def test_terminals_are_off(host: Host, visit: Any) -> None:
-    only_on(host, "jupyter12")
-    assert visit("alice").request("GET", "/api/terminals")[0] in (403, 404)
-    assert "terminals_enabled = False" in host.check_output("sudo cat /etc/haven/jupyter/alice.py")
+        session.await_answer()
+        assert session.request("GET", "/api/kernels")[0] == 200
+        # Exactly what another password changes, and nothing else.
+        host.check_output("sed -i.before 's/p=8[$]/p=8$AAAA/' /etc/haven/jupyter/alice.py")
+        host.check_output("systemctl restart haven-jupyter@alice.service")
+        session.await_answer()
+        assert session.request("GET", "/api/kernels")[0] == 403
+        host.check_output("mv /etc/haven/jupyter/alice.py.before /etc/haven/jupyter/alice.py")
+        host.check_output("systemctl restart haven-jupyter@alice.service")
 
 
 def test_the_absent_user_has_no_server_but_all_files(host: Host) -> None:
