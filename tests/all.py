@@ -1,13 +1,16 @@
 """Runs every check, stage by stage: `python -m tests.all [STAGE...]`; this is what `make test` calls.
 
-Stages: lint, unit, integration, molecule, mutation. One sandbox of its own serves them all and is taken down at the
-end, whatever happened. Each stage's time is printed, and so is the closing line of each test runner.
+Stages: lint, unit, integration, story, molecule, mutation. One sandbox of its own serves them all and
+is taken down at the end, whatever happened. Each stage's time is printed, and the closing line of each test runner.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +21,9 @@ from .environment import source
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 LOGS = BUILD / "test-logs"
+ANSIBLE_HOME = BUILD / "test-ansible"
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+CLOSING = re.compile(r"\d+ (passed|failed|error).* in [\d.]+s")  # pytest's last line
 # A path of its own: a sandbox that somebody works with stays as it is. Short, for unix sockets' sake.
 SANDBOX = BUILD / "test-sandbox"
 
@@ -30,10 +36,10 @@ def run(name: str, *command: str, quiet: bool = False) -> bool:
     started = time.monotonic()
     with log.open("wb") as output:
         code = subprocess.run(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
-    lines = log.read_text(errors="replace").splitlines()
-    closing = next((line for line in reversed(lines) if " passed" in line or " failed" in line), "no closing line")
+    lines = COLOUR.sub("", log.read_text(errors="replace")).splitlines()
+    closing = next((found[0] for line in reversed(lines) if (found := CLOSING.search(line))), "no closing line")
     verdict = "ok" if code == 0 else f"FAILED (rc {code})"
-    print(f"{name}: {verdict}, {(time.monotonic() - started) / 60:.1f} min, {closing.strip()}", flush=True)
+    print(f"{name}: {verdict}, {(time.monotonic() - started) / 60:.1f} min, {closing}", flush=True)
     if code:
         print("\n".join(lines[-80:]), flush=True)
     return code == 0
@@ -64,10 +70,11 @@ STAGES: dict[str, Callable[[], bool]] = {
     "lint": lambda: run("lint", "tools/lint.sh"),
     "unit": lambda: run("unit", "pytest", "-q", "-n", "2", "tests/unit"),
     "integration": lambda: run("integration", "pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/integration"),
+    "story": lambda: run("story", "pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/story"),
     "molecule": molecule,
     "mutation": lambda: run("mutation", sys.executable, "-m", "tests.mutation", "--quick"),
 }
-NEED_SANDBOX = {"integration", "molecule", "mutation"}
+NEED_SANDBOX = {"integration", "story", "molecule", "mutation"}
 
 
 def sandbox(verb: str) -> None:
@@ -77,6 +84,9 @@ def sandbox(verb: str) -> None:
 def main() -> None:
     chosen = sys.argv[1:] or list(STAGES)
     LOGS.mkdir(parents=True, exist_ok=True)
+    # What an earlier run noted of its hosts does not hold in a new sandbox.
+    shutil.rmtree(ANSIBLE_HOME, ignore_errors=True)
+    os.environ["ANSIBLE_HOME"] = str(ANSIBLE_HOME)
     results, minutes = {}, {}
     started = False
     try:
