@@ -36,7 +36,7 @@ unit: ## the tests that need neither root nor a sandbox
 	@$(setup) && pytest -q -n 2 tests/unit
 
 mutation: ## break one line at a time and expect a red test (needs root)
-	@$(setup) && $(guests) && python -m tests.mutation
+	@$(setup) && $(guests) && python -m tests.all mutation
 
 lock: ## resolve the pinned dependencies anew
 	@$(setup) && tools/lock.sh

@@ -99,7 +99,7 @@ def test_a_foreign_host_name_is_refused_even_with_a_login(alice: _notebook.Noteb
 
 
 def test_a_foreign_origin_reaches_no_kernel(alice: _notebook.Notebook, channel: Any) -> None:
-    status, _ = alice.request("POST", "/api/kernels", b"{}", {"Origin": FOREIGN})
+    status, dummy = alice.request("POST", "/api/kernels", b"{}", {"Origin": FOREIGN})
     assert status in (403, 404)
     kernel = alice.json("POST", "/api/kernels", {})["id"]
     for changed in ({"origin": FOREIGN}, {"cookie": None}):
@@ -212,7 +212,7 @@ def test_the_hash_is_not_readable_by_others_and_the_password_is_nowhere(host: Ho
 
 
 def test_the_server_neither_installs_extensions_nor_fetches_news(alice: _notebook.Notebook) -> None:
-    _, page = alice.request("GET", "/lab")
+    dummy, page = alice.request("GET", "/lab")
     settings = json.loads(
         page.decode().split('"jupyter-config-data" type="application/json">')[1].split("</script>")[0]
     )
