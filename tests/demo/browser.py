@@ -88,6 +88,8 @@ def open_notebook(page: Page, url: str) -> None:
 
 def train(page: Page) -> str:
     """Run all cells from the menu; returns the accuracy that the notebook printed."""
+    # Asked to run before the kernel is connected, JupyterLab asks back which kernel to use.
+    page.get_by_text("Digits | Idle").wait_for()
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     accuracy = page.get_by_text(re.compile(r"test accuracy: 0\.9\d+"))
