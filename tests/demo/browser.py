@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from . import notebook
 
@@ -101,8 +102,14 @@ def train(page: Page) -> str:
 
 def watch_tensorboard(page: Page, url: str) -> None:
     """Wait until TensorBoard has drawn the loss of both sets as curves."""
-    page.goto(f"{url}/tensorboard/?darkMode=false#timeseries")
-    page.get_by_text("loss/train").first.wait_for()
+    loss = page.get_by_text("loss/train").first
+    # TensorBoard has been running since `verify` and reads new runs when it gets to it; the page asks once.
+    for _attempt in range(10):
+        page.goto(f"{url}/tensorboard/?darkMode=false#timeseries")
+        with contextlib.suppress(PlaywrightTimeout):
+            loss.wait_for(timeout=PATIENCE_MS / 10)
+            break
+    loss.wait_for(timeout=1)
     page.locator("line-chart svg path, line-chart canvas, scalar-card svg path").first.wait_for()
     page.wait_for_timeout(1500)  # the curve is drawn with an animation
 

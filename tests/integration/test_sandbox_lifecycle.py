@@ -195,9 +195,9 @@ def test_secrets_are_for_their_owner_only(own: Sandbox) -> None:
 
 def test_an_interrupted_up_leaves_nothing(folder: Path) -> None:
     before = Machine.look()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.sandbox", "up", "--dir", str(folder)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+    # Whoever started the tests in the background had their shell switch Ctrl-C off for all that follows.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "tests.sandbox", "up", "--dir", str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert wait_until(lambda: Running.read(Paths(folder).process) is not None)
     process.send_signal(signal.SIGINT)
     said = process.communicate(timeout=30)[1]

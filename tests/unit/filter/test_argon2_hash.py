@@ -53,7 +53,11 @@ def test_another_account_or_secret_gives_another_hash(other: dict[str, str]) -> 
     assert hashed(**other) != hashed()
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1), min_size=4, max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1), min_size=4, max_size=4
+    )
+)
 def test_no_two_accounts_share_a_salt(names: list[str]) -> None:
     one, two = tuple(names[:2]), tuple(names[2:])
     assert (derived_salt(SECRET, *one) == derived_salt(SECRET, *two)) == (one == two)
