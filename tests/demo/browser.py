@@ -104,12 +104,12 @@ def watch_tensorboard(page: Page, url: str) -> None:
     """Wait until TensorBoard has drawn the loss of both sets as curves."""
     loss = page.get_by_text("loss/train").first
     # TensorBoard has been running since `verify` and reads new runs when it gets to it; the page asks once.
+    page.goto(f"{url}/tensorboard/?darkMode=false#timeseries")
     for _attempt in range(10):
-        page.goto(f"{url}/tensorboard/?darkMode=false#timeseries")
         with contextlib.suppress(PlaywrightTimeout):
             loss.wait_for(timeout=PATIENCE_MS / 10)
             break
-    loss.wait_for(timeout=1)
+        page.reload()
     page.locator("line-chart svg path, line-chart canvas, scalar-card svg path").first.wait_for()
     page.wait_for_timeout(1500)  # the curve is drawn with an animation
 
