@@ -21,7 +21,7 @@ def test_configuration_and_software_are_gone(host: Host, path: str) -> None:
 
 
 def test_no_unit_of_the_role_is_left(host: Host) -> None:
-    assert host.check_output("systemctl list-unit-files --no-legend 'haven-jupyter*'") == ""
+    assert host.run("systemctl list-unit-files --no-legend 'haven-jupyter*'").stdout == ""
     assert host.check_output("systemctl list-units --no-legend --all 'haven-jupyter*'") == ""
 
 

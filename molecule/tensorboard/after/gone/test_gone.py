@@ -20,7 +20,7 @@ def test_configuration_software_and_socket_are_gone(host: Host, path: str) -> No
 
 
 def test_no_unit_of_the_role_is_left(host: Host) -> None:
-    assert host.check_output("systemctl list-unit-files --no-legend 'haven-tensorboard*'") == ""
+    assert host.run("systemctl list-unit-files --no-legend 'haven-tensorboard*'").stdout == ""
     assert host.check_output("systemctl list-units --no-legend --all 'haven-tensorboard*'") == ""
 
 
