@@ -86,7 +86,7 @@ def test_another_user_reaches_neither_the_socket_nor_the_port(host: Host, user: 
     assert "<title>TensorBoard</title>" in ask(host, "alice", "/")
     assert ask(host, user, "/", whose="alice") == ""
     with host.sudo(user):
-        assert host.run("curl -s -m 5 http://127.0.0.1:6006/").rc == 7
+        assert host.run("curl -s --noproxy '*' -m 5 http://127.0.0.1:6006/").rc == 7
 
 
 def test_only_sshd_listens_on_the_host_while_it_runs(host: Host) -> None:

@@ -55,9 +55,9 @@ def test_the_absent_user_has_no_server_but_all_files(host: Host) -> None:
 
 def test_the_port_speaks_tls_with_the_given_certificate(host: Host) -> None:
     only_on(host, "jupyter13")
-    ask = "curl -s -o /dev/null -w %{http_code} --cacert /etc/ssl/notebook.pem --resolve"
+    ask = "curl -s --noproxy '*' -o /dev/null -w %{http_code} --cacert /etc/ssl/notebook.pem --resolve"
     name = "notebook.example:8888:127.0.0.1"
     assert host.check_output(f"{ask} {name} https://notebook.example:8888/login") == "200"
     assert host.check_output(f"{ask} {name} https://notebook.example:8888/api/kernels") == "403"
     assert host.check_output(f"{ask} {name} -H 'Host: attacker.example' https://notebook.example:8888/login") == "403"
-    assert host.run("curl -s -m 5 http://127.0.0.1:8888/login").rc != 0
+    assert host.run("curl -s --noproxy '*' -m 5 http://127.0.0.1:8888/login").rc != 0
