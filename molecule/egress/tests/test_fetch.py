@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 import pytest
 
+from tests.sandbox.registries import pip_indexes
+
+# The machine's own package index, whatever it is called.
+INDEX = pip_indexes()[0].rstrip("/")
+ORIGIN = "{0.scheme}://{0.netloc}".format(urlsplit(INDEX))
 testinfra_hosts = ["egress-open", "egress-enforced"]
 
 # As sudo, a login and a service see the world: three environments with nothing in common.
@@ -37,13 +44,13 @@ def test_uv_installs(host, environment):
 
 def test_git_speaks_tls_with_a_server_outside(host):
     # Package registries hold no repositories. That this one says so, and not the proxy, is the way there and back.
-    said = host.run("sudo -u debian git ls-remote https://pypi.org/no/such/repository").stderr
-    assert "repository 'https://pypi.org/no/such/repository/' not found" in said
+    said = host.run(f"sudo -u debian git ls-remote {ORIGIN}/no/such/repository").stderr
+    assert f"repository '{ORIGIN}/no/such/repository/' not found" in said
 
 
 @pytest.mark.parametrize("somebody", AS_SOMEBODY)
 def test_everybody_reaches_the_registry(host, somebody):
-    host.check_output(AS_SOMEBODY[somebody].format("curl -fsS -o /dev/null https://pypi.org/simple/six/"))
+    host.check_output(AS_SOMEBODY[somebody].format(f"curl -fsS -o /dev/null {INDEX}/six/"))
 
 
 @pytest.mark.parametrize("somebody", AS_SOMEBODY)

@@ -12,6 +12,7 @@ import websocket
 from testinfra.host import Host
 
 from ansible_collections.haven.gpu.plugins.module_utils import _notebook
+from tests.sandbox.registries import pip_indexes
 
 PASSWORDS = {"alice": "the first password", "carol": "a password of carol"}
 UNIT = "haven-jupyter@alice.service"
@@ -57,8 +58,8 @@ WAY_OUT = """
 import subprocess
 run = lambda command: subprocess.run(command, shell=True, capture_output=True, text=True)
 print(run("python3 -m venv --clear /tmp/v && /tmp/v/bin/pip install -q tomli && /tmp/v/bin/pip show tomli").returncode)
-print(run("curl -s -m 3 --noproxy '*' https://pypi.org").returncode)
-"""
+print(run("curl -s -m 3 --noproxy '*' INDEX").returncode)
+""".replace("INDEX", pip_indexes()[0])
 
 
 @pytest.fixture(scope="module")
