@@ -12,5 +12,5 @@ def source(env: pathlib.Path) -> None:
     shell = ["bash", "-c", '. "$1" && env -0', "bash", str(env)]
     for item in subprocess.run(shell, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0"):
         name, dummy, value = item.partition("=")
-        if name.startswith(("HAVEN_", "AWS_")):
+        if name.startswith(("HAVEN_", "AWS_", "OS_")):
             os.environ[name] = value

@@ -96,7 +96,7 @@ def playbook(name: str, inventory: str, port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
-    parser.add_argument("--cloud", choices=["ec2"], default="ec2")
+    parser.add_argument("--cloud", choices=["ec2", "openstack"], default="ec2")
     cloud = parser.parse_args().cloud
     os.chdir(ROOT)
     try:

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 from typing import Any
 
@@ -69,16 +70,14 @@ def changes(output: str) -> dict[str, int]:
     return {row[0]: int(row[2]) for row in recap}
 
 
-def make_story(folder: pathlib.Path, project: str, extra: dict[str, Any]) -> Story:
-    """An inventory like inventories/sandbox_ec2, with a project, a home and extra variables of its own."""
-    source = ROOT / "inventories" / "sandbox_ec2"
-    variables = folder / "inventory" / "group_vars" / "all"
-    variables.mkdir(parents=True)
-    (folder / "inventory" / "haven.yml").write_text((source / "haven.yml").read_text())
-    (variables / "sandbox.yml").write_text((source / "group_vars" / "all" / "sandbox.yml").read_text())
-    facts = yaml.safe_load((source / "group_vars" / "all" / "project.yml").read_text())
+def make_story(folder: pathlib.Path, project: str, extra: dict[str, Any], cloud: str = "ec2") -> Story:
+    """An inventory like inventories/sandbox_CLOUD, with a project, a home and extra variables of its own."""
+    source = ROOT / "inventories" / f"sandbox_{cloud}"
+    shutil.copytree(source, folder / "inventory")
+    project_file = folder / "inventory" / "group_vars" / "all" / "project.yml"
+    facts = yaml.safe_load(project_file.read_text())
     facts |= {"haven_project": project, "ssh_config_path": str(folder / "ssh" / "config"), **extra}
-    (variables / "project.yml").write_text(yaml.safe_dump(facts))
+    project_file.write_text(yaml.safe_dump(facts))
     home = folder / "home"
     home.mkdir()
     return Story(project, folder / "inventory", home)
