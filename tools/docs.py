@@ -1,6 +1,9 @@
-"""Writes the generated parts of the documentation: each role's table of variables, from its argument_specs.
+"""Writes the generated parts of the documentation.
 
-Usage: python tools/docs.py [--check]   (--check changes nothing and fails where a README is out of date)
+They are each role's table of variables, from its argument_specs, and what instance_info returns of an instance, which
+is what instance returns: a documentation fragment cannot carry it.
+
+Usage: python tools/docs.py [--check]   (--check changes nothing and fails where a file is out of date)
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from typing import Any
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+MODULES = ROOT / "plugins" / "modules"
 BEGIN, END = "<!-- arguments -->", "<!-- /arguments -->"
 
 
@@ -60,16 +64,30 @@ def update(readme: pathlib.Path, text: str) -> str:
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
+def instance_info() -> str:
+    """instance_info.py with the documented values of instance.py; in both they end RETURN."""
+    values = re.compile(r'(?<=^instances:\n)(.*?^  contains:\n)(.*?)(?=^""")', re.MULTILINE | re.DOTALL)
+    found = values.search((MODULES / "instance.py").read_text())
+    if not found:
+        raise SystemExit("instance.py: RETURN must end with what `instances` contains")
+    return values.sub(lambda old: old[1] + found[2], (MODULES / "instance_info.py").read_text())
+
+
+def generated() -> Iterator[tuple[pathlib.Path, str]]:
+    """Each file with generated parts, and what it should say."""
+    for spec in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
+        readme = spec.parent.parent / "README.md"
+        yield readme, update(readme, table(spec.parent.parent))
+    yield MODULES / "instance_info.py", instance_info()
+
+
 def main() -> None:
     stale = []
-    for spec in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
-        role = spec.parent.parent
-        readme = role / "README.md"
-        wanted = update(readme, table(role))
-        if readme.read_text() != wanted:
-            stale.append(str(readme.relative_to(ROOT)))
+    for file, wanted in generated():
+        if file.read_text() != wanted:
+            stale.append(str(file.relative_to(ROOT)))
             if "--check" not in sys.argv:
-                readme.write_text(wanted)
+                file.write_text(wanted)
     if stale and "--check" in sys.argv:
         raise SystemExit(f"out of date, run `make docs`: {', '.join(stale)}")
 

@@ -88,36 +88,25 @@ _ONLY_INSTANCES = r"""
         type: str
 """
 
+# Ends where modules that change nothing go on differently.
+_ATTRIBUTES = r"""
+options: {}
+attributes:
+  check_mode:
+    description: Can run in check mode and tell what a real run would do, without changing anything.
+    support: full
+  idempotent:
+    description: A second run with the same options changes nothing.
+    support: full
+  diff_mode:
+    description: Returns what changed, or would change in check mode.
+"""
+
 
 class ModuleDocFragment:
     """haven.gpu.cloud, and haven.gpu.cloud.instance with what EC2 has for instances only."""
 
     DOCUMENTATION: ClassVar[str] = _CONNECTION + _NOTES
     INSTANCE: ClassVar[str] = _CONNECTION + _ONLY_INSTANCES.lstrip("\n") + _NOTES
-    ATTRIBUTES: ClassVar[str] = r"""
-options: {}
-attributes:
-  check_mode:
-    description: Can run in check mode and tell what a real run would do, without changing anything.
-    support: full
-  diff_mode:
-    description: Returns what changed, or would change in check mode.
-    support: full
-  idempotent:
-    description: A second run with the same options changes nothing.
-    support: full
-"""
-    ATTRIBUTES_INFO: ClassVar[str] = r"""
-options: {}
-attributes:
-  check_mode:
-    description: Can run in check mode and tell what a real run would do, without changing anything.
-    support: full
-  diff_mode:
-    description: Returns what changed, or would change in check mode.
-    support: N/A
-    details: This module changes nothing.
-  idempotent:
-    description: A second run with the same options changes nothing.
-    support: full
-"""
+    ATTRIBUTES: ClassVar[str] = _ATTRIBUTES + "    support: full\n"
+    ATTRIBUTES_INFO: ClassVar[str] = _ATTRIBUTES + "    support: N/A\n    details: This module changes nothing.\n"

@@ -33,12 +33,12 @@ options:
     type: list
     elements: dict
     suboptions:
-      protocol:
+      protocol: &protocol
         description: The protocol.
         type: str
         choices: [tcp, udp, icmp, all]
         default: tcp
-      ports:
+      ports: &ports
         description: A port or a range such as V(22) or V(8000-8010), for V(tcp) and V(udp) only and required there.
         type: str
       from:
@@ -46,7 +46,7 @@ options:
         type: list
         elements: str
         required: true
-      description:
+      description: &description
         description: What the rule is for. It is set with a new rule and not compared later.
         type: str
         default: ''
@@ -57,23 +57,14 @@ options:
     type: list
     elements: dict
     suboptions:
-      protocol:
-        description: The protocol.
-        type: str
-        choices: [tcp, udp, icmp, all]
-        default: tcp
-      ports:
-        description: A port or a range such as V(443) or V(8000-8010), for V(tcp) and V(udp) only and required there.
-        type: str
+      protocol: *protocol
+      ports: *ports
       to:
         description: The address ranges that may be reached, IPv4 or IPv6.
         type: list
         elements: str
         required: true
-      description:
-        description: What the rule is for. It is set with a new rule and not compared later.
-        type: str
-        default: ''
+      description: *description
   network:
     description:
       - The id of the network (EC2's VPC) it belongs to. The default VPC when it is not given.

@@ -380,7 +380,7 @@ instances:
     volumes:
       description:
         - Its disks. C(size_gib), C(type) and C(encrypted) are V(none) where they were not read, which takes a call of
-          its own. They are read to compare them with O(root_volume) and O(data_volumes).
+          its own.
       type: list
       elements: dict
       sample:

@@ -164,7 +164,8 @@ instances:
       sample: ubuntu
     volumes:
       description:
-        - Its disks.
+        - Its disks. C(size_gib), C(type) and C(encrypted) are V(none) where they were not read, which takes a call of
+          its own.
       type: list
       elements: dict
       sample:
