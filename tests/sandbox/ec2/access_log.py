@@ -19,9 +19,9 @@ REMEMBERED = 200_000
 class AccessLog:
     """Writes each entry to a file and keeps it for the control endpoint.
 
-    An entry: t (seconds since the epoch at the start of the call), service, action, params (without user data and
-    the like), status
-    (HTTP; 0 when the connection was dropped), code (the error's, or null), ms, bytes (of the answer's body).
+    An entry: t (seconds since the epoch at the start of the call), key (the id of the access key), service, action,
+    params (without user data and the like), status (HTTP; 0 when the connection was dropped), code (the error's, or
+    null), ms, bytes (of the answer's body).
     """
 
     def __init__(self, path: Path) -> None:

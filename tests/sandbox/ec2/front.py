@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Environ = dict[str, Any]
 
-SERVICE = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
+CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/[^/]+/([^/]+)/")
 ERROR_CODE = re.compile(rb'<Code>([^<]+)</Code>|"__type": ?"([^"]+)"')
 
 
@@ -41,7 +41,7 @@ class Front:
         if environ["PATH_INFO"].startswith("/_control/"):
             return self._control(environ, body)
         started = time.time()
-        service, action, params = _describe(environ, body)
+        key, service, action, params = _describe(environ, body)
         if self._cloud.faults.latency_ms:
             time.sleep(self._cloud.faults.latency_ms / 1000)
         answer = self._carry_out(environ, service, self._cloud.faults.take(action, params))
@@ -50,6 +50,7 @@ class Front:
         self._log.write(
             {
                 "t": round(started, 6),
+                "key": key,
                 "service": service,
                 "action": action,
                 "params": params,
@@ -82,13 +83,13 @@ class Front:
         return seen[0], seen[1], body
 
 
-def _describe(environ: Environ, body: bytes) -> tuple[str, str, dict[str, str]]:
-    """The service, the action and the parameters of a request, as far as its protocol shows them."""
-    service = SERVICE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    name = service[1] if service else "?"
+def _describe(environ: Environ, body: bytes) -> tuple[str, str, str, dict[str, str]]:
+    """The access key's id, the service, the action and the parameters of a request, as far as its protocol shows."""
+    credential = CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
+    key, name = credential.groups() if credential else ("?", "?")
     target = environ.get("HTTP_X_AMZ_TARGET")
     if target:
         sent = json.loads(body or b"{}")
-        return name, target.rpartition(".")[2], {key: str(value) for key, value in sent.items()}
+        return key, name, target.rpartition(".")[2], {key: str(value) for key, value in sent.items()}
     params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-    return name, params.get("Action") or environ["PATH_INFO"], params
+    return key, name, params.get("Action") or environ["PATH_INFO"], params
