@@ -11,7 +11,10 @@ import os
 import time
 from pathlib import Path
 
+from .errors import SandboxError
+
 _EMPTY_WITHIN_S = 5.0
+_FROZEN_WITHIN_S = 5.0
 
 
 def folders(sandbox: Path) -> list[Path]:
@@ -54,6 +57,24 @@ def make(parents: list[Path], guest: str) -> list[Path]:
     for group in made:
         group.mkdir(parents=True, exist_ok=True)
     return made
+
+
+def set_frozen(groups: list[Path], frozen: bool) -> None:
+    """Halt every process of a guest, or let all go on; returns when that is so. SandboxError without a freezer."""
+    for group in groups:
+        if (group / "cgroup.freeze").exists():
+            (group / "cgroup.freeze").write_text(f"{frozen:d}", encoding="ascii")
+            _await_frozen(group, frozen)
+            return
+    raise SandboxError("This machine's kernel cannot halt a guest: it has no unified control groups.")
+
+
+def _await_frozen(group: Path, frozen: bool) -> None:
+    deadline = time.monotonic() + _FROZEN_WITHIN_S
+    while f"frozen {frozen:d}" not in (group / "cgroup.events").read_text(encoding="ascii").splitlines():
+        if time.monotonic() > deadline:
+            raise SandboxError(f"The processes in {group} were not halted within {_FROZEN_WITHIN_S:.0f} s.")
+        time.sleep(0.01)
 
 
 def remove(groups: list[Path]) -> None:

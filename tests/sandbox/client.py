@@ -32,6 +32,7 @@ class MachinesClient:
         public_keys: list[str],
         hostname: str,
         volumes: list[dict[str, Any]],
+        root_volume: str = "",
     ) -> None:
         """See Machines.create."""
         self.call(
@@ -43,19 +44,28 @@ class MachinesClient:
             public_keys=public_keys,
             hostname=hostname,
             volumes=volumes,
+            root_volume=root_volume,
         )
 
     def start(self, id: str, public_address: str) -> None:
         """See Machines.start."""
         self.call("start", id=id, public_address=public_address)
 
-    def stop(self, id: str) -> None:
+    def stop(self, id: str, by_force: bool = False) -> None:
         """See Machines.stop."""
-        self.call("stop", id=id)
+        self.call("stop", id=id, by_force=by_force)
 
-    def destroy(self, id: str) -> None:
+    def suspend(self, id: str) -> None:
+        """See Machines.suspend."""
+        self.call("suspend", id=id)
+
+    def resume(self, id: str) -> None:
+        """See Machines.resume."""
+        self.call("resume", id=id)
+
+    def destroy(self, id: str, keep_volumes: bool = False) -> None:
         """See Machines.destroy."""
-        self.call("destroy", id=id)
+        self.call("destroy", id=id, keep_volumes=keep_volumes)
 
     def console(self, id: str) -> str:
         """See Machines.console."""
@@ -69,6 +79,10 @@ class MachinesClient:
         """See Machines.set_rules."""
         self.call("set_rules", id=id, rules=rules)
 
+    def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
+        """See Machines.set_ports."""
+        self.call("set_ports", ports=ports)
+
     def attach(self, id: str, volume: dict[str, Any]) -> None:
         """See Machines.attach."""
         self.call("attach", id=id, volume=volume)
@@ -80,6 +94,18 @@ class MachinesClient:
     def delete_volume(self, volume_name: str) -> None:
         """See Machines.delete_volume."""
         self.call("delete_volume", volume_name=volume_name)
+
+    def create_volume(self, volume_name: str, image: str) -> None:
+        """See Machines.create_volume."""
+        self.call("create_volume", volume_name=volume_name, image=image)
+
+    def copy_volume(self, volume_name: str, copy_name: str) -> None:
+        """See Machines.copy_volume."""
+        self.call("copy_volume", volume_name=volume_name, copy_name=copy_name)
+
+    def snapshot(self, id: str, name: str) -> None:
+        """See Machines.snapshot."""
+        self.call("snapshot", id=id, name=name)
 
     def call(self, verb: str, **arguments: Any) -> Any:
         """Ask the supervisor; SandboxError when it refuses or is not there."""

@@ -22,12 +22,16 @@ ALLOW_ALL_OUT = Rule("out", "all", 0, 0, ("0.0.0.0/0",))
 
 @dataclass(frozen=True)
 class Leg:
-    """One guest's link to the router: the link's outer name, the guest's addresses and its rules."""
+    """One guest's link to the router: the link's outer name, the guest's addresses and its rules.
+
+    halted: nothing passes, either way, until it no longer is.
+    """
 
     link: str
     address: str
     public_address: str
     rules: tuple[Rule, ...]
+    halted: bool = False
 
 
 def render(legs: Sequence[Leg], proxy_address: str) -> str:
@@ -76,6 +80,7 @@ def _matches(rule: Rule) -> Iterable[str]:
 def _no_forged_sources(legs: Sequence[Leg]) -> list[str]:
     lines = ["  chain source {", "    type filter hook prerouting priority raw; policy accept;"]
     lines += [f'    iifname "{leg.link}" ip saddr != {leg.address} drop' for leg in legs]
+    lines += [f'    iifname "{leg.link}" drop' for leg in legs if leg.halted]
     return [*lines, "  }"]
 
 
@@ -88,6 +93,7 @@ def _public_addresses(legs: Sequence[Leg]) -> list[str]:
 
 def _forward(legs: Sequence[Leg]) -> list[str]:
     lines = ["  chain forward {", "    type filter hook forward priority filter; policy drop;"]
+    lines += [f'    oifname "{leg.link}" drop' for leg in legs if leg.halted]
     lines += ["    ct state established,related accept"]
     lines += [f'    iifname "{leg.link}" jump out_{leg.link}' for leg in legs]
     lines += [f'    oifname "{leg.link}" jump in_{leg.link}' for leg in legs]

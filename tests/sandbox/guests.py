@@ -12,14 +12,17 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
 
-from . import cgroups, images, limits, sshd
+from . import cgroups, limits, sshd
+from .disks import Disk, Disks
 from .errors import NoSuchMachineError, SandboxError
-from .machines import Rule, State, Volume
+from .machines import Port, Rule, State, Volume
 from .metadata import Facts
 from .network import Network
 from .processes import outer_children, run
@@ -40,10 +43,13 @@ class Guest:
     folder: Path
     namespace: str
     volumes: dict[str, Volume]
+    root_volume: str = ""
+    disk: Disk | None = None
     public_address: str = ""
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False
     failed: bool = False
+    suspended: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -62,6 +68,8 @@ class Guest:
 
     def state(self) -> State:
         """See machines.State."""
+        if self.suspended:
+            return "suspended"
         if self.running():
             return "ready" if self.ready else "booting"
         return "failed" if self.failed or (self.process is not None and self.process.returncode != 0) else "stopped"
@@ -72,12 +80,14 @@ class Guests:
 
     def __init__(self, folder: Path, cache: Path, network: Network, volumes: Volumes, groups: list[Path]) -> None:
         self._folder = folder
-        self._cache = cache
+        self._disks = Disks(folder / ".disks", cache)
         self._network = network
         self._volumes = volumes
         self._groups = groups
         self._lock = threading.Lock()
         self._guests: dict[str, Guest] = {}
+        self._wire = threading.Lock()  # held while a port meets its guest
+        self._ports: dict[str, Port] = {}
 
     def create(  # noqa: PLR0917 - a machine is that much
         self,
@@ -88,6 +98,7 @@ class Guests:
         public_keys: list[str],
         hostname: str,
         volumes: list[dict[str, Any]],
+        root_volume: str = "",
     ) -> None:
         """See Machines.create."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}", id) or not re.fullmatch(r"[A-Za-z0-9.-]{1,63}", hostname):
@@ -95,16 +106,21 @@ class Guests:
         if IPv4Address(address) not in self._network.ranges.subnet:
             raise SandboxError(f"{address} is not in the sandbox's subnet {self._network.ranges.subnet}.")
         disks = {volume.name: volume for volume in map(Volume.from_dict, volumes)}
-        guest = Guest(id, address, hostname, self._folder / id, "", disks)
+        guest = Guest(id, address, hostname, self._folder / id, "", disks, root_volume)
         with self._lock:
             if id in self._guests or any(other.address == address for other in self._guests.values()):
                 raise SandboxError(f"There is a guest {id} or one with the address {address} already.")
+            if root_volume and self._user_of(root_volume):
+                raise SandboxError(f"The volume {root_volume} is attached: detach it first.")
             self._guests[id] = guest
         try:
             with guest.lock:
-                self._mount(guest, images.locate(self._cache, image))
+                guest.disk = self._disks.get(root_volume) if root_volume else self._disks.make(guest.folder, image)
+                guest.disk.mount(guest.root)
                 plant(guest.root, Seed(id, hostname, tuple(public_keys), user_data))
-                guest.namespace = self._network.add(id, address)
+                with self._wire:
+                    guest.namespace = self._network.add(id, address)
+                    self._connect([guest])
         except (SandboxError, OSError):
             self.destroy(id)
             raise
@@ -116,25 +132,43 @@ class Guests:
             if guest.running():
                 return
             limits.require_room_for_a_guest()
+            public_address = public_address or self._fixed_public_address(guest)
             self._network.set_public_address(id, public_address)
             guest.public_address = public_address
             self._boot(guest)
 
-    def stop(self, id: str) -> None:
+    def stop(self, id: str, by_force: bool = False) -> None:
         """See Machines.stop."""
         guest = self._get(id)
         with guest.lock:
-            self._power_off(guest, by_force=False)
+            self._power_off(guest, by_force=by_force)
 
-    def destroy(self, id: str) -> None:
+    def suspend(self, id: str) -> None:
+        """See Machines.suspend."""
+        guest = self._get(id)
+        with guest.lock:
+            if not guest.running():
+                raise SandboxError(f"{id} is not powered on: start it first.")
+            self._halt(guest)
+            self._network.set_halted(id, True)
+            guest.suspended = True
+
+    def resume(self, id: str) -> None:
+        """See Machines.resume."""
+        guest = self._get(id)
+        with guest.lock:
+            self._resume(guest)
+
+    def destroy(self, id: str, keep_volumes: bool = False) -> None:
         """See Machines.destroy."""
         guest = self._guests.get(id)
         if guest is None:
             return
         with guest.lock:
             self._power_off(guest, by_force=True)
-            for volume in guest.volumes.values():
-                self._volumes.delete(volume.name)
+            if not keep_volumes:
+                for volume in guest.volumes.values():
+                    self._volumes.delete(volume.name)
             self._network.remove(id)
             if os.path.ismount(guest.root):
                 run("umount", guest.root)
@@ -160,6 +194,17 @@ class Guests:
         self._get(id)
         self._network.set_rules(id, tuple(Rule.from_dict(rule) for rule in rules))
 
+    def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
+        """See Machines.set_ports."""
+        changed = {address: Port.from_dict(port) if port else None for address, port in ports.items()}
+        with self._wire:
+            for address, port in changed.items():
+                self._ports[address] = port or Port((), "")
+            self._connect([one for one in list(self._guests.values()) if one.address in changed and one.namespace])
+            for address, port in changed.items():
+                if port is None:
+                    del self._ports[address]
+
     def attach(self, id: str, volume: dict[str, Any]) -> None:
         """See Machines.attach."""
         guest = self._get(id)
@@ -177,9 +222,29 @@ class Guests:
 
     def delete_volume(self, volume_name: str) -> None:
         """See Machines.delete_volume."""
-        if any(volume_name in guest.volumes for guest in list(self._guests.values())):
+        if self._user_of(volume_name):
             raise SandboxError(f"The volume {volume_name} is attached: detach it first.")
         self._volumes.delete(volume_name)
+        self._disks.delete(volume_name)
+
+    def create_volume(self, volume_name: str, image: str) -> None:
+        """See Machines.create_volume."""
+        self._disks.keep(volume_name, image)
+
+    def copy_volume(self, volume_name: str, copy_name: str) -> None:
+        """See Machines.copy_volume."""
+        user = self._user_of(volume_name)
+        with self._halted(user) if user else nullcontext():
+            self._volumes.copy(volume_name, copy_name)
+            if self._disks.has(volume_name):
+                self._disks.keep_copy(copy_name, self._disks.get(volume_name))
+
+    def snapshot(self, id: str, name: str) -> None:
+        """See Machines.snapshot."""
+        guest = self._get(id)
+        with self._halted(guest):
+            if guest.disk is not None:
+                self._disks.keep_copy(name, guest.disk)
 
     def facts(self, address: str) -> Facts | None:
         """What the metadata address tells the guest with that private address."""
@@ -208,12 +273,45 @@ class Guests:
             raise NoSuchMachineError(f"There is no guest {id}: see 'status'.")
         return guest
 
-    def _mount(self, guest: Guest, layers: tuple[Path, ...]) -> None:
-        for part in ("upper", "work", "root"):
-            (guest.folder / part).mkdir(parents=True)
-        lower = ":".join(str(layer) for layer in layers)
-        options = f"lowerdir={lower},upperdir={guest.folder / 'upper'},workdir={guest.folder / 'work'}"
-        run("mount", "-t", "overlay", "overlay", "-o", options, guest.root)
+    def _user_of(self, volume_name: str) -> Guest | None:
+        """The guest that has a volume."""
+        guests = list(self._guests.values())
+        return next((one for one in guests if volume_name in one.volumes or volume_name == one.root_volume), None)
+
+    def _connect(self, guests: Sequence[Guest]) -> None:
+        """Put what their ports say on the wire. Called with the wire held."""
+        ports = {guest.id: self._ports[guest.address] for guest in guests if guest.address in self._ports}
+        if ports:
+            self._network.set_ports(ports)
+        for guest in guests:
+            if guest.id in ports:
+                guest.public_address = ports[guest.id].public_address
+
+    def _fixed_public_address(self, guest: Guest) -> str:
+        port = self._ports.get(guest.address)
+        return port.public_address if port else ""
+
+    def _halt(self, guest: Guest) -> None:
+        cgroups.set_frozen([group / guest.id for group in self._groups], True)
+
+    def _resume(self, guest: Guest) -> None:
+        if guest.suspended:
+            self._network.set_halted(guest.id, False)
+            cgroups.set_frozen([group / guest.id for group in self._groups], False)
+            guest.suspended = False
+
+    @contextmanager
+    def _halted(self, guest: Guest) -> Iterator[None]:
+        """Nothing in the guest runs while its disks are copied, so that a copy is of one moment."""
+        with guest.lock:
+            if guest.suspended or not guest.running():
+                yield
+                return
+            try:
+                self._halt(guest)
+                yield
+            finally:
+                cgroups.set_frozen([group / guest.id for group in self._groups], False)
 
     def _boot(self, guest: Guest) -> None:
         guest.ready = guest.failed = False
@@ -230,6 +328,7 @@ class Guests:
         threading.Thread(target=self._watch, args=(guest, guest.process), name=f"watch {guest.id}", daemon=True).start()
 
     def _power_off(self, guest: Guest, *, by_force: bool) -> None:
+        self._resume(guest)
         process = guest.process
         if process is not None and process.poll() is None:
             if by_force:
@@ -244,9 +343,10 @@ class Guests:
         # Whoever asked for it does not call it a failure.
         guest.process, guest.ready, guest.failed = None, False, False
         self._unplug(guest)
-        if guest.public_address:
-            self._network.set_public_address(guest.id, "")
-            guest.public_address = ""
+        fixed = self._fixed_public_address(guest)
+        if guest.public_address != fixed:
+            self._network.set_public_address(guest.id, fixed)
+            guest.public_address = fixed
 
     def _unplug(self, guest: Guest) -> None:
         self._volumes.close(guest.id)

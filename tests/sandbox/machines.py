@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from ipaddress import IPv4Network
 from typing import Any, Literal, Protocol
 
-State = Literal["booting", "ready", "stopped", "failed", "absent"]
-"""booting: powered on, sshd does not answer yet; ready: it does; stopped: powered off, disk kept; failed: it ended with
-an error; absent: unknown or destroyed."""
+State = Literal["booting", "ready", "suspended", "stopped", "failed", "absent"]
+"""booting: powered on, sshd does not answer yet; ready: it does; suspended: powered on, but nothing in it runs;
+stopped: powered off, disk kept; failed: it ended with an error; absent: unknown or destroyed."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,19 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Port:
+    """What a private address lets in and out, and the public address ('' for none) that leads to it."""
+
+    rules: tuple[Rule, ...]
+    public_address: str
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Port:
+        """Read a port from its JSON form {rules, public_address}; ValueError when a field is wrong."""
+        return cls(tuple(Rule.from_dict(rule) for rule in data["rules"]), str(data["public_address"]))
+
+
+@dataclass(frozen=True)
 class Volume:
     """A data disk. Its name is its id in the cloud; its device is where the guest finds it, such as /dev/sdf."""
 
@@ -88,17 +101,34 @@ class Machines(Protocol):
         public_keys: list[str],
         hostname: str,
         volumes: list[dict[str, Any]],
+        root_volume: str = "",
     ) -> None:
-        """Make a guest, powered off, on a disk of its own; address is its private one, in the sandbox's subnet."""
+        """Make a guest, powered off, on a disk of its own; address is its private one, in the sandbox's subnet.
+
+        image is one of the sandbox's or the name of a snapshot. A root volume, which create_volume made, is used in
+        place of it: the disk outlives the guest.
+        """
 
     def start(self, id: str, public_address: str) -> None:
-        """Power on; returns at once. The public address ('' for none) leads to the guest until it is powered off."""
+        """Power on; returns at once. The public address leads to the guest until it is powered off.
 
-    def stop(self, id: str) -> None:
-        """Power off as its button would, by force after ten seconds; returns when it is off. Its disk stays."""
+        '' means none, or the one of its port (set_ports), which stays.
+        """
 
-    def destroy(self, id: str) -> None:
-        """Remove the guest, its disk and its volumes; nothing happens when it is absent."""
+    def stop(self, id: str, by_force: bool = False) -> None:
+        """Power off as its button would, by force after ten seconds or at once; returns when it is off.
+
+        Its disk stays.
+        """
+
+    def suspend(self, id: str) -> None:
+        """Halt everything in the guest, on the wire too, until resume or stop; it must be powered on."""
+
+    def resume(self, id: str) -> None:
+        """Let a suspended guest go on where it was; nothing happens when it is not suspended."""
+
+    def destroy(self, id: str, keep_volumes: bool = False) -> None:
+        """Remove the guest, its disk and, unless they are kept, its volumes; nothing happens when it is absent."""
 
     def console(self, id: str) -> str:
         """All the guest has written to its console since it was made."""
@@ -109,6 +139,12 @@ class Machines(Protocol):
     def set_rules(self, id: str, rules: list[dict[str, Any]]) -> None:
         """Replace the guest's security rules, on the wire before this returns; connections that stand are kept."""
 
+    def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
+        """Rules and public addresses by private address, for guests there are and guests to come; None forgets one.
+
+        Each in the JSON form of Port. On the wire before this returns, all in one step.
+        """
+
     def attach(self, id: str, volume: dict[str, Any]) -> None:
         """Give a data disk to a powered-off guest; one that was detached before comes back with its data."""
 
@@ -116,4 +152,13 @@ class Machines(Protocol):
         """Take a data disk from a powered-off guest; its data stays until delete_volume."""
 
     def delete_volume(self, volume_name: str) -> None:
-        """Remove a detached data disk and what is on it; nothing happens when there is none."""
+        """Remove a detached disk, or a snapshot, and what is on it; nothing happens when there is none."""
+
+    def create_volume(self, volume_name: str, image: str) -> None:
+        """Make a root disk that outlives its guests: a copy of an image of the sandbox, or of a snapshot."""
+
+    def copy_volume(self, volume_name: str, copy_name: str) -> None:
+        """Make another disk with the same content; a disk on which nothing was ever written has no content yet."""
+
+    def snapshot(self, id: str, name: str) -> None:
+        """Keep a copy of the guest's root disk under that name, to create guests from; a running guest is halted."""

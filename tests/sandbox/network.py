@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from . import firewall, netns
 from .firewall import METADATA_ADDRESS, Leg
-from .machines import Rule
+from .machines import Port, Rule
 from .processes import run
 from .ranges import Ranges
 
@@ -100,23 +102,43 @@ class Network:
     def set_rules(self, guest: str, rules: tuple[Rule, ...]) -> None:
         """Replace a guest's security rules."""
         with self._lock:
-            known = self._guests[guest]
-            self._guests[guest] = replace(known, leg=replace(known.leg, rules=rules))
+            self._change(guest, rules=rules)
+            self._load()
+
+    def set_ports(self, ports: Mapping[str, Port]) -> None:
+        """Replace rules and public addresses of guests by id, in one step."""
+        with self._lock:
+            for guest, port in ports.items():
+                self._move_public_address(guest, port.public_address)
+                self._change(guest, rules=port.rules)
+            self._load()
+
+    def set_halted(self, guest: str, halted: bool) -> None:
+        """Let nothing pass to or from a guest, or again what its rules allow."""
+        with self._lock:
+            self._change(guest, halted=halted)
             self._load()
 
     def set_public_address(self, guest: str, public_address: str) -> None:
         """Lead a public address to a guest, and the one it had before nowhere; '' is none."""
         with self._lock:
-            known = self._guests[guest]
-            before = known.leg.public_address
-            if before == public_address:
-                return
-            self._guests[guest] = replace(known, leg=replace(known.leg, public_address=public_address))
-            if before:
-                _ip(ROUTER, f"addr del {before}/32 dev lo")
-            if public_address:
-                _ip(ROUTER, f"addr add {public_address}/32 dev lo")
-            self._load()
+            if self._move_public_address(guest, public_address):
+                self._load()
+
+    def _move_public_address(self, guest: str, public_address: str) -> bool:
+        before = self._guests[guest].leg.public_address
+        if before == public_address:
+            return False
+        self._change(guest, public_address=public_address)
+        if before:
+            _ip(ROUTER, f"addr del {before}/32 dev lo")
+        if public_address:
+            _ip(ROUTER, f"addr add {public_address}/32 dev lo")
+        return True
+
+    def _change(self, guest: str, **changes: Any) -> None:
+        known = self._guests[guest]
+        self._guests[guest] = replace(known, leg=replace(known.leg, **changes))
 
     def _load(self) -> None:
         text = firewall.render([guest.leg for guest in self._guests.values()], str(self.ranges.proxy))

@@ -24,7 +24,9 @@ class _Machine:
     public_keys: list[str]
     volumes: list[dict[str, Any]]
     public_address: str = ""
+    root_volume: str = ""
     ready_at: float | None = None  # None: switched off
+    suspended: bool = False
     rules: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -44,18 +46,27 @@ class MemoryMachines:
         public_keys: list[str],
         hostname: str,
         volumes: list[dict[str, Any]],
+        root_volume: str = "",
     ) -> None:
         self._machines[id] = _Machine(image, address, hostname, user_data, public_keys, volumes)
+        self._machines[id].root_volume = root_volume
 
     def start(self, id: str, public_address: str) -> None:
         machine = self._machines[id]
         machine.public_address = public_address
         machine.ready_at = time.monotonic() + self.boot_s
 
-    def stop(self, id: str) -> None:
+    def stop(self, id: str, by_force: bool = False) -> None:
         self._machines[id].ready_at = None
+        self._machines[id].suspended = False
 
-    def destroy(self, id: str) -> None:
+    def suspend(self, id: str) -> None:
+        self._machines[id].suspended = True
+
+    def resume(self, id: str) -> None:
+        self._machines[id].suspended = False
+
+    def destroy(self, id: str, keep_volumes: bool = False) -> None:
         self._machines.pop(id, None)
 
     def console(self, id: str) -> str:
@@ -77,11 +88,16 @@ class MemoryMachines:
             return "absent"
         if machine.ready_at is None:
             return "stopped"
+        if machine.suspended:
+            return "suspended"
         return "ready" if time.monotonic() >= machine.ready_at else "booting"
 
     def set_rules(self, id: str, rules: list[dict[str, Any]]) -> None:
         if id in self._machines:
             self._machines[id].rules = rules
+
+    def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
+        """There is no wire here."""
 
     def attach(self, id: str, volume: dict[str, Any]) -> None:
         self._machines[id].volumes.append(volume)
@@ -92,6 +108,15 @@ class MemoryMachines:
 
     def delete_volume(self, volume_name: str) -> None:
         """There is nothing behind a volume here."""
+
+    def create_volume(self, volume_name: str, image: str) -> None:
+        """There is nothing behind a volume here."""
+
+    def copy_volume(self, volume_name: str, copy_name: str) -> None:
+        """There is nothing behind a volume here."""
+
+    def snapshot(self, id: str, name: str) -> None:
+        """There is nothing on a disk here."""
 
     def describe(self, id: str) -> dict[str, Any]:
         """What was asked of this machine: its rules, volumes, addresses and keys."""
