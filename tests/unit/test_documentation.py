@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ import yaml
 
 from ansible_collections.haven.gpu.plugins.module_utils._access import firewall_as_dict
 from ansible_collections.haven.gpu.plugins.module_utils._models import Firewall, Instance, KeyPair, Resource, Volume
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def documented(module: str, value: str) -> dict[str, Any]:
@@ -48,3 +52,17 @@ def test_the_parts_of_a_volume_are_documented() -> None:
 
 def test_an_instance_is_the_same_thing_in_both_modules() -> None:
     assert documented("instance", "instances") == documented("instance_info", "instances")
+
+
+def test_every_action_of_the_api_is_among_the_permissions() -> None:
+    adapter = REPOSITORY / "plugins/module_utils/_clouds"
+    code = "\n".join(file.read_text() for file in adapter.glob("*.py"))
+    # Each is said where it is called, but for the listings, which stand in a table, and the rules, which are composed.
+    called = set(re.findall(r'(?:call|attempt|pages)\(\s*"([A-Z]\w+)"', code)) | set(
+        re.findall(r'\("(Describe\w+)", "', code)
+    )
+    composed = {f"{verb}SecurityGroup{way}" for verb in ("Authorize", "Revoke") for way in ("Ingress", "Egress")}
+    listed = set(re.findall(r"`(?:ec2|ssm):(\w+)`", (REPOSITORY / "docs/permissions.md").read_text()))
+    listed |= set(re.findall(r'"ec2:(\w+)"', (REPOSITORY / "docs/ec2-policy.json").read_text()))
+    assert len(called) > 20
+    assert called | composed == listed
