@@ -56,7 +56,7 @@ options:
     type: dict
   openstack:
     description:
-      - Where and as whom on OpenStack.
+      - Where and as whom on OpenStack, as in M(haven.gpu.instance_info) (C(cloud), C(region), C(auth), and so on).
       - Default is the variable C(haven_openstack).
     type: dict
   hops:
@@ -119,7 +119,7 @@ options:
     description: List machines in these states.
     type: list
     elements: str
-    choices: [pending, running, stopping, stopped, terminating, terminated]
+    choices: [pending, running, stopping, stopped, shelved, failed, terminating, terminated]
     default: [running]
   ssh_folder:
     description: The folder for the ssh configurations, one for each different inventory.
@@ -150,6 +150,7 @@ notes:
     O(ansible.posix.synchronize#module:use_ssh_args=true) and O(ansible.posix.synchronize#module:verify_host=true).
 requirements:
   - boto3 for EC2
+  - openstacksdk for OpenStack
   - OpenSSH 7.6 or later on the controller
 """
 
@@ -208,7 +209,14 @@ _OPTIONS = (*FALLBACKS, "regions", "states", "host_keys", "address")
 # What decides, besides the options, which account and endpoint the SDKs speak to.
 _ENVIRONMENT = ("AWS_", "OS_")
 _CACHE_FOLDER = "~/.ansible/haven/cache"
-_ACCOUNT_FILES = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
+_ACCOUNT_FILES = (
+    ("AWS_CONFIG_FILE", "~/.aws/config"),
+    ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
+    ("OS_CLIENT_CONFIG_FILE", "~/.config/openstack/clouds.yaml"),
+    ("OS_CLIENT_SECURE_FILE", "~/.config/openstack/secure.yaml"),
+    ("", "clouds.yaml"),
+    ("", "/etc/openstack/clouds.yaml"),
+)
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
@@ -354,7 +362,7 @@ def _identity() -> list[tuple[str, str]]:
     """The environment and a fingerprint of the files from which an SDK takes account and endpoint."""
     known = [(name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)]
     for variable, default in _ACCOUNT_FILES:
-        path = os.path.expanduser(os.environ.get(variable, default))
+        path = os.path.expanduser(os.environ.get(variable, default) if variable else default)
         if os.path.isfile(path):
             with open(path, "rb") as file:
                 known.append((path, hashlib.sha256(file.read()).hexdigest()))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from typing import Optional
 
 from . import _cloud_init
 from ._cloud import Cloud
@@ -76,6 +77,8 @@ class _Run:
         self._deadline = Deadline(waiting.timeout)
         self._now: dict[str, Instance] = {}
         self._boots: dict[str, str] = {}
+        # Keys of systems that are gone, though the console may still show them.
+        self._old_keys: dict[str, Optional[str]] = {}
         self._warnings: list[str] = []
         for job in jobs:
             for each in job.observed.live:
@@ -87,6 +90,8 @@ class _Run:
         self._stop()
         self._update(needs_stop=True)
         self._start()
+        self._shelve()
+        self._rebuild()
         self._create()
         self._delete_volumes()
         if self._waiting.kind != "none":
@@ -95,7 +100,8 @@ class _Run:
 
     def result(self) -> Result:
         names = [job.spec.name for job in self._jobs]
-        return Result([self._now[name] for name in names if name in self._now], self._warnings)
+        known = [self._now[name] for name in names if name in self._now]
+        return Result([each for each in known if not each.gone], self._warnings)
 
     # -- steps
 
@@ -129,7 +135,7 @@ class _Run:
         ids = [change.target for job in self._jobs for change in job.plan.changes if change.action == "terminate"]
         if not ids:
             return
-        victims = [each for job in self._jobs for each in job.observed.live if each.id in ids]
+        victims = [each for job in self._jobs for each in job.observed.found if each.id in ids]
         self._cloud.terminate(ids)
         for instance in victims:
             self._now.pop(instance.name, None)
@@ -166,6 +172,38 @@ class _Run:
             if self._waiting.kind == "ssh":
                 self._boots = self._waiting.route.boots(again)
             self._cloud.restart([each.id for each in again])
+            if self._cloud.restart_shows:
+                self._remember([dataclasses.replace(self._now[each.name], state="pending") for each in again])
+
+    def _shelve(self) -> None:
+        chosen = self._machines_with("shelve")
+        if not chosen:
+            return
+        self._settle(chosen, "pending", "running")
+        self._settle(chosen, "stopping", "stopped")
+        self._cloud.shelve([each.id for each in chosen])
+        shelving = [dataclasses.replace(self._now[each.name], state="stopping") for each in chosen]
+        if self._waiting.kind != "none":
+            shelving = until_state(self._cloud, shelving, "shelved", self._deadline)
+        self._remember(shelving)
+
+    def _rebuild(self) -> None:
+        chosen = [job for job in self._jobs if job.plan.has("rebuild")]
+        if not chosen:
+            return
+        machines = [self._now[job.spec.name] for job in chosen]
+        self._settle(machines, "pending", "running")
+        self._settle(machines, "stopping", "stopped")
+        if self._waiting.kind == "ssh":
+            self._boots = self._waiting.route.boots(machines)
+        together(self._rebuild_one, chosen)
+
+    def _rebuild_one(self, job: Job) -> None:
+        machine = self._now[job.spec.name]
+        self._cloud.rebuild(machine, job.spec, job.observed.image)
+        self._old_keys[machine.name] = machine.host_key
+        tags = {key: value for key, value in machine.tags.items() if key != TAG_HOST_KEY}
+        self._remember([dataclasses.replace(machine, state="pending", tags=tags)])
 
     def _create(self) -> None:
         wanted = [job for job in self._jobs if job.plan.has("create")]
@@ -178,6 +216,9 @@ class _Run:
             # What fails for one mostly fails for all: start no more.
             for future in unfinished:
                 future.cancel()
+        made = [self._now[job.spec.name] for future, job in futures.items() if _succeeded(future)]
+        if made:
+            self._remember(self._cloud.settle(made))
         self._raise_failures(futures)
 
     def _raise_failures(self, futures: dict[Future[None], Job]) -> None:
@@ -234,7 +275,7 @@ class _Run:
     def _look_for_owner(self, spec: Spec, number: int, *, patient: bool) -> list[Instance]:
         """Who spent this token, as far as the listing says; it may lag behind an instance made a moment ago."""
         end = time.monotonic() + (LISTING_DELAY if patient else 0.0)
-        pace = Pace()
+        pace = Pace(self._cloud.pacing)
         while True:
             found = self._cloud.instances(spec.project, [spec.name])
             if any(each.generation >= number for each in found) or time.monotonic() >= end:
@@ -265,12 +306,13 @@ class _Run:
             for job in self._jobs
             if job.spec.record_host_key
             and any(
-                change.action in ("create", "start") or change.field == HOST_KEY_LATER for change in job.plan.changes
+                change.action in ("create", "start", "rebuild") or change.field == HOST_KEY_LATER
+                for change in job.plan.changes
             )
         ]
         wanting = [each for each in wanting if each.state == "running" and not each.host_key]
         patience = Deadline(min(HOST_KEY_TIMEOUT, self._deadline.left))
-        pace = Pace()
+        pace = Pace(self._cloud.pacing)
         while wanting:
             done = together(self._record_host_key, wanting)
             wanting = [each for each, recorded in zip(wanting, done) if not recorded]
@@ -287,7 +329,7 @@ class _Run:
 
     def _record_host_key(self, instance: Instance) -> bool:
         key = _cloud_init.host_key(self._cloud.console(instance))
-        if not key:
+        if not key or key == self._old_keys.get(instance.name):
             return False
         self._cloud.tag([instance.id], {TAG_HOST_KEY: key})
         self._remember([dataclasses.replace(instance, tags={**instance.tags, TAG_HOST_KEY: key})])
@@ -318,3 +360,7 @@ class _Run:
 
     def _remember(self, instances: Sequence[Instance]) -> None:
         self._now.update({each.name: each for each in instances})
+
+
+def _succeeded(future: Future[None]) -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

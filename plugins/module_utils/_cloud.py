@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional, Protocol
 
-from ._errors import InvalidRequest, Unsupported
+from ._errors import HavenError, InvalidRequest
 from ._models import (
     Change,
     Firewall,
@@ -24,9 +24,11 @@ from ._models import (
     Instance,
     KeyPair,
     KeyPairSpec,
+    Pacing,
     Resource,
     Rule,
     Spec,
+    Traits,
 )
 
 
@@ -35,8 +37,10 @@ class Cloud(Protocol):
 
     name: str
     region: str
-    # Names of Spec.options that can be changed on an instance that exists.
-    changeable_options: frozenset[str]
+    traits: Traits
+    pacing: Pacing
+    # Whether a restarted instance is seen to be pending until it is up again.
+    restart_shows: bool
 
     def instances(
         self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
@@ -52,7 +56,8 @@ class Cloud(Protocol):
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
         """The same instances with attributes outside the listing: termination_protection, shutdown_behavior,
-        user_data (as bytes). One call for each name and instance, so only those the user set are asked for."""
+        user_data (as bytes, or as _cloud_init's digest where the cloud does not give it back). Each may take a
+        call, so only those the user set are asked for."""
 
     def image(self, choice: ImageChoice) -> Image: ...
 
@@ -68,6 +73,12 @@ class Cloud(Protocol):
         The same token gives the same instance, however often it is sent. Raises TokenUsed when it was spent.
         """
 
+    def settle(self, instances: Sequence[Instance]) -> list[Instance]:
+        """The instances that count for those made just now: others where another controller made them, too."""
+
+    def failure(self, instance: Instance, wanted: str) -> HavenError:
+        """Why an instance went away or failed instead of reaching a state. One that never ran is removed for good."""
+
     def terminate(self, ids: Sequence[str]) -> None: ...
 
     def start(self, ids: Sequence[str]) -> None: ...
@@ -75,6 +86,11 @@ class Cloud(Protocol):
     def stop(self, ids: Sequence[str], *, hibernate: bool = False) -> None: ...
 
     def restart(self, ids: Sequence[str]) -> None: ...
+
+    def shelve(self, ids: Sequence[str]) -> None: ...
+
+    def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
+        """Make the instance's root disk anew, from the image or from its own; its recorded host key is forgotten."""
 
     def update(self, instance: Instance, change: Change) -> None:
         """Carry out one change of kind "update"."""
@@ -124,5 +140,5 @@ def connect(cloud: str, options: Optional[Mapping[str, Any]] = None) -> Cloud:
     if cloud == "openstack":
         from ._clouds import openstack
 
-        raise Unsupported(openstack.NOT_YET)
+        return openstack.connect(dict(options or {}))
     raise InvalidRequest(f"There is no cloud called {cloud!r}: choose ec2 or openstack.")

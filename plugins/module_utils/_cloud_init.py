@@ -90,6 +90,15 @@ def same(actual: bytes, wanted: str) -> bool:
     )
 
 
+def digest(project: str, text: str) -> str:
+    """A fingerprint of user data for clouds that do not give it back; as same(), line ends do not count.
+
+    Slow on purpose and salted: user data may hold a password, and whoever may read metadata can read this.
+    """
+    words = (" ".join(text.split()) if _is_mime(text) else _plain(text)).encode()
+    return hashlib.scrypt(words, salt=project.encode(), n=2**14, r=8, p=1, dklen=24).hex()
+
+
 def host_key(console: str) -> Optional[str]:
     """The ed25519 host key the instance printed last, as ``ssh-ed25519 AAAA…``; None when there is none (yet).
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-STATES = ("pending", "running", "stopping", "stopped", "terminating", "terminated")
+STATES = ("pending", "running", "stopping", "stopped", "shelved", "failed", "terminating", "terminated")
 GONE = ("terminating", "terminated")
 
 TAG_PROJECT = "haven:project"
@@ -92,8 +92,13 @@ class Instance:
         return int(text) if text.isascii() and text.isdigit() else 0
 
     @property
+    def failed_to_start(self) -> bool:
+        """Whether it never ran and never will: it has no data and counts for nothing."""
+        return self.state == "failed" and self.launched_at is None
+
+    @property
     def gone(self) -> bool:
-        return self.state in GONE
+        return self.state in GONE or self.failed_to_start
 
     def as_dict(self) -> dict[str, Any]:
         """The documented return value: plain types only, the same keys for every cloud."""
@@ -134,9 +139,12 @@ class ImageChoice:
 
 @dataclass(frozen=True)
 class Image:
+    """``min_disk_gib`` is what a disk needs to hold it, where that is known."""
+
     id: str
     name: str = ""
     root_device: str = ""
+    min_disk_gib: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,7 @@ class Spec:
     allow_stop: bool = False
     recreate: bool = False
     delete_volumes: bool = False
+    former_name: Optional[str] = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -255,7 +264,7 @@ class FirewallSpec:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that carries the project's tag: ``kind`` is instance, volume, firewall, key_pair or address."""
+    """Something that carries the project's tag: ``kind`` is instance, volume, firewall, key_pair, address or port."""
 
     kind: str
     id: str
@@ -284,13 +293,19 @@ class Observed:
     def live(self) -> list[Instance]:
         return [instance for instance in self.found if not instance.gone]
 
+    @property
+    def remnants(self) -> list[Instance]:
+        """What failed creations left behind."""
+        return [instance for instance in self.found if instance.failed_to_start]
+
 
 @dataclass(frozen=True)
 class Change:
     """One step of a plan.
 
-    ``action`` is create, terminate, start, stop, restart, update or delete_volume. For updates ``field`` names what
-    changes; ``target`` is the id the step works on where that is not the instance itself (a volume).
+    ``action`` is create, terminate, start, stop, restart, shelve, rebuild, update or delete_volume. For updates
+    ``field`` names what changes; ``target`` is the id the step works on where that is not the instance itself (a
+    volume); ``details`` are the cloud's own options that say how.
     """
 
     action: str
@@ -299,6 +314,32 @@ class Change:
     after: Any = None
     target: str = ""
     needs_stop: bool = False
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What plans have to know about a cloud.
+
+    ``changeable`` are names of options that can be changed on an instance that exists; ``unsupported`` are fields of
+    Spec the cloud has not, with a sentence; ``states`` are those only it has.
+    """
+
+    changeable: frozenset[str] = frozenset()
+    unsupported: Mapping[str, str] = field(default_factory=dict)
+    states: frozenset[str] = frozenset()
+    encrypts_disks: bool = True
+    sells_spot: bool = True
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """Seconds before the first question, then between two, growing by a factor up to the longest."""
+
+    first: float = 0.3
+    then: float = 1.0
+    growth: float = 1.0
+    longest: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,19 @@ CONNECTION: dict[str, Any] = {
             "ca_bundle": {"type": "path"},
         },
     },
-    "openstack": {"type": "dict", "options": {"cloud": {"type": "str"}, "region": {"type": "str"}}},
+    "openstack": {
+        "type": "dict",
+        "options": {
+            "cloud": {"type": "str"},
+            "region": {"type": "str"},
+            # Which of its parts are secret depends on the way to authenticate.
+            "auth": {"type": "dict", "no_log": True},
+            "auth_type": {"type": "str"},
+            "interface": {"type": "str", "choices": ["public", "internal", "admin"]},
+            "ca_cert": {"type": "path"},
+            "verify": {"type": "bool"},
+        },
+    },
 }
 
 
@@ -53,10 +65,13 @@ class Outcome:
 Body = Callable[[Cloud, dict[str, Any], bool], Outcome]
 
 
-def argument_spec(options: dict[str, Any], ec2: Optional[dict[str, Any]] = None) -> dict[str, Any]:
-    """A module's options with the common ones; ``ec2`` are the options only EC2 has."""
+def argument_spec(
+    options: dict[str, Any], ec2: Optional[dict[str, Any]] = None, openstack: Optional[dict[str, Any]] = None
+) -> dict[str, Any]:
+    """A module's options with the common ones; ``ec2`` and ``openstack`` are the options only one cloud has."""
     common = copy.deepcopy(CONNECTION)
     common["ec2"]["options"].update(ec2 or {})
+    common["openstack"]["options"].update(openstack or {})
     return {**common, **options}
 
 

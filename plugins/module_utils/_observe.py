@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from . import _cloud_init
 from ._cloud import Cloud
@@ -18,15 +20,19 @@ from ._wait import together
 def observe(cloud: Cloud, specs: Sequence[Spec]) -> list[Observed]:
     """What is known about each name, in the order of the specifications, which differ in their names only."""
     first = specs[0]
-    listed = cloud.instances(first.project, [spec.name for spec in specs])
+    names = [spec.name for spec in specs] + ([first.former_name] if first.former_name else [])
+    listed = _renamed(first, cloud.instances(first.project, names))
     live = [instance for instance in listed if not instance.gone]
     detailed = {instance.id: instance for instance in _with_details(cloud, first, live)}
     found = by_name([detailed.get(instance.id, instance) for instance in listed])
     keys = _host_keys(cloud, first, list(detailed.values()))
     image = gpu = None
     if first.image and any(creates(spec, found.get(spec.name, ())) for spec in specs):
-        image = cloud.image(first.image)
-        gpu = cloud.gpu(first.instance_type or "")
+        choice, size = first.image, first.instance_type or ""
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(cloud.gpu, size)
+            image = cloud.image(choice)
+            gpu = asked.result()
     leftovers: list[Resource] = []
     if first.state == "absent" and first.delete_volumes:
         leftovers = cloud.leftover_volumes(first.project, [spec.name for spec in specs])
@@ -40,6 +46,15 @@ def observe(cloud: Cloud, specs: Sequence[Spec]) -> list[Observed]:
         )
         for spec in specs
     ]
+
+
+def _renamed(spec: Spec, listed: list[Instance]) -> list[Instance]:
+    """The instance under its former name counts where there is none of the new name; its tag Name tells the plan."""
+    if not spec.former_name:
+        return listed
+    if any(each.name == spec.name and not each.gone for each in listed):
+        return [each for each in listed if each.name == spec.name]
+    return [dataclasses.replace(each, name=spec.name) for each in listed]
 
 
 def _with_details(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> Sequence[Instance]:

@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from . import _ssh_config
 from ._errors import InvalidRequest
-from ._models import FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec, VolumeSpec
+from ._models import STATES, FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec, VolumeSpec
 from ._reach import Route
 
 # Safe in a host name, a file name, an ssh alias and an API filter alike.
@@ -49,7 +49,7 @@ INSTANCE: dict[str, Any] = {
     "name": {"type": "list", "elements": "str", "required": True},
     "state": {
         "type": "str",
-        "choices": ["present", "running", "stopped", "restarted", "absent"],
+        "choices": ["present", "running", "stopped", "restarted", "shelved", "rebuilt", "absent"],
         "default": "present",
     },
     "image": _IMAGE,
@@ -88,13 +88,24 @@ INSTANCE_EC2: dict[str, Any] = {
     "imdsv2": {"type": "bool", "default": True},
     "key_name": {"type": "str", "no_log": False},
 }
+INSTANCE_OPENSTACK: dict[str, Any] = {
+    "boot_from_volume": {"type": "bool"},
+    "config_drive": {"type": "bool"},
+    "floating_ip": {"type": "str"},
+    "floating_ip_pool": {"type": "str"},
+    "former_name": {"type": "str"},
+    "key_name": {"type": "str", "no_log": False},
+    "networks": {"type": "list", "elements": "str"},
+    "ports": {"type": "list", "elements": "str"},
+    "scheduler_hints": {"type": "dict"},
+}
 INSTANCE_INFO: dict[str, Any] = {
     "name": {"type": "list", "elements": "str", "default": []},
     "states": {
         "type": "list",
         "elements": "str",
-        "choices": ["pending", "running", "stopping", "stopped", "terminating", "terminated"],
-        "default": ["pending", "running", "stopping", "stopped"],
+        "choices": list(STATES),
+        "default": ["pending", "running", "stopping", "stopped", "shelved", "failed"],
     },
     "resources": {"type": "bool", "default": False},
 }
@@ -151,6 +162,12 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
         "spot_max_price": spot["max_price"] if spot else None,
         "options": _cloud_options(params),
     }
+    common["former_name"] = common["options"].pop("former_name", None)
+    if common["former_name"]:
+        checked_name(common["former_name"], "The former_name")
+    for option in ("former_name", "floating_ip", "ports"):
+        if len(names) > 1 and (common["options"].get(option) or common.get(option)):
+            raise InvalidRequest(f"One openstack.{option} cannot be that of several instances: give one name.")
     if common["login_user"]:
         _ssh_config.require_user(common["login_user"], "login_user")
     return [Spec(project=project, name=name, **common) for name in names]
@@ -274,10 +291,16 @@ def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
 
 def _cloud_options(params: Mapping[str, Any]) -> dict[str, Any]:
     given = params[params["cloud"]] or {}
-    known = INSTANCE_EC2 if params["cloud"] == "ec2" else {}
+    known = INSTANCE_EC2 if params["cloud"] == "ec2" else INSTANCE_OPENSTACK
     chosen = {name: given.get(name, option.get("default")) for name, option in known.items()}
     if chosen.get("iam_instance_profile"):
         chosen["iam_instance_profile"] = chosen["iam_instance_profile"].rpartition("/")[2]
     if chosen.get("key_name") and params["key_pair"]:
-        raise InvalidRequest("key_pair and ec2.key_name exclude each other: give one of them.")
+        raise InvalidRequest(f"key_pair and {params['cloud']}.key_name exclude each other: give one of them.")
+    if chosen.get("floating_ip") and params["public_address"] is False:
+        raise InvalidRequest("public_address: false and openstack.floating_ip exclude each other: give one of them.")
+    if chosen.get("ports") and (chosen.get("networks") or params["subnet"] or params["private_address"]):
+        raise InvalidRequest(
+            "openstack.ports settle networks and addresses: leave networks, subnet and private_address out."
+        )
     return chosen

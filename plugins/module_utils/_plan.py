@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from . import _cloud_init
-from ._errors import InvalidRequest, NotFound, Refused
+from ._errors import InvalidRequest, NotFound, Refused, Unsupported
 from ._models import (
     TAG_GENERATION,
     TAG_HOST_KEY,
@@ -23,14 +24,17 @@ from ._models import (
     Plan,
     Resource,
     Spec,
+    Traits,
     Volume,
     VolumeSpec,
 )
 
 # Attributes the listing does not show: (name in Spec and in Instance.attributes, changeable in place).
 ATTRIBUTES = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SYSTEM_TAGS = (TAG_PROJECT, TAG_NAME, TAG_GENERATION, TAG_HOST_KEY, TAG_LOGIN_USER)
 _UP = ("pending", "running")
+_POWER = ("stop", "start", "restart", "shelve")
 # An instance that is starting has not said its host key yet: it is recorded while waiting.
 HOST_KEY_LATER = "host_key"
 
@@ -39,18 +43,29 @@ def creates(spec: Spec, found: Sequence[Instance]) -> bool:
     """Whether an instance will be made, so that its image has to be looked up first."""
     if spec.state == "absent":
         return False
-    return spec.recreate or all(instance.gone for instance in found)
+    return spec.recreate or spec.state == "rebuilt" or all(instance.gone for instance in found)
 
 
-def plan(spec: Spec, observed: Observed, changeable: frozenset[str] = frozenset()) -> Plan:
+def check_supported(spec: Spec, traits: Traits) -> None:
+    """Raises Unsupported for what this cloud has not."""
+    if spec.state in ("shelved", "rebuilt") and spec.state not in traits.states:
+        instead = {"shelved": "state: stopped", "rebuilt": "recreate: true"}[spec.state]
+        raise Unsupported(f"Only OpenStack knows state: {spec.state}: use {instead}.")
+    for name, sentence in traits.unsupported.items():
+        if getattr(spec, name) not in (None, False):
+            raise Unsupported(sentence)
+
+
+def plan(spec: Spec, observed: Observed, traits: Traits = Traits()) -> Plan:  # noqa: B008 -- frozen
     """The steps from what was found under this project and name to what is wanted.
 
-    ``changeable`` are the cloud's own options that can be changed in place. Raises Refused, NotFound or InvalidRequest
-    when there is no way the user has allowed.
+    Raises Refused, NotFound or InvalidRequest when there is no way the user has allowed.
     """
     live = observed.live
     if spec.state == "absent":
-        return Plan(spec.name, (*_removals(spec, live), *_volume_removals(spec, observed.leftovers)))
+        return Plan(
+            spec.name, (*_removals(spec, [*live, *observed.remnants]), *_volume_removals(spec, observed.leftovers))
+        )
     if len(live) > 1:
         ids = ", ".join(sorted(instance.id for instance in live))
         raise Refused(
@@ -58,13 +73,13 @@ def plan(spec: Spec, observed: Observed, changeable: frozenset[str] = frozenset(
             "terminate all but one in the cloud's console first."
         )
     if not live:
-        if spec.state in ("stopped", "restarted"):
+        if spec.state in ("stopped", "restarted", "shelved", "rebuilt"):
             raise NotFound(
                 f"There is no instance {spec.name} in project {spec.project} that could be {spec.state}: "
                 "create it with state: present first."
             )
-        return Plan(spec.name, (_creation(spec, observed),))
-    return _plan_existing(spec, live[0], observed, changeable)
+        return Plan(spec.name, (*_removals(spec, observed.remnants), _creation(spec, observed, traits)))
+    return _plan_existing(spec, live[0], observed, traits)
 
 
 def generation(found: Sequence[Instance]) -> int:
@@ -88,9 +103,7 @@ def render(plans: Sequence[Plan]) -> dict[str, Any]:
     after: dict[str, Any] = {}
     for each in plans:
         for change in each.changes:
-            label = change.field or {"stop": "power", "start": "power", "restart": "power"}.get(
-                change.action, "instance"
-            )
+            label = change.field or ("power" if change.action in _POWER else "instance")
             if change.target:
                 label = f"{label} {change.target}"
             before.setdefault(each.name, {}).setdefault(label, change.before)
@@ -98,7 +111,7 @@ def render(plans: Sequence[Plan]) -> dict[str, Any]:
     return {"before": before, "after": after}
 
 
-def _creation(spec: Spec, observed: Observed) -> Change:
+def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
     image, gpu = observed.image, observed.gpu
     missing = [name for name, value in (("image", image), ("instance_type", spec.instance_type)) if not value]
     if missing:
@@ -111,27 +124,29 @@ def _creation(spec: Spec, observed: Observed) -> Change:
         "image_name": image.name if image else None,
         "instance_type": spec.instance_type,
         "gpu": f"{gpu.count} x {gpu.model}, {gpu.memory_gib:g} GiB each" if gpu else None,
-        "price_class": "spot" if spec.spot else "on-demand",
+        "price_class": ("spot" if spec.spot else "on-demand") if traits.sells_spot else None,
         "spot_max_price": spec.spot_max_price,
         "key_pair": spec.key_pair,
         "firewalls": list(spec.firewalls) if spec.firewalls is not None else None,
         "subnet": spec.subnet,
         "availability_zone": spec.availability_zone,
-        "public_address": bool(spec.public_address),
+        "public_address": spec.options.get("floating_ip") or bool(spec.public_address),
         "private_address": spec.private_address,
-        "root_volume": _volume_summary(spec.root_volume or VolumeSpec()),
-        "data_volumes": [_volume_summary(volume) for volume in spec.data_volumes],
+        "root_volume": _volume_summary(spec.root_volume or VolumeSpec(), traits),
+        "data_volumes": [_volume_summary(volume, traits) for volume in spec.data_volumes],
         "tags": wanted_tags(spec),
     }
-    return Change("create", before=None, after={key: value for key, value in after.items() if value not in (None, [])})
+    return Change(
+        "create", before=None, after={key: value for key, value in after.items() if value not in (None, [], {})}
+    )
 
 
-def _volume_summary(volume: VolumeSpec) -> dict[str, Any]:
+def _volume_summary(volume: VolumeSpec, traits: Traits) -> dict[str, Any]:
     summary = {
         "device": volume.device,
         "size_gib": volume.size_gib,
         "type": volume.type,
-        "encrypted": volume.encrypted is not False,
+        "encrypted": volume.encrypted is not False if traits.encrypts_disks else volume.encrypted,
     }
     return {key: value for key, value in summary.items() if value is not None}
 
@@ -152,15 +167,19 @@ def _volume_removals(spec: Spec, leftovers: Sequence[Resource]) -> list[Change]:
     return [Change("delete_volume", "volume", volume.state, None, target=volume.id) for volume in leftovers]
 
 
-def _plan_existing(spec: Spec, current: Instance, observed: Observed, changeable: frozenset[str]) -> Plan:
-    fixed = _fixed_differences(spec, current, changeable)
+def _plan_existing(spec: Spec, current: Instance, observed: Observed, traits: Traits) -> Plan:
+    fixed = _fixed_differences(spec, current, traits)
     if fixed:
         if not spec.recreate:
             raise Refused(_cannot_change(spec, fixed))
-        replaced = [*_removals(spec, [current]), _creation(spec, observed)]
+        replaced = [*_removals(spec, [current]), _creation(spec, observed, traits)]
         return Plan(spec.name, tuple(replaced))
-    updates = _updates(spec, current, observed.host_key, changeable)
-    return Plan(spec.name, tuple(_with_power(spec, current, updates)))
+    updates = _updates(spec, current, observed.host_key, traits)
+    steps = _with_power(spec, current, updates)
+    if spec.state == "rebuilt":
+        image = observed.image.id if observed.image else current.image
+        steps.append(Change("rebuild", before=current.image, after=image))
+    return Plan(spec.name, tuple(steps))
 
 
 def _cannot_change(spec: Spec, fixed: Sequence[Change]) -> str:
@@ -180,8 +199,11 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
     up = current.state in _UP
     at_once = [change for change in updates if not change.needs_stop]
     stopped_only = [change for change in updates if change.needs_stop]
+    if stopped_only and current.state == "shelved":
+        names = " and ".join(sorted({change.field for change in stopped_only}))
+        raise Refused(f"Instance {spec.name} is shelved, so its {names} cannot change: use state: running first.")
     stop = Change("stop", before="running", after="stopped")
-    start = Change("start", before="stopped", after="running")
+    start = Change("start", before="shelved" if current.state == "shelved" else "stopped", after="running")
     if stopped_only and up:
         if spec.state == "stopped":
             return [*at_once, stop, *stopped_only]
@@ -192,33 +214,38 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
             )
         return [*at_once, stop, *stopped_only, start]
     steps = [*at_once, *stopped_only]
-    if spec.state == "stopped" and up:
+    failed = current.state == "failed"
+    if spec.state == "stopped" and (up or failed):
         steps.append(stop)
-    elif spec.state == "restarted" and up:
-        steps.append(Change("restart", before="running", after="restarted"))
+    elif spec.state == "shelved" and current.state != "shelved":
+        steps.append(Change("shelve", before=current.state, after="shelved"))
+    elif (spec.state == "restarted" and up) or (spec.state in ("running", "restarted") and failed):
+        steps.append(Change("restart", before=current.state if failed else "running", after="restarted"))
     elif spec.state in ("running", "restarted") and not up:
         steps.append(start)
     return steps
 
 
-def _fixed_differences(spec: Spec, current: Instance, changeable: frozenset[str]) -> list[Change]:
+def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Change]:
     """What differs and no cloud changes on an instance that exists."""
     # An image chosen by name or parameter stays the right one when a newer appears: only an id is compared.
     wanted: dict[str, tuple[Any, Any]] = {
-        "image": (current.image, spec.image.id if spec.image else None),
+        "image": (current.image, spec.image.id if spec.image and spec.state != "rebuilt" else None),
         "key_pair": (current.key_pair, spec.key_pair),
-        "subnet": (current.subnet, spec.subnet),
+        # None: the cloud does not say, or the user did not when it was made.
+        "subnet": (current.subnet, spec.subnet if current.subnet else None),
         "availability_zone": (current.availability_zone, spec.availability_zone),
         "private_address": (current.private_address, spec.private_address),
         "hibernation": (current.hibernation, spec.hibernation),
         "spot": (current.spot, True if spec.spot else None),
     }
     # A stopped instance has no public address, whatever it was made with.
-    if current.state == "running":
+    if current.state == "running" and "public_address" not in traits.changeable:
         wanted["public_address"] = (current.public_address is not None, spec.public_address)
     for name, value in spec.options.items():
-        if name not in changeable:
-            wanted[name] = (current.options.get(name), value)
+        # What the listing does not show is settled at creation.
+        if name not in traits.changeable and name in current.options:
+            wanted[name] = (current.options[name], value)
     changes = [
         Change("update", name, before, after)
         for name, (before, after) in wanted.items()
@@ -229,14 +256,19 @@ def _fixed_differences(spec: Spec, current: Instance, changeable: frozenset[str]
     return changes
 
 
-def _updates(spec: Spec, current: Instance, host_key: Optional[str], changeable: frozenset[str]) -> list[Change]:
+def _updates(spec: Spec, current: Instance, host_key: Optional[str], traits: Traits) -> list[Change]:
     """What differs and can be changed in place."""
     changes = _tag_changes(spec, current, host_key)
     if spec.firewalls is not None and not _same_firewalls(spec.firewalls, current):
         changes.append(Change("update", "firewalls", list(current.firewalls), list(spec.firewalls)))
     for name, value in spec.options.items():
-        if name in changeable and value is not None and current.options.get(name) != value:
+        if name in traits.changeable and value is not None and current.options.get(name) != value:
             changes.append(Change("update", name, current.options.get(name), value))
+    if "public_address" in traits.changeable and not spec.options.get("floating_ip"):
+        has = current.public_address is not None
+        if spec.public_address is not None and spec.public_address != has:
+            before = current.public_address or False
+            changes.append(Change("update", "public_address", before, spec.public_address, details=spec.options))
     changes.extend(_attribute_differences(spec, current, in_place=True))
     changes.extend(change for change, possible in _volume_differences(spec, current) if possible)
     if spec.instance_type and spec.instance_type != current.instance_type:
@@ -274,12 +306,24 @@ def _attribute_differences(spec: Spec, current: Instance, *, in_place: bool) -> 
         wanted, actual = getattr(spec, name), current.attributes.get(name)
         if possible is not in_place or wanted is None or name not in current.attributes:
             continue
-        if wanted == actual or (name == "user_data" and _cloud_init.same(actual or b"", wanted)):
+        if wanted == actual or (name == "user_data" and _same_user_data(spec, actual)):
             continue
         # User data may hold secrets: that it differs is all a diff may say.
         shown = ("as it was", "different") if name == "user_data" else (actual, wanted)
         changes.append(Change("update", name, *shown))
     return changes
+
+
+def _same_user_data(spec: Spec, actual: Any) -> bool:
+    wanted = spec.user_data or ""
+    # A rebuilt instance gets it anew.
+    if spec.state == "rebuilt":
+        return True
+    return (
+        actual == _cloud_init.digest(spec.project, wanted)
+        if isinstance(actual, str)
+        else _cloud_init.same(actual or b"", wanted)
+    )
 
 
 def _volume_differences(spec: Spec, current: Instance) -> list[tuple[Change, bool]]:
@@ -292,7 +336,7 @@ def _volume_differences(spec: Spec, current: Instance) -> list[tuple[Change, boo
     for wanted in spec.data_volumes:
         actual = by_device.get(wanted.device or "")
         if actual is None:
-            found.append((Change("update", "data_volumes", None, _volume_summary(wanted)), False))
+            found.append((Change("update", "data_volumes", None, _volume_summary(wanted, Traits())), False))
         else:
             found.extend(_compare_volume("data_volumes", wanted, actual))
     return found
@@ -324,7 +368,11 @@ def attributes_that_matter(spec: Spec) -> frozenset[str]:
     """The attributes outside the listing that the user set."""
     if spec.state == "absent":
         return frozenset({"termination_protection"} if spec.termination_protection is False else ())
-    return frozenset(name for name in ATTRIBUTES if getattr(spec, name) is not None)
+    wanted = {name for name in ATTRIBUTES if getattr(spec, name) is not None}
+    # Listings that show names only have to be completed to compare ids.
+    if any(_ID.fullmatch(each) for each in spec.firewalls or ()):
+        wanted.add("firewall_ids")
+    return frozenset(wanted)
 
 
 def by_name(instances: Sequence[Instance]) -> Mapping[str, list[Instance]]:

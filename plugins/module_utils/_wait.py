@@ -2,23 +2,20 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting for instances: all of them in one question, at most one question a second."""
+"""Waiting for instances: all of them in one question, as often as the cloud allows."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Optional, TypeVar
 
 from ._cloud import Cloud
-from ._errors import CloudFailure, TimedOut
-from ._models import Instance
+from ._errors import TimedOut
+from ._models import Instance, Pacing
 
 WORKERS = 10
-# Seconds between two questions, and before the first one.
-INTERVAL = 1.0
-FIRST_POLL = 0.3
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -40,21 +37,24 @@ class Deadline:
 
 
 class Pace:
-    """At most one question a second; ``first`` is how long to wait for the first one."""
+    """Sleeps between questions; ``first`` is how long to wait for the first one."""
 
-    def __init__(self, first: float = 1.0) -> None:
-        self._next = time.monotonic() + first
+    def __init__(self, pacing: Pacing = Pacing(), first: Optional[float] = None) -> None:  # noqa: B008 -- frozen
+        self._pacing = pacing
+        self._interval = pacing.then
+        self._next = time.monotonic() + (pacing.then if first is None else first)
 
     def sleep(self) -> None:
         time.sleep(max(0.0, self._next - time.monotonic()))
-        self._next = time.monotonic() + INTERVAL
+        self._next = time.monotonic() + self._interval
+        self._interval = min(self._interval * self._pacing.growth, self._pacing.longest)
 
 
 def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadline: Deadline) -> list[Instance]:
-    """The instances once all are in that state. Raises TimedOut, or CloudFailure when one went away instead."""
+    """The instances once all are in that state. Raises TimedOut, or what the cloud says when one failed."""
     known = {instance.id: instance for instance in instances}
     waiting = [each.id for each in known.values() if each.state != state]
-    pace = Pace(FIRST_POLL)
+    pace = Pace(cloud.pacing, cloud.pacing.first)
     while waiting:
         if deadline.over:
             names = ", ".join(f"{known[each].name} ({each}, {known[each].state})" for each in waiting)
@@ -70,11 +70,8 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
             waiting = [each for each in waiting if each in seen and seen[each].state != state]
             continue
         for instance in seen.values():
-            if instance.gone:
-                raise CloudFailure(
-                    f"Instance {instance.name} ({instance.id}) was terminated instead of becoming {state}"
-                    f"{': ' + instance.state_reason if instance.state_reason else ''}: check its options and run again."
-                )
+            if instance.gone or instance.state == "failed":
+                raise cloud.failure(instance, state)
         waiting = [each for each in waiting if known[each].state != state]
     return list(known.values())
 

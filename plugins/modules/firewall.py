@@ -19,12 +19,13 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - The name of the firewall in the project. EC2 knows it as C(project/name).
+      - The name of the firewall in the project. The cloud knows it as C(project/name).
     type: str
     required: true
   description:
     description:
-      - What it is for. EC2 cannot change it later; when it is not given it is not compared.
+      - What it is for. It cannot be changed later; when it is not given it is not compared.
+      - On OpenStack the project and name follow it in brackets.
     type: str
     default: ''
   rules:
@@ -53,7 +54,7 @@ options:
   egress:
     description:
       - Whom the instances may reach. When it is not given, the rules for outgoing traffic are left as they are, and a
-        new firewall allows all of it. An empty list allows none.
+        new firewall allows all of it (on OpenStack in two rules, for IPv4 and IPv6). An empty list allows none.
     type: list
     elements: dict
     suboptions:
@@ -67,7 +68,8 @@ options:
       description: *description
   network:
     description:
-      - The id of the network (EC2's VPC) it belongs to. The default VPC when it is not given.
+      - The id of the network (EC2's VPC) it belongs to. The default VPC when it is not given. A firewall of OpenStack
+        belongs to none.
     type: str
   state:
     description:

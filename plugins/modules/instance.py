@@ -14,12 +14,14 @@ version_added: "0.1.0"
 description:
   - Brings one instance or many to a state, with one set of options for every cloud. A list of names is one call, and
     its instances are made side by side.
-  - An instance is known by its project and name. Both are tags that are set by the very call that creates it, so that a
-    lost answer, a killed run or a second controller at the same time make no second instance.
+  - An instance is known by its project and name. Both are set by the very call that creates it, so that a lost answer,
+    a killed run or a second controller at the same time make no second instance.
+  - On OpenStack a server in ERROR that never ran counts for nothing; it is removed when its name is used again. A
+    creation that fails is told with nova's reason, and its server, ports, floating IP and volumes are removed.
   - Options that are not given are neither compared nor changed on an instance that exists.
   - Tags, firewalls, growing disks, disk types, termination protection, shutdown behaviour and O(ec2.imdsv2) are changed
-    in place; O(instance_type) while the instance is stopped. Any other difference is an error that names it, unless
-    O(recreate) is set.
+    in place, on OpenStack also O(public_address), O(openstack.floating_ip) and the name; O(instance_type) while the
+    instance is stopped. Any other difference is an error that names it, unless O(recreate) is set.
 extends_documentation_fragment:
   - haven.gpu.cloud.instance
   - haven.gpu.cloud.attributes
@@ -35,10 +37,14 @@ options:
       - V(present) means that the instance exists; a missing one is created and runs, a stopped one stays so.
       - V(running) means that it runs; it is created or started when it does not.
       - V(stopped) stops it, V(restarted) restarts it or starts a stopped one. Both fail when it does not exist.
+      - V(shelved), on OpenStack only, stops it, keeps its disk as an image and frees its place and GPU, which a stopped
+        server goes on using and paying for. V(running) brings it back, when there is room.
+      - V(rebuilt), on OpenStack only, makes its root disk anew at each run, from O(image) or the image it has, and
+        keeps its id, addresses and volumes. What was on the root disk is lost.
       - V(absent) terminates it. Data disks stay unless O(delete_volumes) or their own C(delete_with_instance) says
         otherwise.
     type: str
-    choices: [present, running, stopped, restarted, absent]
+    choices: [present, running, stopped, restarted, shelved, rebuilt, absent]
     default: present
   image:
     description:
@@ -57,14 +63,15 @@ options:
         description:
           - Who must own the image found by O(image.name), as an account number or an alias.
           - When it is not given, only the account's own images and those of Amazon count, since anybody can publish an
-            image under any name.
+            image under any name. OpenStack shows the project's own and the operator's public ones anyway, and takes the
+            id of a project here.
         type: str
       ssm:
-        description: The SSM parameter that holds the id, as AWS publishes them for its Deep Learning images.
+        description: On EC2 the SSM parameter that holds the id, as AWS publishes them for its Deep Learning images.
         type: str
   instance_type:
     description:
-      - The cloud's name for the size. Required to create an instance.
+      - The cloud's name for the size (OpenStack's flavor). Required to create an instance.
     type: str
   key_pair:
     description:
@@ -73,11 +80,13 @@ options:
   firewalls:
     description:
       - Names of firewalls of the project made with M(haven.gpu.firewall), or ids. An id saves one call.
+      - On OpenStack also the plain name of any other security group that the cloud's project has.
       - Without any, a new instance gets the network's default group.
     type: list
     elements: str
   subnet:
-    description: The id of the subnet.
+    description:
+      - The id of the subnet. OpenStack shows it only of instances that were made with it.
     type: str
   availability_zone:
     description: The availability zone.
@@ -85,12 +94,15 @@ options:
   public_address:
     description:
       - Whether an instance has a public address. A new one has none unless this is V(true).
+      - On OpenStack it is a floating IP, which is allocated for it and released with it, and can be changed later.
     type: bool
   private_address:
     description: The address to have in the subnet; for one instance only.
     type: str
   root_volume:
-    description: The disk of the system.
+    description:
+      - The disk of the system. On OpenStack it is a volume only if O(openstack.boot_from_volume) is, or something is
+        asked of it here.
     type: dict
     suboptions:
       size_gib:
@@ -100,7 +112,9 @@ options:
         description: The cloud's type of disk. EC2's V(gp3) when it is not given.
         type: str
       encrypted:
-        description: Whether it is encrypted. A new one is unless this is V(false).
+        description:
+          - Whether it is encrypted. A new one is on EC2 unless this is V(false). On OpenStack the type decides, and
+            V(true) makes sure of it.
         type: bool
       delete_with_instance:
         description: Whether it goes with the instance. A new one does unless this is V(false).
@@ -112,7 +126,9 @@ options:
     elements: dict
     suboptions:
       device:
-        description: The device name to attach it as. V(/dev/sdf) and following when it is not given.
+        description:
+          - The device name to attach it as. V(/dev/sdf) and following when it is not given. OpenStack keeps it as the
+            volume's metadata, and the guest chooses its own.
         type: str
       size_gib:
         description: The size in GiB. It can grow in place and never shrink.
@@ -122,7 +138,9 @@ options:
         description: The cloud's type of disk. EC2's V(gp3) when it is not given.
         type: str
       encrypted:
-        description: Whether it is encrypted. A new one is unless this is V(false).
+        description:
+          - Whether it is encrypted. A new one is on EC2 unless this is V(false). On OpenStack the type decides, and
+            V(true) makes sure of it.
         type: bool
       delete_with_instance:
         description: Whether it goes with the instance. A new one stays unless this is V(true).
@@ -130,7 +148,8 @@ options:
   user_data:
     description:
       - What cloud-init shall do, in any form it knows. It is sent beside a part of our own (see O(record_host_key)).
-      - It cannot be changed later, and it is read from the instance only when it is given here.
+      - It cannot be changed later, and it is compared with that of the instance only when it is given here. OpenStack
+        does not show it, so that a salted fingerprint is kept as the tag C(haven:user-data).
     type: str
   login_user:
     description:
@@ -139,6 +158,7 @@ options:
   tags:
     description:
       - More tags. C(Name) and everything that begins with C(haven:) or C(aws:) is not yours to set.
+      - On OpenStack they are the server's metadata, with letters, digits, spaces and C(-_:.) in their names.
     type: dict
   purge_tags:
     description: Whether tags that are not in O(tags) are removed.
@@ -147,21 +167,24 @@ options:
   spot:
     description:
       - Buy it on the spot market, as a one-time request. An empty dictionary means at most the on-demand price.
+      - OpenStack has none and refuses it.
     type: dict
     suboptions:
       max_price:
         description: The most to pay, in dollars an hour.
         type: str
   shutdown_behavior:
-    description: What happens when the instance is shut down from inside.
+    description: What happens when the instance is shut down from inside. OpenStack stops it always and refuses this.
     type: str
     choices: [stop, terminate]
   termination_protection:
     description:
       - Whether the API refuses to terminate the instance. With O(state=absent) or O(recreate), V(false) lifts it first.
+      - On OpenStack it is the server's lock, which refuses every other change, too, also to others. This module lifts
+        it for a moment to make changes that are asked for.
     type: bool
   hibernation:
-    description: Whether stopping keeps the memory. It can be said at creation only.
+    description: Whether stopping keeps the memory. It can be said at creation only. OpenStack refuses it.
     type: bool
   record_host_key:
     description:
@@ -228,6 +251,9 @@ notes:
     only to those who may also log in, and never to the instances' own instance profile.
   - On EC2, creating takes the permissions C(ec2:DescribeInstances), C(ec2:DescribeImages), C(ec2:RunInstances),
     C(ec2:CreateTags) and C(ec2:GetConsoleOutput), each further option that of its own calls. A missing one is named.
+  - On OpenStack it takes the role C(member). Whoever may change the metadata of a server decides whom you trust there.
+  - OpenStack knows no client tokens. Where two controllers make an instance of one name at once, the one that was
+    created first, or has the lower id, stays, and each controller removes only the one it made itself.
   - EC2 has one call to create each instance, and one each to read its console and to write its tag.
 seealso:
   - module: haven.gpu.instance_info
@@ -281,6 +307,27 @@ EXAMPLES = r"""
     name: jupyter-demo
     state: stopped
 
+- name: Make one on OpenStack, with an address of its own
+  haven.gpu.instance:
+    cloud: openstack
+    project: pathology
+    name: jupyter-demo
+    image: {name: "ubuntu-24.04-cuda-*"}
+    instance_type: gpu.a100.1
+    key_pair: alice
+    firewalls: [notebooks]
+    public_address: true
+    login_user: ubuntu
+    openstack: {cloud: aida, floating_ip_pool: public}
+
+- name: Free its GPU for the night, and keep its disk
+  haven.gpu.instance:
+    cloud: openstack
+    project: pathology
+    name: jupyter-demo
+    state: shelved
+    openstack: {cloud: aida}
+
 - name: Remove it with its data
   haven.gpu.instance:
     cloud: ec2
@@ -325,7 +372,9 @@ instances:
       type: str
       sample: eu-north-1a
     state:
-      description: One of C(pending), C(running), C(stopping), C(stopped), C(terminating) and C(terminated).
+      description:
+        - One of C(pending), C(running), C(stopping), C(stopped), C(shelved), C(failed), C(terminating) and
+          C(terminated). C(shelved) and C(failed), which is a server in ERROR, are OpenStack's.
       type: str
       sample: running
     instance_type:
@@ -333,7 +382,9 @@ instances:
       type: str
       sample: g6.xlarge
     gpu:
-      description: Its GPUs, with the memory of one of them; V(none) without any.
+      description:
+        - Its GPUs, with the memory of one of them; V(none) without any. OpenStack knows models and memory only from the
+          names its operator gave, so that the model may be C(GPU) or C(VGPU) and the memory 0.
       type: dict
       sample: {model: L4, count: 1, memory_gib: 22.4}
     image:
@@ -405,16 +456,14 @@ from ..module_utils._apply import Job, Waiting, apply
 from ..module_utils._cloud import Cloud
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._observe import observe
-from ..module_utils._options import INSTANCE, INSTANCE_EC2, route, specs
-from ..module_utils._plan import plan, render
+from ..module_utils._options import INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK, route, specs
+from ..module_utils._plan import check_supported, plan, render
 
 
 def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
     wanted, way = specs(params), route(params)
-    jobs = [
-        Job(spec, seen, plan(spec, seen, cloud.changeable_options))
-        for spec, seen in zip(wanted, observe(cloud, wanted))
-    ]
+    check_supported(wanted[0], cloud.traits)
+    jobs = [Job(spec, seen, plan(spec, seen, cloud.traits)) for spec, seen in zip(wanted, observe(cloud, wanted))]
     plans = [job.plan for job in jobs]
     changed = any(each.changed for each in plans)
     if check:
@@ -427,7 +476,8 @@ def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
 
 
 def main() -> None:
-    run(AnsibleModule(argument_spec=argument_spec(INSTANCE, INSTANCE_EC2), supports_check_mode=True), ensure)
+    spec = argument_spec(INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK)
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), ensure)
 
 
 if __name__ == "__main__":

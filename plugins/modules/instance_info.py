@@ -26,8 +26,8 @@ options:
     description: Only instances in these states.
     type: list
     elements: str
-    choices: [pending, running, stopping, stopped, terminating, terminated]
-    default: [pending, running, stopping, stopped]
+    choices: [pending, running, stopping, stopped, shelved, failed, terminating, terminated]
+    default: [pending, running, stopping, stopped, shelved, failed]
   resources:
     description:
       - Whether to list also everything else that carries the project's tag, which is what would be left over or paid
@@ -64,7 +64,7 @@ resources:
   elements: dict
   contains:
     kind:
-      description: One of C(instance), C(volume), C(firewall), C(key_pair) and C(address).
+      description: One of C(instance), C(volume), C(firewall), C(key_pair), C(address) and C(port).
       type: str
       sample: volume
     id:
@@ -110,7 +110,9 @@ instances:
       type: str
       sample: eu-north-1a
     state:
-      description: One of C(pending), C(running), C(stopping), C(stopped), C(terminating) and C(terminated).
+      description:
+        - One of C(pending), C(running), C(stopping), C(stopped), C(shelved), C(failed), C(terminating) and
+          C(terminated). C(shelved) and C(failed), which is a server in ERROR, are OpenStack's.
       type: str
       sample: running
     instance_type:
@@ -118,7 +120,9 @@ instances:
       type: str
       sample: g6.xlarge
     gpu:
-      description: Its GPUs, with the memory of one of them; V(none) without any.
+      description:
+        - Its GPUs, with the memory of one of them; V(none) without any. OpenStack knows models and memory only from the
+          names its operator gave, so that the model may be C(GPU) or C(VGPU) and the memory 0.
       type: dict
       sample: {model: L4, count: 1, memory_gib: 22.4}
     image:

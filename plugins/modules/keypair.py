@@ -20,7 +20,8 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - The name of the key pair in the project. EC2 knows it as C(project/name).
+      - The name of the key pair in the project. EC2 knows it as C(project/name), OpenStack as C(name@project.haven).
+      - On OpenStack a key pair belongs to the user, who alone sees and uses it, and has nothing but its name.
     type: str
     required: true
   public_key:

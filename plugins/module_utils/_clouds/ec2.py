@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional, TypeVar
 
-from .._errors import InvalidRequest, NotFound, Refused, TokenUsed
+from .._errors import CloudFailure, HavenError, InvalidRequest, NotFound, Refused, TokenUsed, Unsupported
 from .._models import (
     TAG_NAME,
     TAG_PROJECT,
@@ -21,8 +21,10 @@ from .._models import (
     Image,
     ImageChoice,
     Instance,
+    Pacing,
     Resource,
     Spec,
+    Traits,
 )
 from . import _ec2_gpus
 from . import _ec2_shapes as shapes
@@ -50,7 +52,10 @@ class Ec2(Access):
     """One region of EC2 as one identity."""
 
     name = "ec2"
-    changeable_options = frozenset({"imdsv2"})
+    traits = Traits(changeable=frozenset({"imdsv2"}), unsupported={"former_name": "EC2 takes no former_name."})
+    # At most one question a second.
+    pacing = Pacing()
+    restart_shows = False
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
@@ -231,6 +236,16 @@ class Ec2(Access):
             raise TokenUsed(f"{spec.name}: {made.id} is {made.state}", terminated=True)
         return made
 
+    def settle(self, instances: Sequence[Instance]) -> list[Instance]:
+        # Client tokens have seen to it already.
+        return list(instances)
+
+    def failure(self, instance: Instance, wanted: str) -> HavenError:
+        return CloudFailure(
+            f"Instance {instance.name} ({instance.id}) was terminated instead of becoming {wanted}"
+            f"{': ' + instance.state_reason if instance.state_reason else ''}: check its options and run again."
+        )
+
     # -- changing
 
     def terminate(self, ids: Sequence[str]) -> None:
@@ -244,6 +259,12 @@ class Ec2(Access):
 
     def restart(self, ids: Sequence[str]) -> None:
         self._ec2.call("RebootInstances", InstanceIds=list(ids))
+
+    def shelve(self, ids: Sequence[str]) -> None:
+        raise Unsupported("EC2 cannot shelve an instance: use state: stopped.")
+
+    def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
+        raise Unsupported("EC2 cannot rebuild an instance: use recreate: true.")
 
     def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
         self._ec2.call("CreateTags", Resources=list(ids), Tags=shapes.tag_list(tags))

@@ -2,8 +2,602 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""OpenStack, which a later release fulfils: named here so that a user who asks for it gets an answer."""
+"""OpenStack as a cloud: the adapter that fulfils the Protocol in _cloud.py."""
 
 from __future__ import annotations
 
-NOT_YET = "The cloud openstack is not supported yet by this release of haven.gpu: use ec2."
+import contextlib
+import dataclasses
+import fnmatch
+import math
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Optional
+
+from .. import _cloud_init
+from .._errors import CloudFailure, HavenError, InvalidRequest, NoCapacity, NotFound, QuotaExceeded, Unreachable
+from .._models import (
+    TAG_HOST_KEY,
+    TAG_NAME,
+    Change,
+    Gpu,
+    Image,
+    ImageChoice,
+    Instance,
+    Pacing,
+    Resource,
+    Spec,
+    Traits,
+)
+from .._wait import together
+from . import _openstack_errors as errors
+from . import _openstack_gpus
+from . import _openstack_shapes as shapes
+from ._openstack_access import Access
+from ._openstack_client import Connection, RefusedCall
+from ._openstack_network import Networks
+from ._openstack_volumes import Volumes
+
+# Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
+# listing by then: SETTLED seconds after our own request was answered.
+SETTLED = 1.3
+# Seconds: how long nova may take to hand a server to a host, or to finish a resize.
+SCHEDULE_TIMEOUT = 60.0
+RESIZE_TIMEOUT = 300.0
+# How often a creation is sent again that got no answer and made no server.
+_CREATE_ATTEMPTS = 4
+# Nova's own state: what brings such a server up.
+_UP = {
+    "SUSPENDED": {"resume": None},
+    "PAUSED": {"unpause": None},
+    "SHELVED": {"unshelve": None},
+    "SHELVED_OFFLOADED": {"unshelve": None},
+}
+# As many names as fit into an address everywhere.
+_MOST_NAMES = 60
+
+
+def connect(options: dict[str, Any]) -> OpenStack:
+    """The adapter for one region; options as documented for ``openstack`` in the modules."""
+    return OpenStack(Connection(options))
+
+
+class OpenStack(Access):
+    """One region of OpenStack as one identity."""
+
+    name = "openstack"
+    traits = Traits(
+        changeable=frozenset({"floating_ip", "public_address"}),
+        unsupported={
+            "spot": "OpenStack has no spot market: leave spot out.",
+            "shutdown_behavior": "An OpenStack server that shuts down from inside is stopped, always: leave "
+            "shutdown_behavior out.",
+            "hibernation": "OpenStack does not keep the memory of a server that is stopped: leave hibernation out.",
+        },
+        states=frozenset({"shelved", "rebuilt"}),
+        encrypts_disks=False,
+        sells_spot=False,
+    )
+    # Short at first, since a server is up within seconds.
+    pacing = Pacing(first=0.4, then=0.6, growth=1.5, longest=3.0)
+    restart_shows = True
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.region = connection.region
+        self._networks = Networks(connection)
+        self._volumes = Volumes(connection)
+        self._flavors: Optional[list[dict[str, Any]]] = None
+        # What was seen or made in this run, by server id.
+        self._items: dict[str, Mapping[str, Any]] = {}
+        self._created: dict[str, tuple[Spec, float, list[dict[str, Any]]]] = {}
+        self._floating: dict[str, Optional[str]] = {}
+
+    # -- looking
+
+    def instances(
+        self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
+    ) -> list[Instance]:
+        wanted, chosen = sorted(set(names)), set(states)
+        found = self._listed(_name_filter(wanted))
+        return [
+            each
+            for each in found
+            if each.project
+            and project in (None, each.project)
+            and (not wanted or each.name in wanted)
+            and (not chosen or each.state in chosen)
+        ]
+
+    def _listed(self, name: Optional[str] = None) -> list[Instance]:
+        items = self._os.pages("compute", "/servers/detail", "servers", name=name)
+        return [self._seen(item) for item in items]
+
+    def _seen(self, item: Mapping[str, Any]) -> Instance:
+        self._items[item["id"]] = item
+        found = shapes.instance(item, self.region)
+        if found.id in self._floating:
+            # nova learns of floating addresses a moment later than neutron.
+            known = self._floating[found.id]
+            found = dataclasses.replace(found, public_address=known, options={**found.options, "floating_ip": known})
+        return found
+
+    def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
+        names = sorted({str(self._items[each]["name"]) for each in ids if each in self._items})
+        found = self._listed(_name_filter(names))
+        return {each.id: each for each in found if each.id in set(ids)}
+
+    def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
+        details = self._volumes.details([volume.id for instance in instances for volume in instance.volumes])
+        return [
+            dataclasses.replace(
+                instance,
+                volumes=tuple(
+                    sorted(
+                        (shapes.volume_with_details(each, details.get(each.id, {})) for each in instance.volumes),
+                        key=lambda volume: (not volume.root, volume.device),
+                    )
+                ),
+            )
+            for instance in instances
+        ]
+
+    def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
+        """The lock is part of the listing; of user data nova shows nothing, so that a fingerprint stands for it."""
+        wanted = set(names)
+        group_ids: dict[str, str] = {}
+        if "firewall_ids" in wanted:
+            group_ids = self._networks.all_groups()
+        found = []
+        for each in instances:
+            attributes = dict(each.attributes)
+            if "user_data" in wanted:
+                attributes["user_data"] = each.tags.get(shapes.META_USER_DATA, "")
+            ids = tuple(group_ids.get(name, name) for name in each.firewall_ids)
+            found.append(dataclasses.replace(each, attributes=attributes, firewall_ids=ids))
+        return found
+
+    def image(self, choice: ImageChoice) -> Image:
+        if choice.ssm:
+            raise InvalidRequest("OpenStack has no SSM parameters: give the image's id or name.")
+        if choice.id:
+            try:
+                return shapes.image(self._os.attempt("GET", "image", f"/images/{choice.id}"))
+            except RefusedCall as refused:
+                if refused.status == 404:
+                    raise NotFound(f"There is no image {choice.id} that this project can see: check the id.") from None
+                raise refused.explain() from refused
+        pattern = choice.name or ""
+        plain = not re.search(r"[*?]", pattern)
+        # The service knows no patterns, only whole names.
+        items = self._os.pages(
+            "image", "/images", "images", name=pattern if plain else None, status="active", owner=choice.owner,
+            sort="created_at:desc", limit=1000 if not plain else None,
+        )  # fmt: skip
+        literal = re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
+        found = [item for item in items if literal.fullmatch(item.get("name") or "")]
+        if not found:
+            whose = f" and owned by {choice.owner}" if choice.owner else ""
+            raise NotFound(
+                f"No image that this project can see is called {pattern!r}{whose}: check the pattern and the owner."
+            )
+        newest = max(found, key=lambda item: (item.get("created_at", ""), item["id"]))
+        return dataclasses.replace(shapes.image(newest), min_disk_gib=_image_size(newest))
+
+    def gpu(self, instance_type: str) -> Optional[Gpu]:
+        flavor = self._flavor(instance_type)
+        return _openstack_gpus.gpu(str(flavor["name"]), flavor.get("extra_specs") or {}) if flavor else None
+
+    def _flavor(self, name: str) -> Optional[dict[str, Any]]:
+        if self._flavors is None:
+            self._flavors = self._os.pages("compute", "/flavors/detail", "flavors")
+        return next((item for item in self._flavors if name in (item["name"], item["id"])), None)
+
+    def _flavor_id(self, name: str) -> str:
+        flavor = self._flavor(name)
+        if flavor is None:
+            known = ", ".join(sorted(item["name"] for item in self._flavors or [])[:20]) or "none"
+            raise InvalidRequest(
+                f"OpenStack has no instance type (flavor) {name!r} for this project: choose one of {known}."
+            )
+        return str(flavor["id"])
+
+    def console(self, instance: Instance) -> str:
+        try:
+            # Enough for what cloud-init prints, and no more than that.
+            body = {"os-getConsoleOutput": {"length": 400}}
+            answer = self._os.attempt("POST", "compute", f"/servers/{instance.id}/action", body)
+        except RefusedCall as refused:
+            # Not ready yet, or not running any more.
+            if refused.status == 409:
+                return ""
+            raise refused.explain() from refused
+        return str(answer.get("output") or "")
+
+    def resources(self, project: str) -> list[Resource]:
+        listings: tuple[Callable[[], list[Resource]], ...] = (
+            lambda: [
+                Resource("instance", each.id, each.name, each.state)
+                for each in self.instances(project)
+                if each.state not in ("terminating", "terminated")
+            ],
+            lambda: self._volumes_of(project),
+            lambda: self._marked("firewall", "security-groups", "security_groups", project),
+            lambda: [
+                Resource("key_pair", pair["keypair"]["name"], shapes.key_name_parts(pair["keypair"]["name"])[1], "")
+                for pair in self._os.pages("compute", "/os-keypairs", "keypairs")
+                if shapes.key_name_parts(pair["keypair"]["name"])[0] == project
+            ],
+            lambda: self._marked("address", "floatingips", "floatingips", project),
+            lambda: self._marked("port", "ports", "ports", project),
+        )
+        return [each for found in together(_call, listings) for each in found]
+
+    def _volumes_of(self, project: str) -> list[Resource]:
+        return self._volumes.of_project(project) if self._os.has("volume") else []
+
+    def _marked(self, kind: str, path: str, key: str, project: str) -> list[Resource]:
+        found = []
+        for item in self._os.pages("network", f"/{path}", key):
+            owner, name, _rest = shapes.unmarked(item.get("description"))
+            if owner == project:
+                found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower()))
+        return found
+
+    # -- making
+
+    def prepare(self, specs: Sequence[Spec]) -> None:
+        """Look up what all creations share: security groups and networks that are given by name."""
+        first = specs[0]
+        wanted = {each for spec in specs for each in spec.firewalls or ()}
+        self._networks.find_groups(first.project, sorted(wanted))
+
+    def create(self, spec: Spec, image: Image, generation: int) -> Instance:
+        """Create the server with what has to exist before it; what fails leaves none of that behind."""
+        flavor_id = self._flavor_id(spec.instance_type or "")
+        groups = self._networks.group_ids(spec.project, spec.firewalls or ())
+        ports: list[str] = []
+        volumes: list[dict[str, Any]] = []
+        creation = secrets.token_hex(8)
+        try:
+            if self._networks.wants_port(spec):
+                ports.append(self._networks.create_port(spec, groups))
+            address = self._bind_address(spec, ports)
+            volumes = self._volumes.create(spec, image, image.min_disk_gib or 10)
+            body = shapes.server_body(
+                spec,
+                image,
+                flavor_id,
+                shapes.metadata(spec, image, generation, creation),
+                networks=self._networks_of(spec, ports),
+                firewall_ids=[] if ports else groups,
+                volumes=volumes,
+            )
+            server_id = self._send(body, spec, creation)
+        except HavenError as error:
+            self._clean_up([], ports, volumes)
+            raise self._with_what_is_free(error) from error
+        self._created[server_id] = (spec, time.monotonic(), volumes)
+        if address:
+            self._floating[server_id] = address
+        metadata = body["server"]["metadata"]
+        self._items[server_id] = {"id": server_id, "name": spec.name, "status": "BUILD", "metadata": metadata}
+        made = self._seen(self._items[server_id])
+        return dataclasses.replace(made, instance_type=spec.instance_type)
+
+    def _bind_address(self, spec: Spec, ports: Sequence[str]) -> Optional[str]:
+        if ports and (spec.public_address or spec.options.get("floating_ip")):
+            return self._networks.bind(spec.project, spec.name, ports[0], spec.options)
+        return None
+
+    def _networks_of(self, spec: Spec, ports: Sequence[str]) -> Any:
+        """nova's form: ports and networks, or auto for the only one there is."""
+        named = self._networks.ids(spec.options.get("networks") or [])
+        given = [{"port": each} for each in (*ports, *(spec.options.get("ports") or []))]
+        # The port made here is in the first network.
+        rest = [{"uuid": each} for each in (named[1:] if ports else named)]
+        if spec.private_address and not ports:
+            rest = rest or [{"uuid": self._networks.default()}]
+            rest[0]["fixed_ip"] = spec.private_address
+        return [*given, *rest] or "auto"
+
+    def _send(self, body: Mapping[str, Any], spec: Spec, creation: str) -> str:
+        """Create the server once, whatever happens to the answer: OpenStack has no client tokens, but ours is in the
+        metadata."""
+        for attempt in range(1, _CREATE_ATTEMPTS + 1):
+            try:
+                return str(self._os.attempt("POST", "compute", "/servers", body)["server"]["id"])
+            except RefusedCall as refused:
+                if refused.status not in (500, 502, 504):
+                    raise refused.explain() from refused
+                error: HavenError = refused.explain()
+            except Unreachable as unreachable:
+                error = unreachable
+            # Long enough for a request that was under way to show.
+            time.sleep(0.5 * attempt)
+            for each in self.instances(spec.project, [spec.name]):
+                if each.tags.get(shapes.META_CREATION) == creation:
+                    return each.id
+        raise error
+
+    def settle(self, instances: Sequence[Instance]) -> list[Instance]:
+        """Make sure that each of these new servers is the only one of its name.
+
+        Another controller may have made one in the meantime. Then the one with the lowest (created_at, id) stays, all
+        controllers agree on it, and each deletes only its own.
+        """
+        ours = [each for each in instances if each.id in self._created]
+        if not ours:
+            return list(instances)
+        made_last = max(self._created[each.id][1] for each in ours)
+        deadline = made_last + SCHEDULE_TIMEOUT
+        pause = max(0.0, made_last + SETTLED - time.monotonic())
+        while True:
+            time.sleep(pause)
+            found = self._listed(_name_filter(sorted({each.name for each in ours})))
+            rivals = {
+                each.id: [other for other in found if (other.name, other.project) == (each.name, each.project)]
+                for each in ours
+            }
+            rivals = {key: [each for each in value if not each.gone] for key, value in rivals.items()}
+            contested = [each for value in rivals.values() if len(value) > 1 for each in value]
+            # Until nova has handed a server to a host its time of creation is not final.
+            if not any(self._items[each.id].get("OS-EXT-STS:task_state") == "scheduling" for each in contested):
+                break
+            if time.monotonic() > deadline:
+                break
+            pause = 0.5
+        for each in ours:
+            if self._created[each.id][0].termination_protection and len(rivals[each.id]) == 1:
+                self._lock(each.id, True)
+        return [self._settled(each, rivals.get(each.id, [])) for each in instances]
+
+    def _settled(self, instance: Instance, rivals: Sequence[Instance]) -> Instance:
+        if len(rivals) < 2:
+            return next((each for each in rivals if each.id == instance.id), instance)
+        winner = min(rivals, key=lambda each: (str(self._items[each.id].get("created", "")), each.id))
+        if winner.id != instance.id:
+            self._remove_failed(instance)
+        return winner
+
+    # -- failing
+
+    def failure(self, instance: Instance, wanted: str) -> HavenError:
+        """Why an instance did not become what was wanted; one that never ran is removed with all it had."""
+        if instance.state != "failed":
+            return CloudFailure(
+                f"Instance {instance.name} ({instance.id}) was removed instead of becoming {wanted}: somebody else did "
+                "that, or the cloud; run again."
+            )
+        error = errors.from_fault(instance.state_reason or "", instance.name)
+        if not instance.gone:
+            return CloudFailure(
+                f"Instance {instance.name} ({instance.id}) is in ERROR instead of {wanted} "
+                f"({errors.tidy(instance.state_reason or 'no reason given')}): try state: restarted, or state: "
+                "rebuilt, which loses its root disk."
+            )
+        flavor = self._flavor(instance.instance_type or "")
+        if isinstance(error, NoCapacity) and flavor:
+            error = NoCapacity(f"{str(error)[:-1]}; it needs {_needs(flavor)}.")
+        error = self._with_what_is_free(error)
+        try:
+            self._remove_failed(instance)
+        except HavenError as another:
+            return type(error)(f"{error} It could not be removed: {another}")
+        return error
+
+    def _with_what_is_free(self, error: HavenError) -> HavenError:
+        if not isinstance(error, (QuotaExceeded, NoCapacity)):
+            return error
+        with contextlib.suppress(HavenError):
+            left = shapes.free(self._os.get("compute", "/limits").get("limits", {}))
+            if left:
+                return type(error)(f"{error} Free in the project's quota: {left}.")
+        return error
+
+    def _remove_failed(self, instance: Instance) -> None:
+        """Remove a server that never ran, with everything that was made for it, its new data volumes included."""
+        self.terminate([instance.id])
+        deadline = time.monotonic() + SCHEDULE_TIMEOUT
+        while instance.id in self.refresh([instance.id]) and time.monotonic() < deadline:
+            time.sleep(0.3)
+        made = self._created.get(instance.id)
+        if made:
+            self._clean_up([], [], made[2])
+
+    def _clean_up(self, servers: Sequence[str], ports: Sequence[str], volumes: Sequence[Mapping[str, Any]]) -> None:
+        """Remove what a creation had made before it failed; what cannot be removed carries the project's mark."""
+        with contextlib.suppress(HavenError):
+            for each in self._networks.floating(ports) if ports else []:
+                self._networks.release(each)
+        with contextlib.suppress(HavenError):
+            self._networks.delete_ports(ports)
+        with contextlib.suppress(HavenError):
+            self._volumes.delete(each["id"] for each in volumes)
+
+    # -- changing
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        """Delete the servers with their own ports and addresses; the user's addresses are only taken off."""
+        ports = self._networks.ports(ids)
+        own = [port for port in ports if shapes.unmarked(port.get("description"))[0]]
+        floating = self._networks.floating([port["id"] for port in ports])
+        together(self._delete_server, list(ids))
+        together(self._networks.release, floating)
+        self._networks.delete_ports(port["id"] for port in own)
+
+    def _delete_server(self, server_id: str) -> None:
+        self._os.delete("compute", f"/servers/{server_id}")
+
+    def start(self, ids: Sequence[str]) -> None:
+        together(lambda each: self._act(each, _UP.get(self._status(each), {"os-start": None})), list(ids))
+
+    def stop(self, ids: Sequence[str], *, hibernate: bool = False) -> None:
+        together(lambda each: self._act(each, {"os-stop": None}), list(ids))
+
+    def restart(self, ids: Sequence[str]) -> None:
+        # Hard: it also brings back a server whose guest hangs, or that is in ERROR.
+        together(lambda each: self._act(each, {"reboot": {"type": "HARD"}}), list(ids))
+
+    def shelve(self, ids: Sequence[str]) -> None:
+        together(lambda each: self._act(each, {"shelve": None}), list(ids))
+
+    def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
+        """Make the server's system disk anew: same id, addresses and volumes."""
+        body: dict[str, Any] = {"imageRef": image.id if image else instance.image}
+        user_data = shapes.user_data(spec)
+        if user_data and (spec.user_data or not instance.tags.get(shapes.META_USER_DATA)):
+            # Without a word about it, the server keeps the user data that it was made with.
+            body["user_data"] = user_data
+        # The new system has a new host key.
+        metadata = {key: value for key, value in instance.tags.items() if key not in (TAG_NAME, TAG_HOST_KEY)}
+        metadata[shapes.META_IMAGE] = body["imageRef"]
+        if spec.user_data:
+            metadata[shapes.META_USER_DATA] = _cloud_init.digest(spec.project, spec.user_data)
+        body["metadata"] = metadata
+        self._act(instance.id, {"rebuild": body})
+
+    def _act(self, server_id: str, action: Mapping[str, Any]) -> None:
+        with self._unlocked(server_id):
+            self._os.post("compute", f"/servers/{server_id}/action", action)
+
+    def _status(self, server_id: str) -> str:
+        return str(self._items.get(server_id, {}).get("status", ""))
+
+    @contextlib.contextmanager
+    def _unlocked(self, server_id: str) -> Iterator[None]:
+        """nova's lock refuses everything, EC2's protection only the removal: lift it for a change of ours."""
+        locked = bool(self._items.get(server_id, {}).get("locked"))
+        if locked:
+            self._lock(server_id, False)
+        try:
+            yield
+        finally:
+            if locked:
+                self._lock(server_id, True)
+
+    def _lock(self, server_id: str, on: bool) -> None:
+        body = {"lock": {"locked_reason": "haven.gpu: termination_protection"}} if on else {"unlock": None}
+        self._os.post("compute", f"/servers/{server_id}/action", body)
+        self._items[server_id] = {**self._items.get(server_id, {"id": server_id}), "locked": on}
+
+    def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        metadata = {key: value for key, value in tags.items() if key != TAG_NAME}
+        for each in ids:
+            with self._unlocked(each):
+                if TAG_NAME in tags:
+                    self._os.put("compute", f"/servers/{each}", {"server": {"name": tags[TAG_NAME]}})
+                    self._items[each] = {**self._items[each], "name": tags[TAG_NAME]}
+                if metadata:
+                    self._os.call("POST", "compute", f"/servers/{each}/metadata", {"metadata": metadata})
+
+    def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None:
+        for each in ids:
+            with self._unlocked(each):
+                for key in keys:
+                    self._os.delete("compute", f"/servers/{each}/metadata/{errors.quoted(key)}")
+
+    def update(self, instance: Instance, change: Change) -> None:
+        if change.field.endswith(".delete_with_instance"):
+            body = {"volumeAttachment": {"volumeId": change.target, "delete_on_termination": change.after}}
+            path = f"/servers/{instance.id}/os-volume_attachments/{change.target}"
+            with self._unlocked(instance.id):
+                self._os.put("compute", path, body)
+        elif change.field.endswith(".size_gib"):
+            self._volumes.grow(change.target, change.after)
+        elif change.field.endswith(".type"):
+            self._volumes.retype(change.target, change.after)
+        elif change.field == "firewalls":
+            self._networks.set_groups(instance.id, self._networks.group_ids(instance.project, change.after))
+        elif change.field == "instance_type":
+            self._resize(instance, change.after)
+        elif change.field == "termination_protection":
+            self._lock(instance.id, bool(change.after))
+        elif change.field in ("public_address", "floating_ip"):
+            self._change_address(instance, change)
+        else:
+            raise InvalidRequest(f"{change.field} of {instance.name} cannot be changed on OpenStack.")
+
+    def _change_address(self, instance: Instance, change: Change) -> None:
+        options = dict(change.details)
+        if change.field == "floating_ip":
+            options["floating_ip"] = change.after
+        try:
+            self._floating[instance.id] = self._networks.change(
+                instance.project, instance.name, instance.id, public=bool(change.after), options=options
+            )
+        except QuotaExceeded as error:
+            raise self._with_what_is_free(error) from error
+
+    def _resize(self, instance: Instance, flavor: str) -> None:
+        """Resize a stopped server and keep the result."""
+        flavor_id = self._flavor_id(flavor)
+        with self._unlocked(instance.id):
+            self._os.post("compute", f"/servers/{instance.id}/action", {"resize": {"flavorRef": flavor_id}})
+            deadline = time.monotonic() + RESIZE_TIMEOUT
+            pause = 0.4
+            while True:
+                time.sleep(pause)
+                item = self._os.get("compute", f"/servers/{instance.id}")["server"]
+                if item["status"] == "VERIFY_RESIZE":
+                    break
+                if item.get("OS-EXT-STS:task_state") is None and item["status"] != "RESIZE":
+                    why = (item.get("fault") or {}).get("message") or self._why(instance.id)
+                    error = errors.from_fault(why, f"{instance.name} as {flavor}")
+                    raise self._with_what_is_free(error)
+                if time.monotonic() > deadline:
+                    raise CloudFailure(f"The resize of {instance.name} to {flavor} does not end: run again later.")
+                pause = min(pause * 1.5, 2.0)
+            self._os.post("compute", f"/servers/{instance.id}/action", {"confirmResize": None})
+            while item["status"] == "VERIFY_RESIZE" and time.monotonic() < deadline:
+                time.sleep(0.4)
+                item = self._os.get("compute", f"/servers/{instance.id}")["server"]
+
+    def _why(self, server_id: str) -> str:
+        """What nova says about the last action, where the server itself has no fault."""
+        with contextlib.suppress(HavenError, KeyError, IndexError):
+            last = self._os.get("compute", f"/servers/{server_id}/os-instance-actions")["instanceActions"][0]
+            path = f"/servers/{server_id}/os-instance-actions/{last['request_id']}"
+            found = self._os.get("compute", path)["instanceAction"]
+            told = [event.get("details") for event in found.get("events") or []]
+            return next(filter(None, told), None) or str(found.get("message") or "")
+        return ""
+
+    # -- disks that outlive their instance
+
+    def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
+        wanted = set(names)
+        return [each for each in self._volumes_of(project) if each.name in wanted]
+
+    def delete_volumes(self, ids: Sequence[str]) -> None:
+        self._volumes.delete(ids)
+
+
+def _call(listing: Callable[[], list[Resource]]) -> list[Resource]:
+    return listing()
+
+
+def _name_filter(names: Sequence[str]) -> Optional[str]:
+    """nova takes a regular expression; too many names are sorted out here."""
+    if not names or len(names) > _MOST_NAMES:
+        return None
+    return "^(" + "|".join(name.replace(".", "[.]") for name in names) + ")$"
+
+
+def _needs(flavor: Mapping[str, Any]) -> str:
+    extra = flavor.get("extra_specs") or {}
+    special = [
+        f"{key.partition(':')[2]}={value}" if key != "pci_passthrough:alias" else value
+        for key, value in sorted(extra.items())
+        if key.startswith("resources") or key == "pci_passthrough:alias" or value == "required"
+    ]
+    basic = f"{flavor['vcpus']} vCPUs, {flavor['ram'] / 1024:g} GiB of memory, {flavor['disk']} GiB of disk"
+    return ", ".join([basic, *special])
+
+
+def _image_size(item: Mapping[str, Any]) -> int:
+    """GiB a volume needs to hold the image."""
+    size = max(int(item.get("size") or 0), int(item.get("virtual_size") or 0))
+    return max(int(item.get("min_disk") or 0), math.ceil(size / 2**30), 1)

@@ -153,11 +153,6 @@ def test_an_endpoint_that_is_no_address_is_told(account: Account) -> None:
     assert_plain(account.run("instance_info", ec2={"endpoint_url": "not a url"}), "invalid_request")
 
 
-def test_openstack_says_not_yet(account: Account) -> None:
-    answer = account.run("instance_info", cloud="openstack")
-    assert_plain(answer, "unsupported", "openstack")
-
-
 def test_a_machine_that_dies_while_starting_is_told_with_its_reason(account: Account) -> None:
     account.api.control("fault", action="launch", code="Client.VolumeLimitExceeded", message="Volume limit exceeded")
     answer = account.make()

@@ -14,13 +14,22 @@ import pytest
 from ansible_collections.haven.gpu.plugins.module_utils._apply import Job, Result, Waiting, apply
 from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
 from ansible_collections.haven.gpu.plugins.module_utils._errors import NoCapacity, TokenUsed
-from ansible_collections.haven.gpu.plugins.module_utils._models import Image, ImageChoice, Instance, Observed, Spec
+from ansible_collections.haven.gpu.plugins.module_utils._models import (
+    Image,
+    ImageChoice,
+    Instance,
+    Observed,
+    Pacing,
+    Spec,
+)
 from ansible_collections.haven.gpu.plugins.module_utils._plan import plan
 from ansible_collections.haven.gpu.plugins.module_utils._reach import Route
 
 
 class Silent:
     """A cloud in memory whose instances run at once and never print a host key."""
+
+    pacing = Pacing()
 
     def __init__(self, spent: int = 0, full_after: int = 99) -> None:
         self.made: list[tuple[str, int]] = []
@@ -40,6 +49,9 @@ class Silent:
 
     def prepare(self, _specs: Sequence[Spec]) -> None:
         """Nothing to look up."""
+
+    def settle(self, instances: Sequence[Instance]) -> list[Instance]:
+        return list(instances)
 
     def console(self, _instance: Instance) -> str:
         return "login: "

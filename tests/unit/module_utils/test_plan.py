@@ -12,7 +12,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError, InvalidRequest, NotFound, Refused
+from ansible_collections.haven.gpu.plugins.module_utils._cloud_init import digest
+from ansible_collections.haven.gpu.plugins.module_utils._errors import (
+    HavenError,
+    InvalidRequest,
+    NotFound,
+    Refused,
+    Unsupported,
+)
 from ansible_collections.haven.gpu.plugins.module_utils._models import (
     STATES,
     TAG_GENERATION,
@@ -27,10 +34,11 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Plan,
     Resource,
     Spec,
+    Traits,
     Volume,
     VolumeSpec,
 )
-from ansible_collections.haven.gpu.plugins.module_utils._plan import generation, plan, render
+from ansible_collections.haven.gpu.plugins.module_utils._plan import check_supported, generation, plan, render
 
 KEY = "ssh-ed25519 AAAA"
 IMAGE = Image("ami-1", "debian", "/dev/xvda")
@@ -39,6 +47,8 @@ IMAGE = Image("ami-1", "debian", "/dev/xvda")
 def machine(**fields: Any) -> Instance:
     tags = {TAG_NAME: "one", TAG_PROJECT: "p", TAG_GENERATION: "1", TAG_HOST_KEY: KEY, **fields.pop("tags", {})}
     basics = {"id": "i-1", "name": "one", "project": "p", "cloud": "ec2", "region": "r", "state": "running"}
+    fields["options"] = {"iam_instance_profile": None, **fields.get("options", {})}
+    basics.update(subnet="subnet-1", launched_at="2026-03-01T09:00:00Z")
     fields.setdefault("firewall_ids", tuple(f"sg-{each}" for each in fields.get("firewalls", ())))
     return Instance(**{**basics, "instance_type": "small", "image": "ami-1", "tags": tags, **fields})
 
@@ -94,25 +104,25 @@ specs = st.builds(
     allow_stop=st.booleans(),
     options=st.builds(dict, imdsv2=st.sampled_from([None, True, False])),
 )
-CHANGEABLE = frozenset({"imdsv2"})
+EC2 = Traits(changeable=frozenset({"imdsv2"}))
 
 
 @given(machines, specs)
 def test_a_plan_carried_out_leaves_nothing_to_do(current: Instance, spec: Spec) -> None:
     assume(spec.state not in ("absent", "restarted"))
     try:
-        made = plan(spec, Observed((current,)), CHANGEABLE)
+        made = plan(spec, Observed((current,)), EC2)
     except Refused:
         return
     after = fulfilled(current, spec, made)
-    assert not plan(spec, Observed((after,)), CHANGEABLE).changed
+    assert not plan(spec, Observed((after,)), EC2).changed
 
 
 @given(machines, specs)
 def test_a_machine_is_never_replaced_or_terminated_unasked(current: Instance, spec: Spec) -> None:
     assume(spec.state != "absent")
     try:
-        made = plan(spec, Observed((current,)), CHANGEABLE)
+        made = plan(spec, Observed((current,)), EC2)
     except Refused:
         return
     assert not {"create", "terminate", "delete_volume"} & set(actions(made))
@@ -121,7 +131,7 @@ def test_a_machine_is_never_replaced_or_terminated_unasked(current: Instance, sp
 @given(machines, specs)
 def test_a_running_machine_is_stopped_only_when_somebody_said_so(current: Instance, spec: Spec) -> None:
     try:
-        made = plan(spec, Observed((current,)), CHANGEABLE)
+        made = plan(spec, Observed((current,)), EC2)
     except Refused:
         return
     assert not made.has("stop") or spec.state == "stopped" or spec.allow_stop
@@ -130,7 +140,7 @@ def test_a_running_machine_is_stopped_only_when_somebody_said_so(current: Instan
 @given(machines, specs)
 def test_what_needs_a_stopped_machine_happens_on_a_stopped_machine(current: Instance, spec: Spec) -> None:
     try:
-        made = plan(spec, Observed((current,)), CHANGEABLE)
+        made = plan(spec, Observed((current,)), EC2)
     except Refused:
         return
     up = current.state in ("pending", "running")
@@ -142,7 +152,7 @@ def test_what_needs_a_stopped_machine_happens_on_a_stopped_machine(current: Inst
 @given(machines, specs)
 def test_the_diff_shows_every_change_and_nothing_else(current: Instance, spec: Spec) -> None:
     try:
-        made = plan(spec, Observed((current,)), CHANGEABLE)
+        made = plan(spec, Observed((current,)), EC2)
     except Refused:
         return
     shown = render([made])
@@ -155,7 +165,7 @@ def test_there_is_never_more_than_one_machine_of_a_name(found: list[Instance], s
     found = [dataclasses.replace(each, id=f"i-{number}") for number, each in enumerate(found)]
     observed = Observed(tuple(found), image=IMAGE)
     try:
-        made = plan(spec, observed, CHANGEABLE)
+        made = plan(spec, observed, EC2)
     except HavenError:
         return
     left = len(observed.live) + actions(made).count("create") - actions(made).count("terminate")
@@ -290,3 +300,91 @@ def test_the_content_of_user_data_is_in_no_message_and_no_diff() -> None:
         plan(wanted(user_data="secret-b"), Observed((current,)))
     made = plan(wanted(user_data="secret-b", recreate=True), Observed((current,), image=IMAGE))
     assert "secret" not in str(refused.value) + str(render([made]))
+
+
+OPENSTACK = Traits(
+    changeable=frozenset({"floating_ip", "public_address"}),
+    unsupported={"spot": "No spot market."},
+    states=frozenset({"shelved", "rebuilt"}),
+    encrypts_disks=False,
+    sells_spot=False,
+)
+
+
+@pytest.mark.parametrize("fields", [{"state": "shelved"}, {"state": "rebuilt"}])
+def test_states_of_one_cloud_are_refused_by_the_other(fields: dict[str, Any]) -> None:
+    check_supported(wanted(**fields), OPENSTACK)
+    with pytest.raises(Unsupported, match="Only OpenStack"):
+        check_supported(wanted(**fields), EC2)
+
+
+def test_what_a_cloud_lacks_is_refused_with_its_sentence() -> None:
+    check_supported(wanted(), OPENSTACK)
+    with pytest.raises(Unsupported, match="No spot market"):
+        check_supported(wanted(spot=True), OPENSTACK)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "steps"),
+    [
+        ("running", "shelved", ["shelve"]),
+        ("stopped", "shelved", ["shelve"]),
+        ("shelved", "shelved", []),
+        ("shelved", "present", []),
+        ("shelved", "stopped", []),
+        ("shelved", "running", ["start"]),
+        ("shelved", "restarted", ["start"]),
+        ("running", "rebuilt", ["rebuild"]),
+        ("failed", "running", ["restart"]),
+        ("failed", "present", []),
+        ("failed", "stopped", ["stop"]),
+        ("failed", "rebuilt", ["rebuild"]),
+    ],
+)
+def test_what_brings_a_server_from_one_state_to_another(now: str, then: str, steps: list[str]) -> None:
+    made = plan(wanted(state=then), Observed((machine(state=now),), image=IMAGE), OPENSTACK)
+    assert actions(made) == steps
+
+
+def test_what_failed_to_start_counts_for_nothing_and_goes() -> None:
+    remnant = machine(state="failed", launched_at=None)
+    assert actions(plan(wanted(), Observed((remnant,), image=IMAGE), OPENSTACK)) == ["terminate", "create"]
+    assert actions(plan(wanted(state="absent"), Observed((remnant,)), OPENSTACK)) == ["terminate"]
+    both = Observed((remnant, dataclasses.replace(machine(), id="i-2")), image=IMAGE)
+    assert not plan(wanted(), both, OPENSTACK).changed
+
+
+def test_a_rebuilt_server_takes_another_image_and_user_data() -> None:
+    spec = wanted(state="rebuilt", image=ImageChoice(id="ami-2"), user_data="new")
+    current = machine(attributes={"user_data": digest("p", "old")})
+    made = plan(spec, Observed((current,), image=Image("ami-2")), OPENSTACK)
+    assert [(change.action, change.before, change.after) for change in made.changes] == [("rebuild", "ami-1", "ami-2")]
+
+
+def test_user_data_is_compared_by_its_digest_where_the_cloud_does_not_show_it() -> None:
+    current = machine(attributes={"user_data": digest("p", "#!/bin/sh\n")})
+    assert not plan(wanted(user_data="#!/bin/sh"), Observed((current,)), OPENSTACK).changed
+    with pytest.raises(Refused, match="user_data"):
+        plan(wanted(user_data="#!/bin/bash"), Observed((current,)), OPENSTACK)
+
+
+def test_a_floating_address_changes_in_place() -> None:
+    bare, reached = machine(), machine(public_address="198.51.100.7", options={"floating_ip": "198.51.100.7"})
+    pool = {"floating_ip_pool": "public"}
+    [change] = plan(wanted(public_address=True, options=pool), Observed((bare,)), OPENSTACK).changes
+    assert (change.field, change.before, change.after, change.details) == ("public_address", False, True, pool)
+    [change] = plan(wanted(public_address=False), Observed((reached,)), OPENSTACK).changes
+    assert (change.field, change.before, change.after) == ("public_address", "198.51.100.7", False)
+    [change] = plan(wanted(options={"floating_ip": "198.51.100.8"}), Observed((reached,)), OPENSTACK).changes
+    assert (change.field, change.before, change.after) == ("floating_ip", "198.51.100.7", "198.51.100.8")
+    assert not plan(wanted(public_address=True), Observed((reached,)), OPENSTACK).changed
+
+
+def test_what_a_listing_does_not_show_is_not_compared() -> None:
+    assert not plan(wanted(options={"networks": ["a"]}), Observed((machine(),)), OPENSTACK).changed
+
+
+def test_only_a_cloud_that_encrypts_disks_says_so_beforehand() -> None:
+    for traits, told in ((EC2, True), (OPENSTACK, None)):
+        made = plan(wanted(data_volumes=(VolumeSpec("/dev/sdf", 5),)), Observed(image=IMAGE), traits)
+        assert made.changes[0].after["data_volumes"][0].get("encrypted") is told

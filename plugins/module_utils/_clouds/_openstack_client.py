@@ -1,0 +1,346 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One connection to OpenStack's APIs: the SDK, its settings, what is tried again and what is not.
+
+This and its siblings named _openstack_* are the only code that knows openstacksdk. It uses the SDK's configuration
+(clouds.yaml, environment, options) and its session, and speaks to the services through that session: the SDK's resource
+layer asks each service for its versions first and looks things up one by one, which triples the requests of a run.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any, Optional
+from urllib.parse import quote, urlencode
+
+from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable, Unsupported
+from . import _openstack_errors as errors
+
+try:
+    import openstack.config
+    import openstack.exceptions
+    from keystoneauth1 import exceptions as auth_errors
+except ImportError:
+    HAS_SDK = False
+else:
+    HAS_SDK = True
+
+THROTTLE_ATTEMPTS = 9
+OTHER_ATTEMPTS = 4
+# Seconds: the n-th pause is a random part of FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
+FIRST_PAUSE = 0.4
+LONGEST_PAUSE = 8.0
+# Seconds: how long one request may take.
+REQUEST_TIMEOUT = 60.0
+
+# 2023.1 (Antelope). Needed from it: key pair names with @ (2.92), rebuilding from volumes (2.93), locks in listings.
+OLDEST_COMPUTE = (2, 95)
+# 2025.1 (Epoxy): nothing newer is made use of.
+NEWEST_COMPUTE = (2, 100)
+OLDEST_RELEASE = "2023.1 (Antelope)"
+_VOLUME = "3.60"
+# Ours: (the catalogue's type, the version to add where its address has none)
+_SERVICES = {
+    "compute": ("compute", "/v2.1"),
+    "network": ("network", "/v2.0"),
+    "image": ("image", "/v2"),
+    "volume": ("block-storage", "/v3"),
+}
+_SUPPORTED = re.compile(r"[Mm]inimum is (\d+)\.(\d+) and (?:the )?maximum is (\d+)\.(\d+)")
+
+
+class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
+    """A service answered a request with an error; ``status`` is HTTP's, ``message`` the service's own words."""
+
+    def __init__(self, status: int, message: str, action: str, service: str) -> None:
+        super().__init__(f"{action}: {status}")
+        self.status = status
+        self.message = message
+        self.action = action
+        self.service = service
+
+    def explain(self) -> HavenError:
+        return errors.from_status(self.status, self.message, self.action, self.service)
+
+
+class Connection:
+    """A session with one cloud as one identity. Threads may share it."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        if not HAS_SDK:
+            raise MissingLibrary("openstacksdk")
+        self._config = _configuration(options)
+        self._session = self._make_session()
+        self.region: str = self._config.get_region_name() or ""
+        self._endpoints: dict[str, str] = {}
+        self._compute = NEWEST_COMPUTE
+        self._lock = Lock()
+
+    @property
+    def project_id(self) -> str:
+        return str(self._session.get_project_id() or "")
+
+    # -- requests; paths begin with a slash and are those of the service's documentation, without its version
+
+    def get(self, service: str, path: str, /, **query: Any) -> dict[str, Any]:
+        pairs = [(name, value) for name, value in query.items() if value is not None]
+        text = urlencode(pairs, doseq=True, quote_via=quote)
+        return self.call("GET", service, f"{path}?{text}" if text else path)
+
+    def post(self, service: str, path: str, body: Mapping[str, Any], /) -> dict[str, Any]:
+        return self.call("POST", service, path, body)
+
+    def put(self, service: str, path: str, body: Mapping[str, Any], /) -> dict[str, Any]:
+        return self.call("PUT", service, path, body)
+
+    def delete(self, service: str, path: str, /) -> None:
+        """Delete it; that it is gone already is no error."""
+        try:
+            self.attempt("DELETE", service, path)
+        except RefusedCall as refused:
+            if refused.status != 404:
+                raise refused.explain() from refused
+
+    def call(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /) -> dict[str, Any]:
+        """Send a request, trying again what is worth it; errors are HavenErrors."""
+        try:
+            return self.attempt(method, service, path, body)
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+
+    def attempt(
+        self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /, *, tries: int = 0
+    ) -> dict[str, Any]:
+        """As call(), for those who tell errors apart by status: raises RefusedCall.
+
+        Refusals for the time being (429, 503) are tried again, with jitter and bounded; other failures of a server and
+        lost connections only where sending twice does no harm: OpenStack knows no client tokens. ``tries`` bounds it
+        further.
+        """
+        made = 0
+        while True:
+            made += 1
+            pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**made))  # noqa: S311
+            try:
+                return self._negotiated(method, service, path, body)
+            except RefusedCall as refused:
+                busy = refused.status in (429, 503)
+                broken = refused.status in (500, 502, 504) and method != "POST"
+                limit = tries or (THROTTLE_ATTEMPTS if busy else OTHER_ATTEMPTS)
+                if made >= limit or not (busy or broken):
+                    raise
+            except Unreachable:
+                if method == "POST" or made >= (tries or OTHER_ATTEMPTS):
+                    raise
+            time.sleep(pause)
+
+    def pages(self, service: str, path: str, key: str, /, **query: Any) -> list[dict[str, Any]]:
+        """All items of a listing."""
+        answer = self.get(service, path, **query)
+        items = list(answer.get(key, []))
+        while True:
+            following = next((each["href"] for each in answer.get(f"{key}_links", []) if each["rel"] == "next"), None)
+            following = following or answer.get("next")
+            if not following:
+                return items
+            # Behind a proxy the link may name a host that is not reachable: only its query is taken.
+            answer = self.call("GET", service, f"{path}?{str(following).partition('?')[2]}")
+            items.extend(answer.get(key, []))
+
+    def has(self, service: str) -> bool:
+        """Whether the cloud has this service."""
+        try:
+            self._endpoint(service)
+        except Unsupported:
+            return False
+        return True
+
+    # -- inside
+
+    def _negotiated(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
+        """One request; an older compute service says which versions it has, without our asking first."""
+        try:
+            return self._once(method, service, path, body)
+        except RefusedCall as refused:
+            if refused.status != 406 or service != "compute":
+                raise
+            self._compute = _older(refused.message)
+            return self._once(method, service, path, body)
+
+    def _once(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
+        action = f"{method} {_template(path)}"
+        headers = {"Accept": "application/json", "User-Agent": "haven.gpu"}
+        if service == "compute":
+            headers["OpenStack-API-Version"] = "compute {}.{}".format(*self._compute)
+        elif service == "volume":
+            headers["OpenStack-API-Version"] = f"volume {_VOLUME}"
+        try:
+            url = self._endpoint(service)
+            answer = self._session.request(
+                url + path,
+                method,
+                json=body,
+                headers=headers,
+                raise_exc=False,
+                endpoint_filter={"service_type": _SERVICES[service][0]},
+                endpoint_override=url,
+            )
+        except auth_errors.ClientException as error:
+            raise self._explained(error, service) from error
+        if answer.status_code >= 400:
+            raise RefusedCall(answer.status_code, errors.message_of(answer.text), action, service)
+        if not answer.content:
+            return {}
+        try:
+            value = answer.json()
+        except ValueError as error:
+            raise CloudFailure(
+                f"{action} was answered by something that is not OpenStack's {service} service: check the address "
+                f"{url} and the proxy."
+            ) from error
+        return value if isinstance(value, dict) else {"": value}
+
+    def _endpoint(self, service: str) -> str:
+        with self._lock:
+            if service not in self._endpoints:
+                self._endpoints[service] = self._find_endpoint(service)
+            return self._endpoints[service]
+
+    def _find_endpoint(self, service: str) -> str:
+        kind, version = _SERVICES[service]
+        url = self._config.get_endpoint(kind) or self._session.get_endpoint(
+            service_type=kind,
+            interface=self._config.get_interface(kind),
+            region_name=self._config.get_region_name(kind),
+            service_name=self._config.get_service_name(kind),
+            skip_discovery=True,
+        )
+        if not url:
+            where = f" in region {self.region}" if self.region else ""
+            raise Unsupported(
+                f"This cloud's catalogue has no {kind} service{where}: check openstack.region, or use a cloud that "
+                "has one."
+            )
+        url = str(url).rstrip("/")
+        return url if re.search(r"/v\d+(\.\d+)?(/|$)", url) else url + version
+
+    def _make_session(self) -> Any:
+        try:
+            return self._config.get_session()
+        except (auth_errors.ClientException, openstack.exceptions.SDKException) as error:
+            raise self._explained(error, "identity") from error
+
+    def _explained(self, error: Exception, service: str) -> HavenError:  # noqa: PLR0911 -- one case after the other
+        said = errors.tidy(str(error))
+        if isinstance(error, auth_errors.SSLError):
+            return CloudFailure(
+                f"The certificate of the {service} service is not trusted ({said}): set openstack.ca_cert, or check "
+                "the address."
+            )
+        if isinstance(error, (auth_errors.ConnectFailure, auth_errors.UnknownConnectionError)):
+            return Unreachable(
+                f"OpenStack's {service} service does not answer at {_address(error, self._auth_url)}: check the "
+                "network, the proxy and auth_url, then run again (nothing is made twice)."
+            )
+        if isinstance(error, (auth_errors.Unauthorized, auth_errors.NotFound)):
+            return BadCredentials(
+                f"OpenStack at {self._auth_url} does not accept these credentials: check user, password, project and "
+                "their domains, or the application credential's id, secret and date of expiry."
+            )
+        if isinstance(error, (auth_errors.MissingRequiredOptions, auth_errors.MissingAuthPlugin)):
+            return BadCredentials(f"The credentials are incomplete ({said}): {_WHERE}.")
+        if isinstance(error, (auth_errors.EndpointNotFound, auth_errors.CatalogException)):
+            return Unsupported(
+                f"This cloud's catalogue has no {service} service for these settings: check region and interface."
+            )
+        if isinstance(error, auth_errors.HttpError) and error.http_status in (429, 500, 502, 503, 504):
+            raise RefusedCall(error.http_status, said, "POST /auth/tokens", "identity")
+        if isinstance(error, auth_errors.DiscoveryFailure):
+            return Unreachable(
+                f"There is no OpenStack identity service at {self._auth_url} ({said}): check auth_url, which mostly "
+                "ends with /v3."
+            )
+        return CloudFailure(f"The connection to OpenStack failed ({said}): check the settings, or run again.")
+
+    @property
+    def _auth_url(self) -> str:
+        return str((self._config.get_auth_args() or {}).get("auth_url") or "auth_url")
+
+
+_WHERE = (
+    "name a cloud of clouds.yaml in openstack.cloud or OS_CLOUD, set the OS_* variables of an openrc file, or "
+    "openstack.auth"
+)
+
+
+def _configuration(options: Mapping[str, Any]) -> Any:
+    """The SDK's configuration of one cloud and region, from clouds.yaml, the environment and our options."""
+    given: dict[str, Any] = {
+        "cloud": options.get("cloud") or None,
+        "region_name": options.get("region") or None,
+        "auth": dict(options["auth"]) if options.get("auth") else None,
+        "auth_type": options.get("auth_type") or None,
+        "interface": options.get("interface") or None,
+        "cacert": options.get("ca_cert") or None,
+        "verify": options.get("verify"),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    try:
+        loader = openstack.config.OpenStackConfig(app_name="haven.gpu")
+        if "cloud" not in given and not given.get("auth") and not loader.get_cloud_names():
+            raise BadCredentials(f"There are no OpenStack credentials: {_WHERE}.")
+        config = loader.get_one(**given)
+        if _asks_for_versions(config.config):
+            # The plain password plugin would ask which versions keystone has, at each run.
+            config = loader.get_one(**{**given, "auth_type": "v3password"})
+    except openstack.exceptions.SDKException as error:
+        said = errors.tidy(str(error))
+        if given.get("cloud") and "was not found" in said:
+            raise BadCredentials(
+                f"There is no cloud called {given['cloud']!r}: check openstack.cloud and clouds.yaml."
+            ) from error
+        raise BadCredentials(f"The OpenStack settings are not usable ({said}): {_WHERE}.") from error
+    except auth_errors.ClientException as error:
+        raise BadCredentials(f"The credentials are incomplete ({errors.tidy(str(error))}): {_WHERE}.") from error
+    except (OSError, ValueError) as error:
+        raise InvalidRequest(f"The OpenStack settings cannot be read ({errors.tidy(str(error))}).") from error
+    config.config.setdefault("api_timeout", None)
+    config.config["api_timeout"] = float(config.config["api_timeout"] or REQUEST_TIMEOUT)
+    return config
+
+
+def _asks_for_versions(config: Mapping[str, Any]) -> bool:
+    auth = config.get("auth") or {}
+    v3_only = not any(auth.get(name) for name in ("default_domain_id", "default_domain_name", "tenant_name"))
+    at_v3 = str(auth.get("auth_url", "")).rstrip("/").endswith("/v3")
+    return config.get("auth_type") == "password" and at_v3 and v3_only
+
+
+def _older(message: str) -> tuple[int, int]:
+    """The newest version that both sides have, from the refusal of another. Raises Unsupported."""
+    match = _SUPPORTED.search(message)
+    newest = (int(match.group(3)), int(match.group(4))) if match else (0, 0)
+    if newest < OLDEST_COMPUTE:
+        has = "{}.{}".format(*newest) if match else "none we know of"
+        raise Unsupported(
+            f"This OpenStack is older than {OLDEST_RELEASE}, the oldest release that haven.gpu supports: its compute "
+            f"API ends at version {has} and {OLDEST_COMPUTE[0]}.{OLDEST_COMPUTE[1]} is needed. Use a newer cloud."
+        )
+    return min(newest, NEWEST_COMPUTE)
+
+
+def _template(path: str) -> str:
+    """The path without ids and query, as policies and access rules name it."""
+    bare = path.partition("?")[0]
+    return re.sub(r"/[0-9a-f]{8}-[0-9a-f-]{27}", "/{id}", bare)
+
+
+def _address(error: Exception, default: str) -> str:
+    match = re.search(r"https?://[^\s/'\"]+", str(error))
+    return match.group(0) if match else default

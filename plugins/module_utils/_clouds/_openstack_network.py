@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Networks, ports and floating addresses on OpenStack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from threading import Lock
+from typing import Any, Optional
+
+from .._errors import InvalidRequest, NotFound, Refused
+from .._models import Spec
+from .._wait import together
+from . import _openstack_shapes as shapes
+from ._openstack_client import Connection
+
+# nova's own ports go with their server; those made here are marked and have to be removed.
+_MOST_IDS = 50
+
+
+class Networks:
+    """Look things up once, and make and remove what is an instance's own."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._os = connection
+        self._lock = Lock()
+        self._listed: Optional[list[dict[str, Any]]] = None
+        self._groups: dict[tuple[str, str], str] = {}
+
+    # -- looking up
+
+    def networks(self) -> list[dict[str, Any]]:
+        """All networks the project can see, external ones included: one listing answers every question."""
+        with self._lock:
+            if self._listed is None:
+                self._listed = self._os.pages("network", "/networks", "networks")
+            return self._listed
+
+    def ids(self, wanted: Iterable[str]) -> list[str]:
+        return [each if shapes.is_id(each) else self._named(each) for each in wanted]
+
+    def _named(self, name: str) -> str:
+        found = [item["id"] for item in self.networks() if item.get("name") == name]
+        if len(found) == 1:
+            return str(found[0])
+        if not found:
+            raise NotFound(f"There is no network {name!r} that this project can use: check openstack.networks.")
+        raise InvalidRequest(f"{len(found)} networks are called {name!r}: give the id of one of {', '.join(found)}.")
+
+    def default(self) -> str:
+        """The network nova would choose: the only one that is not external."""
+        found = [item for item in self.networks() if not item.get("router:external")]
+        if len(found) == 1:
+            return str(found[0]["id"])
+        names = ", ".join(sorted(str(item.get("name") or item["id"]) for item in found)) or "none"
+        raise InvalidRequest(f"There is not exactly one network to choose ({names}): name one in openstack.networks.")
+
+    def pool(self, wanted: Optional[str]) -> str:
+        """The id of the external network that floating addresses come from."""
+        if wanted and shapes.is_id(wanted):
+            return wanted
+        outside = [item for item in self.networks() if item.get("router:external")]
+        found = [item for item in outside if not wanted or item.get("name") == wanted]
+        if len(found) == 1:
+            return str(found[0]["id"])
+        names = ", ".join(sorted(str(item.get("name")) for item in outside)) or "none"
+        if wanted and not found:
+            raise NotFound(f"There is no floating IP pool {wanted!r}: openstack.floating_ip_pool can be {names}.")
+        raise InvalidRequest(
+            f"There is not exactly one pool of floating IPs ({names}): name one in openstack.floating_ip_pool."
+        )
+
+    def find_groups(self, project: str, wanted: Iterable[str]) -> None:
+        """Look up the security groups of these names, once for all that follows."""
+        missing = [each for each in wanted if not shapes.is_id(each) and (project, each) not in self._groups]
+        if not missing:
+            return
+        by_name = self.all_groups()
+        for each in missing:
+            # The project's own first; else one of that very name, such as default.
+            found = by_name.get(shapes.scoped(project, each)) or by_name.get(each)
+            if not found:
+                raise NotFound(
+                    f"Project {project} has no firewall {each}: make it with haven.gpu.firewall first, or give the "
+                    "name or id of a security group."
+                )
+            self._groups[project, each] = found
+
+    def group_ids(self, project: str, wanted: Iterable[str]) -> list[str]:
+        wanted = list(wanted)
+        self.find_groups(project, wanted)
+        return [each if shapes.is_id(each) else self._groups[project, each] for each in wanted]
+
+    def all_groups(self) -> dict[str, str]:
+        """The ids of the security groups, by name; of two that two controllers made at once, the one all take."""
+        by_name: dict[str, str] = {}
+        for item in self._os.pages("network", "/security-groups", "security_groups", fields=["id", "name"]):
+            by_name[item["name"]] = min(by_name.get(item["name"], item["id"]), item["id"])
+        return by_name
+
+    # -- ports
+
+    def wants_port(self, spec: Spec) -> bool:
+        """Whether a port has to exist before its server: for a subnet, and to bind a floating address at once."""
+        return bool(spec.subnet or spec.public_address or spec.options.get("floating_ip"))
+
+    def create_port(self, spec: Spec, firewall_ids: Sequence[str]) -> str:
+        named = list(spec.options.get("networks") or [])
+        address: dict[str, Any] = {}
+        if spec.subnet:
+            address["subnet_id"] = spec.subnet
+        if spec.private_address:
+            address["ip_address"] = spec.private_address
+        if spec.subnet and not named:
+            network = self._os.get("network", f"/subnets/{spec.subnet}")["subnet"]["network_id"]
+        else:
+            network = self.ids(named[:1])[0] if named else self.default()
+        body: dict[str, Any] = {
+            "network_id": network,
+            "name": spec.name,
+            "description": shapes.marked(spec.project, spec.name),
+        }
+        if address:
+            body["fixed_ips"] = [address]
+        if firewall_ids:
+            body["security_groups"] = list(firewall_ids)
+        return str(self._os.post("network", "/ports", {"port": body})["port"]["id"])
+
+    def ports(self, server_ids: Sequence[str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(server_ids), _MOST_IDS):
+            chunk = list(server_ids[start : start + _MOST_IDS])
+            found.extend(self._os.pages("network", "/ports", "ports", device_id=chunk))
+        return found
+
+    def set_groups(self, server_id: str, group_ids: Sequence[str]) -> None:
+        body = {"port": {"security_groups": list(group_ids)}}
+        together(lambda port: self._os.put("network", f"/ports/{port['id']}", body), self.ports([server_id]))
+
+    def delete_ports(self, ids: Iterable[str]) -> None:
+        together(lambda each: self._os.delete("network", f"/ports/{each}"), list(ids))
+
+    # -- floating addresses
+
+    def floating(self, port_ids: Sequence[str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(port_ids), _MOST_IDS):
+            chunk = list(port_ids[start : start + _MOST_IDS])
+            found.extend(self._os.pages("network", "/floatingips", "floatingips", port_id=chunk))
+        return found
+
+    def bind(self, spec_project: str, name: str, port_id: str, options: Any) -> str:
+        """Give the port its floating address: the one that is named, or a new one. Returns the address."""
+        wanted = options.get("floating_ip")
+        if not wanted:
+            body = {
+                "floating_network_id": self.pool(options.get("floating_ip_pool")),
+                "port_id": port_id,
+                "description": shapes.marked(spec_project, name),
+            }
+            answer = self._os.post("network", "/floatingips", {"floatingip": body})
+            return str(answer["floatingip"]["floating_ip_address"])
+        found = self._os.pages("network", "/floatingips", "floatingips", floating_ip_address=wanted)
+        if not found:
+            raise NotFound(
+                f"The floating IP {wanted} does not belong to this OpenStack project: allocate it first, or set "
+                "public_address: true to get a new one."
+            )
+        if found[0].get("port_id") not in (None, port_id):
+            raise Refused(f"The floating IP {wanted} is in use by another port: take it off there first.")
+        self._os.put("network", f"/floatingips/{found[0]['id']}", {"floatingip": {"port_id": port_id}})
+        return str(wanted)
+
+    def change(self, project: str, name: str, server_id: str, *, public: bool, options: Any) -> Optional[str]:
+        """Bring the floating address of a server to what is wanted; what was ours and is not used any more goes."""
+        ports = self.ports([server_id])
+        if not ports:
+            raise InvalidRequest(f"Instance {name} has no port that could have a floating IP: give it a network.")
+        bound = self.floating([port["id"] for port in ports])
+        wanted = options.get("floating_ip")
+        kept = [each for each in bound if public and (not wanted or each["floating_ip_address"] == wanted)]
+        for each in bound:
+            if each not in kept:
+                self.release(each)
+        if not public:
+            return None
+        if kept:
+            return str(kept[0]["floating_ip_address"])
+        first = min(ports, key=lambda port: (port.get("created_at", ""), port["id"]))
+        return self.bind(project, name, first["id"], options)
+
+    def release(self, item: dict[str, Any]) -> None:
+        """Take a floating address off: one we allocated goes, the user's own stays theirs."""
+        if shapes.unmarked(item.get("description"))[0]:
+            self._os.delete("network", f"/floatingips/{item['id']}")
+        else:
+            self._os.put("network", f"/floatingips/{item['id']}", {"floatingip": {"port_id": None}})
