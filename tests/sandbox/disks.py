@@ -77,6 +77,11 @@ class Disks:
         with self._lock:
             return name in self._kept
 
+    def names(self) -> list[str]:
+        """The names of all kept disks."""
+        with self._lock:
+            return sorted(self._kept)
+
     def delete(self, name: str) -> None:
         """Remove a kept disk; nothing happens when there is none."""
         with self._lock:

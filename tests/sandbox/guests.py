@@ -246,6 +246,10 @@ class Guests:
             if guest.disk is not None:
                 self._disks.keep_copy(name, guest.disk)
 
+    def snapshots(self) -> Sequence[str]:
+        """The names of all disks that are kept: snapshots and root volumes."""
+        return self._disks.names()
+
     def facts(self, address: str) -> Facts | None:
         """What the metadata address tells the guest with that private address."""
         for guest in list(self._guests.values()):

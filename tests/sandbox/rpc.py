@@ -33,6 +33,7 @@ _VERBS = frozenset(
         "copy_volume",
         "snapshot",
         "list",
+        "snapshots",
     ],
 )
 

@@ -83,10 +83,7 @@ class Volumes:
                 self._disks.setdefault(guest, []).append(disk)
                 disk.link()
                 self._changed.notify()
-            # As Amazon's volumes are called on instances whose device names say nothing.
-            (by_id / f"nvme-Amazon_Elastic_Block_Store_{volume.name.replace('-', '')}").symlink_to(
-                f"../..{volume.device.removeprefix('/dev')}"
-            )
+            (by_id / serial_name(volume.name)).symlink_to(f"../..{volume.device.removeprefix('/dev')}")
             options.append(f"--bind={node}:{volume.device}")
         return options
 
@@ -124,6 +121,13 @@ class Volumes:
                     for disk in disks:
                         disk.link()
             time.sleep(_LOOK_EVERY_S)
+
+
+def serial_name(volume: str) -> str:
+    """What /dev/disk/by-id calls a volume on Amazon's instances, or on OpenStack's, where its name is a UUID."""
+    if volume.startswith("vol-"):
+        return f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
+    return f"virtio-{volume[:20]}"
 
 
 def filesystem_uuid(superblock: bytes) -> str | None:
