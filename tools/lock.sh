@@ -7,6 +7,7 @@ compile() {  # compile PYTHON IN OUT
     --no-emit-index-url --no-emit-find-links --upgrade "$2" -o "$3"
 }
 compile 3.11 requirements/dev.in requirements/dev.lock
+compile 3.11 requirements/openstack-sandbox.in requirements/openstack-sandbox.lock
 for source in roles/*/files/*.in; do
   compile 3.10 "$source" "${source%.in}.txt"
 done

@@ -18,6 +18,8 @@ from .errors import SandboxError, UnsuitableMachineError
 from .keeper import Running
 from .paths import Paths, read_env, sandbox_dir
 
+_CLOUDS = {"ec2": ("ec2",), "openstack": ("openstack",), "all": ("ec2", "openstack")}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 done, 1 failed, 2 this machine is unsuitable, 3 (status) not up."""
@@ -45,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--dir", help="the sandbox's folder (default: HAVEN_SANDBOX_DIR, else build/sandbox)")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
     up = verbs.add_parser("up", parents=[shared], help="start it; does nothing when it is up")
-    up.add_argument("--cloud", choices=["ec2"], default="ec2", help="which cloud's API it has")
+    up.add_argument("--cloud", choices=_CLOUDS, default="ec2", help="which cloud's API it has")
     up.set_defaults(function=_up)
     verbs.add_parser("down", parents=[shared], help="end it and remove all it left").set_defaults(function=_down)
     verbs.add_parser("status", parents=[shared], help="say whether it is up, and which guests it has").set_defaults(
@@ -63,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(paths: Paths, options: argparse.Namespace) -> int:
     started = time.monotonic()
-    if lifecycle.up(paths, print):
+    if lifecycle.up(paths, _CLOUDS[options.cloud], print):
         print(f"The sandbox is up after {time.monotonic() - started:.1f} s. Next: . {_shown(paths.env)}")
     else:
         print(f"The sandbox is already up. Next: . {_shown(paths.env)}")

@@ -20,28 +20,35 @@ from contextlib import contextmanager
 from . import images, plan, probe
 from .errors import SandboxError
 from .keeper import Running, clear
-from .paths import Paths, image_cache, repository
+from .openstack import environment, template
+from .paths import Paths, image_cache, openstack_cache, repository
 from .processes import run
 
-_UP_WITHIN_S = 90.0
+_UP_WITHIN_S = 300.0
 # The keeper removes what the guests wrote, which may be gigabytes in many files.
 _DOWN_WITHIN_S = 120.0
 
 
-def up(paths: Paths, say: Callable[[str], None]) -> bool:
-    """Bring the sandbox up; False when it was up already. Nothing is left behind when this is interrupted."""
-    if _is_up(paths):
+def up(paths: Paths, clouds: tuple[str, ...], say: Callable[[str], None]) -> bool:
+    """Bring the sandbox up; False when it was up already. Nothing is left behind when this is interrupted.
+
+    SandboxError when it is up without one of the clouds.
+    """
+    if _is_up(paths, clouds):
         return False
-    probe.require(paths.dir)
+    probe.require(paths.dir, clouds)
     paths.prepare()
     with _alone(paths):
-        if _is_up(paths):
+        if _is_up(paths, clouds):
             return False
         clear(paths)
         paths.prepare()
         images.build_missing(image_cache(), say)
+        if "openstack" in clouds:
+            environment.install_missing(openstack_cache(), say)
+            template.prepare_missing(openstack_cache(), say)
         say("Starting the sandbox")
-        plan.make(paths.dir).write(paths.plan)
+        plan.make(paths.dir, clouds).write(paths.plan)
         _make_key(paths, paths.key, "researcher")
         _make_key(paths, paths.gate_host_key, "gate")
         _launch(paths)
@@ -60,8 +67,13 @@ def down(paths: Paths) -> bool:
     return running is not None
 
 
-def _is_up(paths: Paths) -> bool:
-    return paths.env.exists() and Running.read(paths.process) is not None
+def _is_up(paths: Paths, clouds: tuple[str, ...]) -> bool:
+    if not paths.env.exists() or Running.read(paths.process) is None:
+        return False
+    has = plan.Plan.read(paths.plan).clouds
+    if missing := set(clouds).difference(has):
+        raise SandboxError(f"The sandbox is up without {' and '.join(sorted(missing))}: take it down first.")
+    return True
 
 
 @contextmanager

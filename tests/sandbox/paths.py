@@ -86,6 +86,16 @@ class Paths:
         """The EC2 API's files."""
         return self.dir / "ec2"
 
+    @property
+    def openstack(self) -> Path:
+        """The OpenStack services' files; they own it."""
+        return self.dir / "openstack"
+
+    @property
+    def clouds(self) -> Path:
+        """clouds.yaml, for OpenStack's clients."""
+        return self.dir / "clouds.yaml"
+
     @staticmethod
     def public(key: Path) -> Path:
         """The public half of a key."""
@@ -99,9 +109,9 @@ class Paths:
 
     def clear(self) -> None:
         """Remove all a sandbox that has ended left in its folder, but its log."""
-        for path in (self.guests, self.volumes, self.proxy, self.ec2):
+        for path in (self.guests, self.volumes, self.proxy, self.ec2, self.openstack):
             shutil.rmtree(path, ignore_errors=True)
-        for path in (self.env, self.socket, self.proxy_ca, self.plan, self.process):
+        for path in (self.env, self.socket, self.proxy_ca, self.plan, self.process, self.clouds):
             path.unlink(missing_ok=True)
         for key in (self.key, self.gate_host_key):
             key.unlink(missing_ok=True)
@@ -116,7 +126,16 @@ def sandbox_dir(given: str | None) -> Path:
 
 def image_cache() -> Path:
     """Where images are kept between runs: below HAVEN_CACHE_DIR, or build/cache of this checkout."""
-    return Path(os.environ.get("HAVEN_CACHE_DIR") or _REPOSITORY / "build" / "cache").absolute() / "images"
+    return _cache() / "images"
+
+
+def openstack_cache() -> Path:
+    """Where OpenStack's services and their prepared state are kept between runs."""
+    return _cache() / "openstack"
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("HAVEN_CACHE_DIR") or _REPOSITORY / "build" / "cache").absolute()
 
 
 def repository() -> Path:

@@ -16,12 +16,13 @@ from .ranges import Ranges
 
 @dataclass(frozen=True)
 class Plan:
-    """Addresses, and what the egress proxy needs to know: whom guests may reach, whom to trust, through whom to go."""
+    """Clouds, addresses, and what the egress proxy needs to know: whom guests may reach, whom to trust, its way out."""
 
     subnet: str
     allowed_hosts: tuple[str, ...]
     authorities: str
     parent_proxy: tuple[str, int] | None
+    clouds: tuple[str, ...]
 
     @property
     def ranges(self) -> Ranges:
@@ -38,6 +39,7 @@ class Plan:
             tuple(data["allowed_hosts"]),
             data["authorities"],
             (parent[0], parent[1]) if parent else None,
+            tuple(data["clouds"]),
         )
 
     def write(self, path: Path) -> None:
@@ -45,7 +47,7 @@ class Plan:
         path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
 
-def make(folder: Path) -> Plan:
+def make(folder: Path, clouds: tuple[str, ...]) -> Plan:
     """Look at this machine's routes, package managers and trust; raises SandboxError when something is missing."""
     hosts = registries.allowed_hosts()
     return Plan(
@@ -53,4 +55,5 @@ def make(folder: Path) -> Plan:
         allowed_hosts=tuple(hosts),
         authorities=registries.ca_bundle(),
         parent_proxy=registries.parent_proxy(),
+        clouds=clouds,
     )

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import UnsuitableMachineError
+from .openstack import environment
 
 # Programs by the Debian package that has them.
 _PACKAGES = {
@@ -30,19 +32,21 @@ _PACKAGES = {
 _FREE_GIB = 6
 
 
-def require(folder: Path) -> None:
+def require(folder: Path, clouds: Sequence[str] = ()) -> None:
     """Raise UnsuitableMachineError naming all that this machine lacks."""
-    problems = missing(folder)
+    problems = missing(folder, clouds)
     if problems:
         raise UnsuitableMachineError("The sandbox cannot run here: " + "; ".join(problems) + ".")
 
 
-def missing(folder: Path) -> list[str]:
+def missing(folder: Path, clouds: Sequence[str] = ()) -> list[str]:
     """What this machine lacks, each in a few words with what to do about it."""
     problems = []
     if os.geteuid() != 0:
         problems.append("it needs root (namespaces, mounts and guests): run it with sudo")
     problems += _programs() + _features()
+    if "openstack" in clouds:
+        problems += _interpreter()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free / (1 << 30)
     if free < _FREE_GIB:
@@ -63,6 +67,14 @@ def _programs() -> list[str]:
     if not packages:
         return []
     return [f"programs are missing: apt-get install --no-install-recommends {' '.join(sorted(packages))}"]
+
+
+def _interpreter() -> list[str]:
+    try:
+        environment.python()
+    except UnsuitableMachineError as error:
+        return [str(error).rstrip(".")]
+    return []
 
 
 def _features() -> list[str]:

@@ -13,11 +13,15 @@ from pathlib import Path
 from .errors import SandboxError
 
 
-def run(*arguments: str | os.PathLike[str], stdin: str | None = None, timeout: float = 60.0) -> str:
+def run(
+    *arguments: str | os.PathLike[str], stdin: str | None = None, timeout: float = 60.0, cwd: Path | None = None
+) -> str:
     """Run a program and return its standard output; SandboxError holds the end of what it said when it fails."""
     command = [os.fspath(argument) for argument in arguments]
     try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=timeout, check=False, cwd=cwd
+        )
     except subprocess.TimeoutExpired as error:
         raise SandboxError(f"{command[0]} did not end within {timeout:.0f} s.") from error
     except FileNotFoundError as error:

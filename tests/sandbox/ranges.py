@@ -58,6 +58,28 @@ class Ranges:
         """Public addresses for guests."""
         return next(PUBLIC.subnets(new_prefix=25))
 
+    # Two clouds share the wire: each gives out addresses of its own half.
+
+    @property
+    def ec2_subnet(self) -> IPv4Network:
+        """What the EC2 API calls its network when there is another cloud."""
+        return next(self.subnet.subnets())
+
+    @property
+    def ec2_public(self) -> IPv4Network:
+        """Its public addresses then."""
+        return next(self.public.subnets())
+
+    @property
+    def openstack_pool(self) -> tuple[str, str]:
+        """The first and the last private address that neutron gives out; the tests of the sandbox use those behind."""
+        return str(self.subnet[2048]), str(self.subnet[2999])
+
+    @property
+    def openstack_public(self) -> IPv4Network:
+        """Neutron's floating IPs."""
+        return list(self.public.subnets())[1]
+
 
 def choose(folder: Path, hosts: Iterable[str]) -> Ranges:
     """Ranges for the sandbox in that folder: stable from run to run, different for different folders.

@@ -21,17 +21,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cgroups, egress_proxy, gate, metadata, netns, private, rpc, wire
+from . import cgroups, egress_proxy, gate, metadata, netns, private, rpc, unprivileged, wire
 from .egress_proxy import ProxySettings
 from .errors import SandboxError
 from .firewall import METADATA_ADDRESS, PROXY_PORT
 from .guests import Guests
 from .network import ROUTER, Network
-from .paths import Paths, repository, write_env
+from .openstack import environment, template
+from .paths import Paths, openstack_cache, repository, write_env
 from .plan import Plan
 from .volumes import Volumes
 
 _WITHIN_S = 40.0
+_OPENSTACK_WITHIN_S = 240.0  # six seconds where nothing else runs
 _EVERY_S = 0.05
 
 
@@ -56,16 +58,23 @@ class Supervisor:
     def up(self, gate_listener: int) -> dict[str, str]:
         """Bring everything up; returns the variables of <dir>/env. gate_listener: where this machine finds the gate."""
         self._network.up()
+        machines = wire.listen(self._paths.socket)
+        clouds = self._plan.clouds
+        if "openstack" in clouds:  # first, because it takes longest
+            unprivileged.give(self._paths.socket)
+            self._start_openstack()
         self._start_gate(gate_listener)
-        threading.Thread(target=rpc.serve, args=(wire.listen(self._paths.socket), self._guests), daemon=True).start()
+        threading.Thread(target=rpc.serve, args=(machines, self._guests), daemon=True).start()
         metadata.serve(netns.listen_inside(ROUTER, METADATA_ADDRESS, 80), self._guests.facts)
-        facts = {**self._start_api(), **self._start_proxy(), **self._gate_facts(gate_listener)}
+        facts = {**self._start_proxy(), **self._gate_facts(gate_listener)}
+        if "ec2" in clouds:
+            facts |= self._start_ec2()
         try:
             self._await("the jump host", lambda: self._guests.state(gate.NAME) == "ready")
         except SandboxError:
             print(self._guests.console(gate.NAME)[-3000:], flush=True)  # to the log: the console goes with the sandbox
             raise
-        return facts
+        return facts | self._await_openstack() if "openstack" in clouds else facts
 
     def watch(self) -> str:
         """Wait until one of the processes the sandbox cannot be without ends; returns which."""
@@ -101,18 +110,19 @@ class Supervisor:
             "HAVEN_SANDBOX_PROXY_CA": str(self._paths.proxy_ca),
         }
 
-    def _start_api(self) -> dict[str, str]:
+    def _start_ec2(self) -> dict[str, str]:
         folder = self._paths.ec2
         port, facts = folder / "port", folder / "facts.json"
         addresses = self._plan.ranges
+        shared = len(self._plan.clouds) > 1
         options = {
             "--dir": folder,
             "--port-file": port,
             "--facts": facts,
             "--log": folder / "log.jsonl",
             "--machines-socket": self._paths.socket,
-            "--subnet-cidr": addresses.subnet,
-            "--public-cidr": addresses.public,
+            "--subnet-cidr": addresses.ec2_subnet if shared else addresses.subnet,
+            "--public-cidr": addresses.ec2_public if shared else addresses.public,
         }
         arguments = [str(part) for option in options.items() for part in option]
         command = [sys.executable, "-m", "tests.sandbox.ec2.server", *arguments]
@@ -121,10 +131,36 @@ class Supervisor:
         found: dict[str, str] = json.loads(facts.read_text(encoding="utf-8"))
         return {**found, "AWS_EC2_METADATA_DISABLED": "true"}
 
+    def _start_openstack(self) -> None:
+        folder, clouds = self._paths.openstack, self._paths.clouds
+        folder.mkdir(mode=0o700)
+        clouds.touch(mode=0o600)
+        for path in (folder, clouds):
+            unprivileged.give(path)
+        options = {
+            "--dir": folder,
+            "--template": template.folder(openstack_cache()),
+            "--environment": environment.folder(openstack_cache()),
+            "--machines-socket": self._paths.socket,
+            "--subnet-cidr": self._plan.ranges.subnet,
+            "--clouds-file": clouds,
+            "--facts": folder / "facts.json",
+        }
+        arguments = [str(part) for option in options.items() for part in option]
+        command = unprivileged.command(sys.executable, "-m", "tests.sandbox.openstack.server", *arguments)
+        self._start("OpenStack", self._outside(command), self._machine_net)
+
+    def _await_openstack(self) -> dict[str, str]:
+        facts = self._paths.openstack / "facts.json"
+        self._await("OpenStack", facts.exists, _OPENSTACK_WITHIN_S)
+        found: dict[str, str] = json.loads(facts.read_text(encoding="utf-8"))
+        return found
+
     def _gate_facts(self, listener: int) -> dict[str, str]:
         kind, key = self._paths.public(self._paths.gate_host_key).read_text(encoding="ascii").split()[:2]
         return {
             "HAVEN_SANDBOX_DIR": str(self._paths.dir),
+            "HAVEN_SANDBOX_CLOUDS": ",".join(self._plan.clouds),
             "HAVEN_SANDBOX_GATE_HOST": "127.0.0.1",
             "HAVEN_SANDBOX_GATE_PORT": str(_port_of(listener)),
             "HAVEN_SANDBOX_GATE_USER": gate.USER,
@@ -142,14 +178,14 @@ class Supervisor:
             command, stdin=subprocess.DEVNULL, pass_fds=descriptors, cwd=repository()
         )
 
-    def _await(self, what: str, is_there: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + _WITHIN_S
+    def _await(self, what: str, is_there: Callable[[], bool], within_s: float = _WITHIN_S) -> None:
+        deadline = time.monotonic() + within_s
         while not is_there():
             ended = [name for name, child in self._children.items() if child.poll() is not None]
             if ended:
                 raise SandboxError(f"{ended[0]} ended while the sandbox came up: the reason is in {self._paths.log}.")
             if time.monotonic() > deadline:
-                raise SandboxError(f"No answer from {what} within {_WITHIN_S:.0f} s: see {self._paths.log}.")
+                raise SandboxError(f"No answer from {what} within {within_s:.0f} s: see {self._paths.log}.")
             time.sleep(_EVERY_S)
 
 

@@ -35,7 +35,7 @@ def connect(path: Path, timeout: float | None) -> socket.socket:
 
 
 def listen(path: Path) -> socket.socket:
-    """A listening stream socket at a path, for root only; one left by an earlier process is replaced."""
+    """A listening stream socket at a path, for its owner only; one left by an earlier process is replaced."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX)
     with _short(path) as address:

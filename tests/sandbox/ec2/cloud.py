@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from moto.ec2.models import ec2_backends
 
+from ..faults import Faults
 from .client_tokens import ClientTokens
 from .disks import MachinesWithDisks, Volumes
 from .environment import ACCOUNT
-from .faults import LAUNCH, Faults
+from .faults import LAUNCH, Fault
 from .lifecycle import Lifecycle
 from .memory import MemoryMachines
 from .models import SandboxInstance
@@ -39,7 +40,7 @@ class Cloud:
         self.lock = threading.RLock()
         self._raw = machines
         self.machines = MachinesWithDisks(machines, data_volumes)
-        self.faults = Faults()
+        self.faults = Faults(Fault)
         self.tokens = ClientTokens()
         self.fragments: dict[str, str] = {}  # instance id -> its element in the answer to DescribeInstances
         self._rules: dict[str, Rules] = {}

@@ -19,19 +19,17 @@ GET:
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
+from ..control import ControlEndpoint
 from .models import SandboxInstance
 from .reset import forget_terminated, reset_cloud
 
 if TYPE_CHECKING:
     from .access_log import AccessLog
     from .cloud import Cloud
-    from .http_server import Answer
 
 INTERRUPTED = (
     "Server.SpotInstanceTermination",
@@ -39,13 +37,13 @@ INTERRUPTED = (
 )
 
 
-class Control:
+class Control(ControlEndpoint):
     """Answers requests under /_control/."""
 
     def __init__(self, cloud: Cloud, log: AccessLog) -> None:
         self._cloud = cloud
         self._log = log
-        self._verbs: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
+        verbs: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
             ("POST", "fault"): self._cloud.faults.add,
             ("POST", "latency"): self._latency,
             ("POST", "pending"): self._pending,
@@ -56,22 +54,7 @@ class Control:
             ("GET", "instances"): self._instances,
             ("GET", "log"): lambda asked: self._log.since(float(asked.get("since", 0))),
         }
-
-    def __call__(self, environ: dict[str, Any], body: bytes) -> Answer:
-        name = environ["PATH_INFO"].removeprefix("/_control/").strip("/")
-        verb = self._verbs.get((environ["REQUEST_METHOD"], name))
-        if verb is None:
-            return self._answer(404, {"error": f"no such control: {name}"})
-        query = {key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()}
-        try:
-            result = verb({**query, **json.loads(body or b"{}")})
-        except (KeyError, TypeError, ValueError) as wrong:
-            return self._answer(400, {"error": f"{type(wrong).__name__}: {wrong}"})
-        return self._answer(200, {"ok": True} if result is None else result)
-
-    @staticmethod
-    def _answer(status: int, result: Any) -> Answer:
-        return status, [("Content-Type", "application/json")], json.dumps(result, default=str).encode()
+        super().__init__(verbs)
 
     def _latency(self, asked: dict[str, Any]) -> None:
         self._cloud.faults.latency_ms = float(asked["ms"])

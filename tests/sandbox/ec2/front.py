@@ -8,19 +8,19 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from ..http_server import ask
 from .control import Control
 from .faults import Fault, error_body
 
 if TYPE_CHECKING:
+    from ..http_server import Answer
     from .access_log import AccessLog
     from .cloud import Cloud
-    from .http_server import Answer
 
 Environ = dict[str, Any]
 
@@ -64,23 +64,13 @@ class Front:
 
     def _carry_out(self, environ: Environ, service: str, fault: Fault | None) -> Answer | None:
         if fault is None or fault.after_success:
-            answer = self._ask_moto(environ)
+            answer = ask(self._moto, environ)
             if fault is None or answer[0] >= 400:
                 return answer
         if not fault.code:
             return None
         content_type, body = error_body(service, fault.code, fault.message or fault.code)
         return fault.status, [("Content-Type", content_type)], body
-
-    def _ask_moto(self, environ: Environ) -> Answer:
-        seen: list[Any] = []
-
-        def remember(status: str, headers: list[tuple[str, str]], _info: Any = None) -> Callable[[bytes], None]:
-            seen[:] = [int(status.split(maxsplit=1)[0]), headers]
-            return lambda _data: None
-
-        body = b"".join(self._moto(environ, remember))
-        return seen[0], seen[1], body
 
 
 def _describe(environ: Environ, body: bytes) -> tuple[str, str, str, dict[str, str]]:

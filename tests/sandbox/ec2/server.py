@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..http_server import Server
 from . import environment
-from .http_server import Server
 
 if TYPE_CHECKING:
     from ..machines import Machines

@@ -21,6 +21,23 @@ Application = Callable[[dict[str, Any], bytes], "Answer | None"]
 """From a WSGI environment and the request's body to the answer; None drops the connection."""
 
 
+def ask(application: Any, environ: dict[str, Any]) -> Answer:
+    """The answer of a WSGI application."""
+    seen: list[Any] = []
+
+    def remember(status: str, headers: list[tuple[str, str]], _info: Any = None) -> Callable[[bytes], None]:
+        seen[:] = [int(status.split(maxsplit=1)[0]), headers]
+        return lambda _data: None
+
+    answer = application(environ, remember)
+    try:
+        body = b"".join(answer)
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    return seen[0], seen[1], body
+
+
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -30,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
     application: ClassVar[Application]
 
     def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self._body()
         answer = type(self).application(self._environ(body), body)
         if answer is None:
             self.close_connection = True
@@ -44,6 +61,17 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = BytesIO()
+        while size := int(self.rfile.readline().partition(b";")[0], 16):
+            body.write(self.rfile.read(size))
+            self.rfile.readline()
+        while self.rfile.readline().strip():  # trailers
+            pass
+        return body.getvalue()
 
     do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = _answer  # noqa: N815 - http.server's names
 
@@ -65,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
             "wsgi.run_once": False,
             "REQUEST_METHOD": self.command,
             "SCRIPT_NAME": "",
-            "PATH_INFO": unquote(url.path),
+            "PATH_INFO": unquote(url.path, "latin-1"),  # PEP 3333's way to hand over bytes
             "QUERY_STRING": url.query,
             "REQUEST_URI": self.path,
             "RAW_URI": self.path,
@@ -77,7 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         }
         for name, value in self.headers.items():
             key = name.upper().replace("-", "_")
-            if key not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
+            if key not in {"CONTENT_TYPE", "CONTENT_LENGTH", "TRANSFER_ENCODING"}:
                 environ[f"HTTP_{key}"] = value
         return environ
 
@@ -90,6 +118,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 256
+    allow_reuse_port = True  # whoever keeps the port for a server that is started again has it too
 
     def __init__(self, port: int) -> None:
         super().__init__(("127.0.0.1", port), Handler)

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a new cloud is given through its APIs: users, flavors, images, quotas, networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import Any
+
+from .clouds import PROJECTS, USERS
+from .layout import REGION, SERVICES, url
+from .settings import GPU_ALIAS, SERVICE_USER
+
+PROJECT = "haven"
+TINY = "haven-tiny"
+EXTERNAL_NETWORK = "public"
+NETWORK = "private"
+ROUTER = "router"
+# Which machine image a Glance image boots.
+BOOTS = "haven_sandbox_boots"
+
+
+@dataclass(frozen=True)
+class Flavor:
+    """A size. ram in MiB, disk in GiB."""
+
+    name: str
+    vcpus: int
+    ram: int
+    disk: int
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image; boots: the name of the machine image behind it."""
+
+    name: str
+    version: str
+    boots: str
+    gpu_ready: bool = False
+    visibility: str = "public"
+
+
+FLAVORS = (
+    Flavor("cpu.small", 1, 1024, 10),
+    Flavor("cpu.medium", 2, 4096, 20),
+    Flavor("cpu.large", 4, 8192, 40),
+    Flavor("gpu.vgpu.1", 2, 8192, 40, {"resources:VGPU": "1"}),
+    Flavor("gpu.a100.1", 4, 16384, 80, {"pci_passthrough:alias": f"{GPU_ALIAS}:1"}),
+    # Bigger than any host.
+    Flavor("cpu.huge", 4096, 16_777_216, 10),
+)
+# The oldest first, as Glance remembers when each was made. Names as on the EC2 side.
+IMAGES = (
+    Image("haven-debian-12-20250101", "12", "bookworm"),
+    Image("haven-debian-12-20260101", "12", "bookworm"),
+    Image("haven-debian-13-20260101", "13", "trixie"),
+    Image("haven-debian-12-cuda-20260101", "12", "bookworm-cuda", gpu_ready=True),
+    # Newer and somebody else's, shared with whoever asks for such.
+    Image("haven-debian-12-20991231", "12", "bookworm", visibility="community"),
+)
+_UNLIMITED = {"instances": -1, "cores": -1, "ram": -1, "key_pairs": 1000, "metadata_items": 128}
+_NETWORK_UNLIMITED = ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")
+_TINY = {"instances": 2, "cores": 2, "ram": 4096}
+_TINY_NETWORK = {"floatingip": 1, "port": 4, "security_group": 3}
+_VOLUME_UNLIMITED = {"volumes": -1, "snapshots": -1, "gigabytes": -1}
+_TINY_VOLUME = {"volumes": 1, "snapshots": 1, "gigabytes": 5}
+
+
+def identity(admin: Any, ports: Mapping[str, int], passwords: Mapping[str, str]) -> None:
+    """Projects, users, roles and the catalogue."""
+    roles = {role.name: role for role in admin.identity.roles()}
+    if "service" not in roles:
+        roles["service"] = admin.identity.create_role(name="service")
+
+    def user(name: str, project: str, *with_roles: str) -> None:
+        made = admin.identity.create_project(name=project, domain_id="default")
+        person = admin.identity.create_user(
+            name=name, password=passwords[name], domain_id="default", default_project_id=made.id
+        )
+        for role in with_roles:
+            admin.identity.assign_project_role_to_user(made, person, roles[role])
+
+    user(SERVICE_USER, "service", "admin", "service")
+    for cloud, name in USERS.items():
+        if name != "admin":
+            user(name, PROJECTS[cloud], "member", "reader")
+    for service, kind in SERVICES.items():
+        if service == "keystone":
+            continue
+        made = admin.identity.create_service(type=kind, name=service)
+        for interface in ("public", "internal", "admin"):
+            admin.identity.create_endpoint(
+                service_id=made.id, interface=interface, region_id=REGION, url=url(service, ports[service])
+            )
+
+
+def flavors(admin: Any) -> None:
+    """Sizes, some with a GPU."""
+    for flavor in FLAVORS:
+        made = admin.compute.create_flavor(name=flavor.name, ram=flavor.ram, vcpus=flavor.vcpus, disk=flavor.disk)
+        if flavor.extra:
+            admin.compute.create_flavor_extra_specs(made, flavor.extra)
+
+
+def images(admin: Any, somebody_else: Any) -> None:
+    """Images, each with a few bytes: what boots is the sandbox's."""
+    for image in IMAGES:
+        owner = somebody_else if image.visibility == "community" else admin
+        made = owner.image.create_image(
+            name=image.name,
+            disk_format="raw",
+            container_format="bare",
+            visibility=image.visibility,
+            min_disk=2,
+            os_distro="debian",
+            os_version=image.version,
+            os_admin_user="debian",
+            architecture="x86_64",
+            haven_gpu_ready=str(image.gpu_ready).lower(),
+            **{BOOTS: image.boots},
+        )
+        made.data = f"{image.boots}\n".encode()
+        owner.image.put(f"/images/{made.id}/file", data=made.data, headers={"Content-Type": "application/octet-stream"})
+
+
+def quotas(admin: Any) -> None:
+    """One project without limits that matter, and a tiny one."""
+    limits = (
+        (PROJECT, _UNLIMITED, dict.fromkeys(_NETWORK_UNLIMITED, -1), _VOLUME_UNLIMITED),
+        (TINY, _TINY, _TINY_NETWORK, _TINY_VOLUME),
+    )
+    for project, compute, network, volume in limits:
+        project_id = admin.identity.find_project(project, ignore_missing=False).id
+        admin.compute.put(f"/os-quota-sets/{project_id}", json={"quota_set": compute}).raise_for_status()
+        admin.network.put(f"/quotas/{project_id}", json={"quota": network}).raise_for_status()
+        admin.block_storage.put(f"/os-quota-sets/{project_id}", json={"quota_set": volume}).raise_for_status()
+
+
+def volume_type(admin: Any) -> None:
+    """The type every volume has."""
+    admin.block_storage.find_type("__DEFAULT__") or admin.block_storage.create_type(name="__DEFAULT__")
+
+
+def networks(admin: Any, subnet: IPv4Network, pool: tuple[str, str], public: IPv4Network) -> None:
+    """The guests' network, which all projects share, a network of floating IPs, and a router between them.
+
+    pool: the first and the last address that servers get; public: what floating IPs are taken from.
+    """
+    outside = admin.network.create_network(
+        name=EXTERNAL_NETWORK,
+        is_router_external=True,
+        provider_network_type="flat",
+        provider_physical_network="outside",
+    )
+    admin.network.create_subnet(
+        network_id=outside.id, name=EXTERNAL_NETWORK, ip_version=4, cidr=str(public), is_dhcp_enabled=False
+    )
+    project = admin.identity.find_project(PROJECT, ignore_missing=False).id
+    inside = admin.network.create_network(name=NETWORK, project_id=project, is_shared=True)
+    guests = admin.network.create_subnet(
+        network_id=inside.id,
+        name=NETWORK,
+        project_id=project,
+        ip_version=4,
+        cidr=str(subnet),
+        gateway_ip=str(subnet[1]),
+        is_dhcp_enabled=False,
+        allocation_pools=[{"start": pool[0], "end": pool[1]}],
+    )
+    router = admin.network.create_router(
+        name=ROUTER, project_id=project, external_gateway_info={"network_id": outside.id}
+    )
+    admin.network.add_interface_to_router(router, subnet_id=guests.id)
