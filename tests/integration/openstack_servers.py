@@ -31,7 +31,7 @@ class Project:
         self.cloud: Connection = openstack.connect(cloud=name)
         self.tag = f"t-{secrets.token_hex(4)}"
         images = sorted(self.cloud.image.images(status="active"), key=lambda image: image.name)
-        self.image = next(image for image in images if image.name.startswith("debian-12"))
+        self.image = next(image for image in images if image.name.startswith("haven-debian-12-2"))
         flavors = sorted(self.cloud.compute.flavors(get_extra_specs=True), key=lambda flavor: flavor.ram)
         self.flavor, self.larger_flavor = [flavor for flavor in flavors if not flavor.extra_specs][:2]
         self.gpu_flavor = next(flavor for flavor in flavors if "resources:VGPU" in flavor.extra_specs)

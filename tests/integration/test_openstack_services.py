@@ -24,6 +24,7 @@ from openstack.connection import Connection
 from openstack.exceptions import ForbiddenException, HttpException
 
 from tests.integration.sandbox_guests import Sandbox, command, wait_until
+from tests.sandbox.openstack.drivers import trees
 from tests.sandbox.openstack.layout import SERVICES
 from tests.sandbox.processes import outer_children
 
@@ -163,7 +164,7 @@ def test_images_say_what_they_are(cloud: Cloud) -> None:
     assert ready == ["haven-debian-12-cuda-20260101"]
     twelve = [images[f"haven-debian-12-{date}"] for date in ("20250101", "20260101")]
     assert twelve[0].created_at <= twelve[1].created_at
-    assert cloud.connect().image.get(f"/images/{twelve[0].id}/file").content == b"bookworm\n"
+    assert cloud.connect().image.get(f"/images/{twelve[0].id}/file").content == trees.content("bookworm")
 
 
 def test_neutrons_networks_are_the_sandboxs(cloud: Cloud) -> None:

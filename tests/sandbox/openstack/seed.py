@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from .clouds import PROJECTS, USERS
+from .drivers import trees
 from .layout import REGION, SERVICES, url
 from .settings import GPU_ALIAS, SERVICE_USER
 
@@ -19,8 +20,6 @@ TINY = "haven-tiny"
 EXTERNAL_NETWORK = "public"
 NETWORK = "private"
 ROUTER = "router"
-# Which machine image a Glance image boots.
-BOOTS = "haven_sandbox_boots"
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Flavor:
 
 @dataclass(frozen=True)
 class Image:
-    """An image; boots: the name of the machine image behind it."""
+    """An image; boots: the name of the guests' tree behind it."""
 
     name: str
     version: str
@@ -108,7 +107,7 @@ def flavors(admin: Any) -> None:
 
 
 def images(admin: Any, somebody_else: Any) -> None:
-    """Images, each with a few bytes: what boots is the sandbox's."""
+    """Images, each with a line that names what boots."""
     for image in IMAGES:
         owner = somebody_else if image.visibility == "community" else admin
         made = owner.image.create_image(
@@ -122,10 +121,9 @@ def images(admin: Any, somebody_else: Any) -> None:
             os_admin_user="debian",
             architecture="x86_64",
             haven_gpu_ready=str(image.gpu_ready).lower(),
-            **{BOOTS: image.boots},
         )
-        made.data = f"{image.boots}\n".encode()
-        owner.image.put(f"/images/{made.id}/file", data=made.data, headers={"Content-Type": "application/octet-stream"})
+        binary = {"Content-Type": "application/octet-stream"}
+        owner.image.put(f"/images/{made.id}/file", data=trees.content(image.boots), headers=binary)
 
 
 def quotas(admin: Any) -> None:
