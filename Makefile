@@ -30,7 +30,7 @@ lint: ## every static check
 	@$(setup) && tools/lint.sh
 
 docs: ## write the generated parts of the documentation
-	@$(setup) && python tools/docs.py && antsibull-docs collection --use-current --dest-dir build/docs haven.gpu
+	@$(setup) && python tools/docs.py && install -d -m 0755 build/docs && antsibull-docs collection --use-current --dest-dir build/docs haven.gpu
 
 unit: ## the tests that need neither root nor a sandbox
 	@$(setup) && pytest -q -n 2 tests/unit

@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable
 
 from .environment import source
+from .sandbox import probe
+from .sandbox.errors import UnsuitableMachineError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -85,6 +87,12 @@ def sandbox(verb: str) -> None:
 
 def main() -> None:
     chosen = sys.argv[1:] or [stage for stage in STAGES if stage not in ON_REQUEST]
+    if NEED_SANDBOX & set(chosen):
+        # Said before the stages that need none have taken their minutes.
+        try:
+            probe.require(SANDBOX)
+        except UnsuitableMachineError as error:
+            sys.exit(f"{error} Without a sandbox there are `make lint` and `make unit`.")
     LOGS.mkdir(parents=True, exist_ok=True)
     # What an earlier run noted of its hosts does not hold in a new sandbox.
     shutil.rmtree(ANSIBLE_HOME, ignore_errors=True)

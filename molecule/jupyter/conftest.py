@@ -21,9 +21,9 @@ def visit(host: Host) -> Iterator[Visit]:
     facts = host.ansible.get_variables()
     with contextlib.ExitStack() as tunnels:
 
-        def visit(user: str, password: str | None = None) -> _notebook.Notebook:
+        def visit(user: str, password: str | None = None, tls: bool = False) -> _notebook.Notebook:
             tunnel = _notebook.tunnel(facts["haven_ssh_config"], facts["ansible_host"], user, 30)
-            notebook = _notebook.Notebook(tunnels.enter_context(tunnel), 60)
+            notebook = _notebook.Notebook(tunnels.enter_context(tunnel), 60, tls)
             if password is not None:
                 notebook.login(password)
             return notebook
@@ -39,7 +39,7 @@ def channel() -> Callable[..., websocket.WebSocket]:
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in notebook._cookies)
         return websocket.create_connection(
             f"ws://localhost:8888{path}",
-            socket=_notebook._connect(notebook._path, 30),
+            socket=_notebook._connect(notebook._path, notebook._tls, 30),
             timeout=30,
             **{"cookie": cookies, "origin": _notebook.ORIGIN, **changed},
         )

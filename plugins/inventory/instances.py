@@ -122,15 +122,17 @@ options:
     choices: [pending, running, stopping, stopped, shelved, failed, terminating, terminated]
     default: [running]
   ssh_folder:
-    description: The folder for the ssh configurations, one for each different inventory.
+    description:
+      - The folder for the ssh configurations, one for each different inventory.
+      - Default is C(haven) in ansible-core's own folder (C(ANSIBLE_HOME), which is C(~/.ansible) unless set).
     type: path
-    default: ~/.ansible/haven
   cache_plugin:
     description: Cache plugin for the listing; files of V(ansible.builtin.jsonfile) are made readable by you only.
     default: ansible.builtin.jsonfile
   cache_connection:
-    description: The cache plugin's folder or connection.
-    default: ~/.ansible/haven/cache
+    description:
+      - The cache plugin's folder or connection.
+      - Default is C(haven/cache) in ansible-core's own folder.
 notes:
   - >-
     Host variables are C(haven_id), C(haven_name), C(haven_project), C(haven_cloud), C(haven_region), C(haven_state),
@@ -189,6 +191,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional
 
+from ansible import constants
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
@@ -208,7 +211,6 @@ _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 _OPTIONS = (*FALLBACKS, "regions", "states", "host_keys", "address")
 # What decides, besides the options, which account and endpoint the SDKs speak to.
 _ENVIRONMENT = ("AWS_", "OS_")
-_CACHE_FOLDER = "~/.ansible/haven/cache"
 _ACCOUNT_FILES = (
     ("AWS_CONFIG_FILE", "~/.aws/config"),
     ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
@@ -240,6 +242,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         self._populate(instances, settings, ssh_config)
 
     # -- options
+
+    def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
+        super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
+        # Core fills no template into a plugin's defaults, so they cannot name its folder in DOCUMENTATION.
+        for option, folder in (("ssh_folder", _folder()), ("cache_connection", _cache_folder())):
+            if not self.get_option(option):
+                self.set_option(option, folder)
 
     def _wanted(self, config: Mapping[str, Any], path: str) -> dict[str, Any]:
         """The options of the file, templates filled in; those it lacks from the variables beside it."""
@@ -294,9 +303,9 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _store(self, key: str) -> None:
         """Write the cache now and make it the user's alone: core's plugins leave it readable by everybody."""
-        folder = self.get_option("cache_connection") or ""
-        if folder == _CACHE_FOLDER:
-            private_folder(os.path.expanduser(folder))
+        folder = self.get_option("cache_connection")
+        if folder == _cache_folder():
+            private_folder(folder)
         self.update_cache_if_changed()
         # Core puts prefixes of its own before the key.
         for file in glob.glob(f"{glob.escape(os.path.expanduser(folder))}/*{key}"):
@@ -344,6 +353,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         self._set_composite_vars(self.get_option("compose"), variables, host, strict)
         self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict)
+
+
+def _folder() -> str:
+    """Where our files lie: beside those of ansible-core, so that ANSIBLE_HOME moves all of them."""
+    return os.path.join(constants.config.get_config_value("ANSIBLE_HOME"), "haven")
+
+
+def _cache_folder() -> str:
+    return os.path.join(_folder(), "cache")
 
 
 def _list(settings: Settings) -> list[Instance]:

@@ -16,6 +16,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -26,8 +27,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-# What a browser behind `ssh -L 8888:...` sends; the server accepts this name only.
-ORIGIN = "http://localhost:8888"
+# What a browser behind `ssh -L 8888:...` addresses; the server accepts this name only.
+SITE = "localhost:8888"
+ORIGIN = f"http://{SITE}"
 
 
 class NotebookError(Exception):
@@ -70,12 +72,13 @@ def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, time
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, host: str, timeout: float) -> None:
+    def __init__(self, path: str, tls: bool, host: str, timeout: float) -> None:
         super().__init__(host, timeout=timeout)
         self._path = path
+        self._tls = tls
 
     def connect(self) -> None:
-        self.sock = _connect(self._path, float(self.timeout or 60))
+        self.sock = _connect(self._path, self._tls, float(self.timeout or 60))
 
 
 class _UnixHandler(urllib.request.HTTPHandler):
@@ -85,9 +88,13 @@ class _UnixHandler(urllib.request.HTTPHandler):
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
         def connection(host: str, timeout: float = 60, **_: Any) -> _UnixConnection:
-            return _UnixConnection(self._path, host, timeout)
+            return _UnixConnection(self._path, req.type == "https", host, timeout)
 
         return self.do_open(connection, req)
+
+    # As urllib finds them: by these names. Cookies marked "Secure" travel with requests of this scheme only.
+    https_open = http_open
+    https_request = urllib.request.HTTPHandler.http_request
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -96,13 +103,15 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 class Notebook:
-    """One visitor of the server behind `path`, a unix socket.
+    """One visitor of the server behind `path`, a unix socket; `tls` where the server speaks TLS on it.
 
     Source of the paths: https://jupyter-server.readthedocs.io/en/latest/developers/rest-api.html
     """
 
-    def __init__(self, path: str, timeout: float) -> None:
+    def __init__(self, path: str, timeout: float, tls: bool = False) -> None:
         self._path = path
+        self._tls = tls
+        self._origin = f"https://{SITE}" if tls else ORIGIN
         self._timeout = timeout
         self._cookies = http.cookiejar.CookieJar()
         self._opener = urllib.request.OpenerDirector()
@@ -119,7 +128,7 @@ class Notebook:
         self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
         """(status, body) of one request; redirects are not followed."""
-        request = urllib.request.Request(ORIGIN + path, data=data, method=method, headers=headers or {})  # noqa: S310  # ours
+        request = urllib.request.Request(self._origin + path, data=data, method=method, headers=headers or {})  # noqa: S310  # ours
         if self.cookie("_xsrf"):
             request.add_header("X-XSRFToken", self.cookie("_xsrf"))
         try:
@@ -180,11 +189,15 @@ class Notebook:
     def _execute(self, kernel: str, code: str) -> str:
         import websocket
 
-        url = f"{ORIGIN.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels"
+        url = f"{self._origin.replace('http', 'ws', 1)}/api/kernels/{kernel}/channels"
         cookies = "; ".join(f"{c.name}={c.value}" for c in self._cookies)
         try:
             channel = websocket.create_connection(
-                url, socket=_connect(self._path, self._timeout), cookie=cookies, origin=ORIGIN, timeout=self._timeout
+                url,
+                socket=_connect(self._path, self._tls, self._timeout),
+                cookie=cookies,
+                origin=self._origin,
+                timeout=self._timeout,
             )
             with contextlib.closing(channel):
                 request = _execute_request(code)
@@ -194,11 +207,17 @@ class Notebook:
             raise NotebookError(f"The kernel did not answer over its websocket: {error}.") from error
 
 
-def _connect(path: str, timeout: float) -> socket.socket:
+def _connect(path: str, tls: bool, timeout: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.settimeout(timeout)
     sock.connect(path)
-    return sock
+    if not tls:
+        return sock
+    # ssh has proven the host, and the socket's mode its owner: the certificate is for visitors of the port.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(sock)
 
 
 def _execute_request(code: str) -> dict[str, Any]:

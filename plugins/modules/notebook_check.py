@@ -51,6 +51,10 @@ options:
     description: Whether TensorBoard must answer behind the login.
     type: bool
     default: false
+  tls:
+    description: Whether the server speaks TLS on its socket, as the role's C(jupyter_listen=https) makes it.
+    type: bool
+    default: false
   timeout:
     description: Seconds that any one step may take.
     type: int
@@ -97,6 +101,7 @@ SPEC = {
     "code": {"type": "str", "default": "print(6 * 7)"},
     "expect": {"type": "str", "default": "42"},
     "tensorboard": {"type": "bool", "default": False},
+    "tls": {"type": "bool", "default": False},
     "timeout": {"type": "int", "default": 60},
 }
 
@@ -119,7 +124,7 @@ def main() -> None:
     result: dict[str, Any] = {"changed": False}
     try:
         with tunnel(p["ssh_config"], p["host"], p["user"], p["timeout"]) as local:
-            notebook = Notebook(local, p["timeout"])
+            notebook = Notebook(local, p["timeout"], p["tls"])
             notebook.await_answer()
             refuse_strangers(notebook)
             notebook.login(p["password"])

@@ -24,7 +24,7 @@ def main() -> int:
     began = time.monotonic()
     rows = []
     with tempfile.TemporaryDirectory(prefix="haven-bench-") as folder, started(Path(folder)) as cloud:
-        print(report.HEAD, flush=True)
+        print(f"{report.LEGEND}\n{report.HEAD}\n{report.RULE}", flush=True)
         for row in Bench(cloud, quick=options.quick).rows():
             print(report.line(row), flush=True)
             rows.append(row)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -15,21 +16,30 @@ from typing import Optional
 
 from .rows import Row, Side
 
-HEAD = "| case | haven.gpu s | calls (polls) | amazon.aws s | calls (polls) | times faster | notes |"
+HEAD = "| case | haven.gpu s | calls | polls | tags | amazon.aws s | calls | polls | tags | times faster | notes |"
+RULE = "|---" * 11 + "|"
+LEGEND = """\
+Seconds are those of the whole command. *Polls* only ask whether something is done: listings beyond the first, and reads
+of the console for the host key, of which EC2 gives one instance's at a time. *Tags* are separate calls that write tags:
+each instance has a host key of its own, and one call writes one value. *Calls* are all others; all three add up to what
+the API's log shows.
+"""
 
 
 def write(rows: Sequence[Row], folder: Path) -> Path:
     """Write ec2.md and ec2.json; returns the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "ec2.json").write_text(json.dumps({"versions": versions(), "rows": list(map(as_dict, rows))}, indent=2))
+    data = {"versions": versions(), "load": os.getloadavg(), "rows": list(map(as_dict, rows))}
+    (folder / "ec2.json").write_text(json.dumps(data, indent=2))
     lines = [
         "# EC2: what things take",
         "",
-        "Both sides in one run on the same fake cloud; calls are counted in its log. Seconds are those of the whole",
-        f"command. {', '.join(f'{name} {number}' for name, number in versions().items())}.",
+        "Both sides in one run on the same fake cloud, calls counted in its log.",
+        f"{', '.join(f'{name} {number}' for name, number in versions().items())}; {busy()}.",
         "",
+        LEGEND,
         HEAD,
-        "|---|---|---|---|---|---|---|",
+        RULE,
         *map(line, rows),
         "",
     ]
@@ -46,13 +56,17 @@ def line(row: Row) -> str:
 
 def _numbers(side: Optional[Side]) -> str:
     if side is None:
-        return " | "
-    polls = f" ({side.polls})" if side.polls else ""
-    return f"{side.seconds:.2f} | {side.calls}{polls}"
+        return " | | | "
+    return f"{side.seconds:.2f} | {side.calls} | {side.polls or ''} | {side.tags or ''}"
 
 
 def as_dict(row: Row) -> dict[str, object]:
     return {**dataclasses.asdict(row), "ratio": row.ratio}
+
+
+def busy() -> str:
+    """How much else this machine has to do: seconds mean little where more wants to run than there are processors."""
+    return f"{os.cpu_count()} processors, load {os.getloadavg()[1]:.1f} over the last five minutes"
 
 
 def versions() -> dict[str, str]:

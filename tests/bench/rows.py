@@ -23,11 +23,12 @@ PATIENCE = 60.0
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a row. ``calls`` are all API calls, ``polls`` those among them that only ask whether it is done."""
+    """One side of a row: ``polls`` only ask whether it is done, ``tags`` write tags, ``calls`` are all other calls."""
 
     seconds: float
     calls: int
     polls: int = 0
+    tags: int = 0
     note: str = ""
     # Every action with its number, for the JSON.
     actions: Optional[dict[str, int]] = None
@@ -56,9 +57,9 @@ def side(measured: Measured, *, wanted: int = 0, note: str = "") -> Side:
         note = f"stopped by the benchmark after {measured.seconds:.0f} s"
     elif (measured.status != 0) != (wanted != 0):
         raise BenchmarkBroken(f"exit status {measured.status}: {measured.output[-3000:]}")
-    return Side(
-        round(measured.seconds, 2), measured.calls.total(), measured.polls, note, dict(sorted(measured.calls.items()))
-    )
+    polls, tags = measured.polls, measured.tags
+    calls = measured.calls.total() - polls - tags
+    return Side(round(measured.seconds, 2), calls, polls, tags, note, dict(sorted(measured.calls.items())))
 
 
 def unchanged(measured: Measured) -> Side:

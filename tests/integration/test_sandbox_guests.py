@@ -15,7 +15,7 @@ from tests.integration.sandbox_guests import Guest, Sandbox, command, wait_until
 from tests.sandbox.errors import NoSuchMachineError, SandboxError
 
 USER_DATA = (
-    b"#cloud-config\nruncmd: [[touch, /root/first-boot]]\nbootcmd: [[sh, -c, 'echo booted-once-more >/dev/console']]\n"
+    b"#cloud-config\nruncmd: [[touch, /srv/first-boot]]\nbootcmd: [[sh, -c, 'echo booted-once-more >/dev/console']]\n"
 )
 
 
@@ -27,7 +27,7 @@ def test_an_image_boots_without_a_failed_unit_and_cloud_init_does_its_work(
         assert guest.output(". /etc/os-release; echo $VERSION_ID") == version
         assert guest.output("cloud-init status --wait").endswith("status: done")
         assert guest.output("systemctl --failed --no-legend") == ""
-        assert guest.output("ls /root/first-boot /var/lib/cloud/instances").split()[-1] == guest.id
+        assert guest.output("ls /srv/first-boot /var/lib/cloud/instances").split()[-1] == guest.id
         assert guest.ssh("sudo hostname").stdout.strip() == guest.id
 
 

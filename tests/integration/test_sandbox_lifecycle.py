@@ -254,7 +254,7 @@ def test_a_sandbox_whose_folder_lies_on_an_overlay_works(tmp_path: Path) -> None
         sandbox = up(root / "box")
         with sandbox.guest() as guest:
             assert guest.output("findmnt -n -o FSTYPE /") == "overlay"
-            guest.output("touch /root/written")
+            guest.output("touch /srv/written")
         take_down(sandbox)
     finally:
         command("down", folder=root / "box")

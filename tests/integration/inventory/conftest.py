@@ -51,7 +51,11 @@ class Project:
         self.name = name
         self.home = folder / "home"
         self.inventory = folder / "inventory"
-        self.environment = {"ANSIBLE_NOCOLOR": "1", "HOME": str(self.home)}
+        self.environment = {
+            "ANSIBLE_NOCOLOR": "1",
+            "HOME": str(self.home),
+            "ANSIBLE_HOME": str(self.home / ".ansible"),
+        }
         self.home.mkdir()
         self.inventory.mkdir()
         self.write("haven.yml", "plugin: haven.gpu.instances\n")

@@ -245,6 +245,15 @@ def test_the_cache_is_its_owners_alone(project: Project) -> None:
     assert secret not in files[0].read_text()
 
 
+def test_all_files_lie_where_ansible_core_keeps_its_own(project: Project, tmp_path: Path) -> None:
+    project.machine("one")
+    hosts = project.hosts(ANSIBLE_HOME=str(tmp_path / "elsewhere"), ANSIBLE_INVENTORY_CACHE="1")
+    ours = tmp_path / "elsewhere" / "haven"
+    assert Path(hosts["one"]["haven_ssh_config"]).parent.parent == ours
+    assert len(list((ours / "cache").iterdir())) == 1
+    assert not (project.home / ".ansible" / "haven").exists()
+
+
 def test_another_question_is_not_answered_from_the_cache(project: Project) -> None:
     project.machine("one")
     project.hosts(ANSIBLE_INVENTORY_CACHE="1")

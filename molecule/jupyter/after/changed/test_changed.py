@@ -61,3 +61,14 @@ def test_the_port_speaks_tls_with_the_given_certificate(host: Host) -> None:
     assert host.check_output(f"{ask} {name} https://notebook.example:8888/api/kernels") == "403"
     assert host.check_output(f"{ask} {name} -H 'Host: attacker.example' https://notebook.example:8888/login") == "403"
     assert host.run("curl -s --noproxy '*' -m 5 http://127.0.0.1:8888/login").rc != 0
+
+
+def test_the_tunnel_leads_to_the_same_server_over_tls(host: Host, visit: Any) -> None:
+    only_on(host, "jupyter13")
+    assert visit("alice", "the second password", tls=True).run_cell("print(6 * 7)").strip() == "42"
+
+
+def test_a_link_in_a_home_gives_nobody_the_keys_of_root(host: Host) -> None:
+    with host.sudo():
+        keys = host.file("/root/.ssh/authorized_keys")
+        assert (keys.user, keys.size) == ("root", 0)
