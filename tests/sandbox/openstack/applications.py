@@ -3,12 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The services' WSGI applications; nova's and cinder's other parts run beside them as threads of one process.
 
-One process each, because `transport_url=fake://` carries calls within a process only.
+One process each, because `transport_url=fake://` carries calls within a process only. The parts that drive guests are
+left out where there is no supervisor to drive them: while the state is prepared.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -22,6 +24,10 @@ def load(service: str, layout: Layout) -> Any:
         return special(layout)
     sys.argv = [service]
     return importlib.import_module(f"{service}.wsgi.api").application
+
+
+def _has_guests() -> bool:
+    return bool(os.environ.get("HAVEN_MACHINES_SOCKET"))
 
 
 def _nova(layout: Layout) -> Any:
@@ -46,8 +52,9 @@ def _nova(layout: Layout) -> Any:
     parts = {
         "nova-conductor": {"topic": "conductor"},
         "nova-scheduler": {"topic": "scheduler"},
-        "nova-compute": {"topic": rpcapi.RPC_TOPIC, "topic_alt": rpcapi.RPC_TOPIC_ALT},
     }
+    if _has_guests():
+        parts["nova-compute"] = {"topic": rpcapi.RPC_TOPIC, "topic_alt": rpcapi.RPC_TOPIC_ALT}
     for binary, topics in parts.items():
         service.Service.create(binary=binary, **topics).start()
     host_mapping.discover_hosts(context.get_admin_context())
@@ -69,6 +76,8 @@ def _cinder(layout: Layout) -> Any:
     application = wsgi.initialize_application()
     cfg.CONF.register_opt(volume.host_opt, group="guests")
     service.Service.create(binary=constants.SCHEDULER_BINARY, topic=constants.SCHEDULER_TOPIC).start()
+    if not _has_guests():
+        return application
     service.Service.create(
         host=f"{cfg.CONF.host}@guests", service_name="guests", binary=constants.VOLUME_BINARY, coordination=True
     ).start()

@@ -37,7 +37,8 @@ def reserve_port() -> socket.socket:
 
 @dataclass
 class Fleet:
-    """Starts and ends services. environment: the folder they are installed in; machines: the supervisor's socket."""
+    """Starts and ends services. environment: the folder they are installed in; machines: the supervisor's socket,
+    '' for none."""
 
     layout: Layout
     environment: Path
