@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Optional
 
 from . import _cloud_init
 from ._cloud import Cloud
@@ -64,7 +63,7 @@ def apply(jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> Result:
     try:
         run.all_steps()
     except HavenError as error:
-        error.instances = run.result().instances
+        error.instances = [each for each in run.result().instances if each.id != error.removed]
         raise
     return run.result()
 
@@ -77,8 +76,8 @@ class _Run:
         self._deadline = Deadline(waiting.timeout)
         self._now: dict[str, Instance] = {}
         self._boots: dict[str, str] = {}
-        # Keys of systems that are gone, though the console may still show them.
-        self._old_keys: dict[str, Optional[str]] = {}
+        # What consoles said before a rebuild: some go on after it, and the key in it is that of a system that is gone.
+        self._old_consoles: dict[str, str] = {}
         self._warnings: list[str] = []
         for job in jobs:
             for each in job.observed.live:
@@ -200,8 +199,9 @@ class _Run:
 
     def _rebuild_one(self, job: Job) -> None:
         machine = self._now[job.spec.name]
+        if job.spec.record_host_key:
+            self._old_consoles[machine.name] = self._cloud.console(machine)
         self._cloud.rebuild(machine, job.spec, job.observed.image)
-        self._old_keys[machine.name] = machine.host_key
         tags = {key: value for key, value in machine.tags.items() if key != TAG_HOST_KEY}
         self._remember([dataclasses.replace(machine, state="pending", tags=tags)])
 
@@ -217,12 +217,15 @@ class _Run:
             for future in unfinished:
                 future.cancel()
         made = [self._now[job.spec.name] for future, job in futures.items() if _succeeded(future)]
-        if made:
-            self._remember(self._cloud.settle(made))
-        self._raise_failures(futures)
+        settled = self._cloud.settle(made) if made else []
+        self._remember(settled)
+        # Some clouds agree to make an instance and find out later that they cannot.
+        refused = [(each.name, self._cloud.failure(each, "running")) for each in settled if each.gone]
+        for name, _error in refused:
+            self._now.pop(name)
+        self._raise_failures(futures, refused)
 
-    def _raise_failures(self, futures: dict[Future[None], Job]) -> None:
-        failed: list[tuple[str, HavenError]] = []
+    def _raise_failures(self, futures: dict[Future[None], Job], failed: list[tuple[str, HavenError]]) -> None:
         skipped: list[str] = []
         for future, job in futures.items():
             if future.cancelled():
@@ -328,8 +331,9 @@ class _Run:
             pace.sleep()
 
     def _record_host_key(self, instance: Instance) -> bool:
-        key = _cloud_init.host_key(self._cloud.console(instance))
-        if not key or key == self._old_keys.get(instance.name):
+        said = self._cloud.console(instance)
+        key = _cloud_init.host_key(_cloud_init.since(self._old_consoles.get(instance.name, ""), said))
+        if not key:
             return False
         self._cloud.tag([instance.id], {TAG_HOST_KEY: key})
         self._remember([dataclasses.replace(instance, tags={**instance.tags, TAG_HOST_KEY: key})])

@@ -111,6 +111,15 @@ def host_key(console: str) -> Optional[str]:
     return None
 
 
+def since(before: str, now: str) -> str:
+    """What a console says now beyond what it said before; it may have begun anew, or have lost its beginning."""
+    if now.startswith(before):
+        return now[len(before) :]
+    last = before.rstrip()[-200:]
+    _old, found, new = now.rpartition(last) if last else ("", "", now)
+    return new if found or not last else now
+
+
 def _is_ed25519(encoded: str) -> bool:
     try:
         blob = base64.b64decode(encoded, validate=True)

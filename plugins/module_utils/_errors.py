@@ -20,6 +20,8 @@ class HavenError(Exception):
 
     reason = "error"
     instances: Sequence[Instance] = ()
+    # The id of the instance that failed and was removed for it.
+    removed: str = ""
 
 
 class InvalidRequest(HavenError):

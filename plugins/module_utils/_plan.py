@@ -19,6 +19,7 @@ from ._models import (
     TAG_NAME,
     TAG_PROJECT,
     Change,
+    Gpu,
     Instance,
     Observed,
     Plan,
@@ -123,7 +124,7 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
         "image": image.id if image else None,
         "image_name": image.name if image else None,
         "instance_type": spec.instance_type,
-        "gpu": f"{gpu.count} x {gpu.model}, {gpu.memory_gib:g} GiB each" if gpu else None,
+        "gpu": _gpu_summary(gpu) if gpu else None,
         "price_class": ("spot" if spec.spot else "on-demand") if traits.sells_spot else None,
         "spot_max_price": spec.spot_max_price,
         "key_pair": spec.key_pair,
@@ -139,6 +140,11 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
     return Change(
         "create", before=None, after={key: value for key, value in after.items() if value not in (None, [], {})}
     )
+
+
+def _gpu_summary(gpu: Gpu) -> str:
+    memory = f", {gpu.memory_gib:g} GiB each" if gpu.memory_gib else ""
+    return f"{gpu.count} x {gpu.model}{memory}"
 
 
 def _volume_summary(volume: VolumeSpec, traits: Traits) -> dict[str, Any]:
@@ -164,7 +170,7 @@ def _removals(spec: Spec, live: Sequence[Instance]) -> list[Change]:
 def _volume_removals(spec: Spec, leftovers: Sequence[Resource]) -> list[Change]:
     if not spec.delete_volumes:
         return []
-    return [Change("delete_volume", "volume", volume.state, None, target=volume.id) for volume in leftovers]
+    return [Change("delete_volume", volume.kind, volume.state, None, target=volume.id) for volume in leftovers]
 
 
 def _plan_existing(spec: Spec, current: Instance, observed: Observed, traits: Traits) -> Plan:

@@ -71,7 +71,9 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
             continue
         for instance in seen.values():
             if instance.gone or instance.state == "failed":
-                raise cloud.failure(instance, state)
+                error = cloud.failure(instance, state)
+                error.removed = instance.id if instance.gone else ""
+                raise error
         waiting = [each for each in waiting if known[each].state != state]
     return list(known.values())
 

@@ -159,6 +159,8 @@ class Connection:
             self._endpoint(service)
         except Unsupported:
             return False
+        except auth_errors.ClientException as error:
+            raise self._explained(error, service) from error
         return True
 
     # -- inside
@@ -214,18 +216,21 @@ class Connection:
 
     def _find_endpoint(self, service: str) -> str:
         kind, version = _SERVICES[service]
-        url = self._config.get_endpoint(kind) or self._session.get_endpoint(
-            service_type=kind,
-            interface=self._config.get_interface(kind),
-            region_name=self._config.get_region_name(kind),
-            service_name=self._config.get_service_name(kind),
-            skip_discovery=True,
-        )
+        try:
+            url = self._config.get_endpoint(kind) or self._session.get_endpoint(
+                service_type=kind,
+                interface=self._config.get_interface(kind),
+                region_name=self._config.get_region_name(kind),
+                service_name=self._config.get_service_name(kind),
+                skip_discovery=True,
+            )
+        except (auth_errors.EndpointNotFound, auth_errors.CatalogException):
+            url = None
         if not url:
             where = f" in region {self.region}" if self.region else ""
             raise Unsupported(
-                f"This cloud's catalogue has no {kind} service{where}: check openstack.region, or use a cloud that "
-                "has one."
+                f"This cloud's catalogue has no {kind} service{where}: check openstack.region and "
+                "openstack.interface, or do without what needs it."
             )
         url = str(url).rstrip("/")
         return url if re.search(r"/v\d+(\.\d+)?(/|$)", url) else url + version
@@ -236,7 +241,7 @@ class Connection:
         except (auth_errors.ClientException, openstack.exceptions.SDKException) as error:
             raise self._explained(error, "identity") from error
 
-    def _explained(self, error: Exception, service: str) -> HavenError:  # noqa: PLR0911 -- one case after the other
+    def _explained(self, error: Exception, service: str) -> HavenError:
         said = errors.tidy(str(error))
         if isinstance(error, auth_errors.SSLError):
             return CloudFailure(
@@ -255,10 +260,6 @@ class Connection:
             )
         if isinstance(error, (auth_errors.MissingRequiredOptions, auth_errors.MissingAuthPlugin)):
             return BadCredentials(f"The credentials are incomplete ({said}): {_WHERE}.")
-        if isinstance(error, (auth_errors.EndpointNotFound, auth_errors.CatalogException)):
-            return Unsupported(
-                f"This cloud's catalogue has no {service} service for these settings: check region and interface."
-            )
         if isinstance(error, auth_errors.HttpError) and error.http_status in (429, 500, 502, 503, 504):
             raise RefusedCall(error.http_status, said, "POST /auth/tokens", "identity")
         if isinstance(error, auth_errors.DiscoveryFailure):

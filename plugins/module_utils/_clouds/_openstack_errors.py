@@ -108,6 +108,8 @@ def _text_in(value: Any) -> str:
 def tidy(message: str) -> str:
     """One line of bounded length."""
     text = re.sub(r"\s+", " ", message).strip()
+    # A value that was refused may be a secret.
+    text = re.sub(r" Value: .*?\. (?=')", " ", text)
     text = re.sub(r" ?\(HTTP \d+\)( \(Request-ID: [^)]*\))?", "", text)
     text = "".join(character for character in text if character.isprintable())
     return (text if len(text) <= 300 else text[:297] + "...").rstrip(". ")

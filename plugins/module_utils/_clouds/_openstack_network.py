@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Optional
 
@@ -18,6 +19,14 @@ from ._openstack_client import Connection
 
 # nova's own ports go with their server; those made here are marked and have to be removed.
 _MOST_IDS = 50
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """``ports`` that were made here; ``addresses`` that go or are only taken off (release)."""
+
+    ports: list[dict[str, Any]]
+    addresses: list[dict[str, Any]]
 
 
 class Networks:
@@ -127,6 +136,26 @@ class Networks:
         if firewall_ids:
             body["security_groups"] = list(firewall_ids)
         return str(self._os.post("network", "/ports", {"port": body})["port"]["id"])
+
+    def belongings(self, project: str, names: Iterable[str], server_ids: Iterable[str] = ()) -> Belongings:
+        """The ports and floating addresses of these servers, and those that were made for these names and not used."""
+        wanted, servers = {(project, name) for name in names}, set(server_ids)
+
+        def ours(item: dict[str, Any]) -> bool:
+            return shapes.unmarked(item.get("description"))[:2] in wanted
+
+        ports = [
+            port
+            for port in self._os.pages("network", "/ports", "ports")
+            if port.get("device_id") in servers or (ours(port) and not port.get("device_id"))
+        ]
+        ids = {port["id"] for port in ports}
+        addresses = [
+            item
+            for item in self._os.pages("network", "/floatingips", "floatingips")
+            if item.get("port_id") in ids or (ours(item) and not item.get("port_id"))
+        ]
+        return Belongings([port for port in ports if shapes.unmarked(port.get("description"))[0]], addresses)
 
     def ports(self, server_ids: Sequence[str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

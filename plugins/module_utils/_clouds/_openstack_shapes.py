@@ -147,6 +147,10 @@ def state(item: Mapping[str, Any]) -> str:
     return _TASKS.get(str(task), _STATES.get(status, "pending"))
 
 
+def is_scheduling(item: Mapping[str, Any]) -> bool:
+    return item.get("status") == "BUILD" and item.get("OS-EXT-STS:task_state") in (None, "scheduling")
+
+
 def instance(item: Mapping[str, Any], region: str) -> Instance:
     metadata: dict[str, str] = dict(item.get("metadata") or {})
     project = metadata.get(TAG_PROJECT, "")

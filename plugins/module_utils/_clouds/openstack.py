@@ -21,6 +21,7 @@ from .._errors import CloudFailure, HavenError, InvalidRequest, NoCapacity, NotF
 from .._models import (
     TAG_HOST_KEY,
     TAG_NAME,
+    TAG_PROJECT,
     Change,
     Gpu,
     Image,
@@ -37,7 +38,7 @@ from . import _openstack_gpus
 from . import _openstack_shapes as shapes
 from ._openstack_access import Access
 from ._openstack_client import Connection, RefusedCall
-from ._openstack_network import Networks
+from ._openstack_network import Belongings, Networks
 from ._openstack_volumes import Volumes
 
 # Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
@@ -46,6 +47,7 @@ SETTLED = 1.3
 # Seconds: how long nova may take to hand a server to a host, or to finish a resize.
 SCHEDULE_TIMEOUT = 60.0
 RESIZE_TIMEOUT = 300.0
+ADDRESS_TIMEOUT = 15.0
 # How often a creation is sent again that got no answer and made no server.
 _CREATE_ATTEMPTS = 4
 # Nova's own state: what brings such a server up.
@@ -94,6 +96,7 @@ class OpenStack(Access):
         self._items: dict[str, Mapping[str, Any]] = {}
         self._created: dict[str, tuple[Spec, float, list[dict[str, Any]]]] = {}
         self._floating: dict[str, Optional[str]] = {}
+        self._spare: dict[str, tuple[str, dict[str, Any]]] = {}
 
     # -- looking
 
@@ -277,7 +280,7 @@ class OpenStack(Access):
             )
             server_id = self._send(body, spec, creation)
         except HavenError as error:
-            self._clean_up([], ports, volumes)
+            self._clean_up(ports, volumes)
             raise self._with_what_is_free(error) from error
         self._created[server_id] = (spec, time.monotonic(), volumes)
         if address:
@@ -343,8 +346,9 @@ class OpenStack(Access):
             }
             rivals = {key: [each for each in value if not each.gone] for key, value in rivals.items()}
             contested = [each for value in rivals.values() if len(value) > 1 for each in value]
-            # Until nova has handed a server to a host its time of creation is not final.
-            if not any(self._items[each.id].get("OS-EXT-STS:task_state") == "scheduling" for each in contested):
+            # Until nova has handed a server to a host, neither its time of creation is final nor whether it is made.
+            mine = [each for each in found if each.id in self._created]
+            if not any(shapes.is_scheduling(self._items[each.id]) for each in (*contested, *mine)):
                 break
             if time.monotonic() > deadline:
                 break
@@ -352,7 +356,8 @@ class OpenStack(Access):
         for each in ours:
             if self._created[each.id][0].termination_protection and len(rivals[each.id]) == 1:
                 self._lock(each.id, True)
-        return [self._settled(each, rivals.get(each.id, [])) for each in instances]
+        now = {each.id: each for each in found}
+        return [self._settled(now.get(each.id, each), rivals.get(each.id, [])) for each in instances]
 
     def _settled(self, instance: Instance, rivals: Sequence[Instance]) -> Instance:
         if len(rivals) < 2:
@@ -371,7 +376,9 @@ class OpenStack(Access):
                 f"Instance {instance.name} ({instance.id}) was removed instead of becoming {wanted}: somebody else did "
                 "that, or the cloud; run again."
             )
-        error = errors.from_fault(instance.state_reason or "", instance.name)
+        # nova often says only that it tried everywhere; its record of the action says what happened there.
+        why = " ".join(filter(None, (instance.state_reason, self._why(instance.id))))
+        error = errors.from_fault(why, instance.name)
         if not instance.gone:
             return CloudFailure(
                 f"Instance {instance.name} ({instance.id}) is in ERROR instead of {wanted} "
@@ -405,9 +412,9 @@ class OpenStack(Access):
             time.sleep(0.3)
         made = self._created.get(instance.id)
         if made:
-            self._clean_up([], [], made[2])
+            self._clean_up([], made[2])
 
-    def _clean_up(self, servers: Sequence[str], ports: Sequence[str], volumes: Sequence[Mapping[str, Any]]) -> None:
+    def _clean_up(self, ports: Sequence[str], volumes: Sequence[Mapping[str, Any]]) -> None:
         """Remove what a creation had made before it failed; what cannot be removed carries the project's mark."""
         with contextlib.suppress(HavenError):
             for each in self._networks.floating(ports) if ports else []:
@@ -421,15 +428,18 @@ class OpenStack(Access):
 
     def terminate(self, ids: Sequence[str]) -> None:
         """Delete the servers with their own ports and addresses; the user's addresses are only taken off."""
-        ports = self._networks.ports(ids)
-        own = [port for port in ports if shapes.unmarked(port.get("description"))[0]]
-        floating = self._networks.floating([port["id"] for port in ports])
+        known = [self._items[each] for each in ids if each in self._items]
+        project = next((str((item.get("metadata") or {}).get(TAG_PROJECT)) for item in known), "")
+        found = self._networks.belongings(project, {str(item["name"]) for item in known}, ids)
         together(self._delete_server, list(ids))
-        together(self._networks.release, floating)
-        self._networks.delete_ports(port["id"] for port in own)
+        self._delete_belongings(found)
 
     def _delete_server(self, server_id: str) -> None:
         self._os.delete("compute", f"/servers/{server_id}")
+
+    def _delete_belongings(self, found: Belongings) -> None:
+        together(self._networks.release, found.addresses)
+        self._networks.delete_ports(port["id"] for port in found.ports)
 
     def start(self, ids: Sequence[str]) -> None:
         together(lambda each: self._act(each, _UP.get(self._status(each), {"os-start": None})), list(ids))
@@ -530,6 +540,18 @@ class OpenStack(Access):
             )
         except QuotaExceeded as error:
             raise self._with_what_is_free(error) from error
+        self._await_address(instance.id, self._floating[instance.id])
+
+    def _await_address(self, server_id: str, wanted: Optional[str]) -> None:
+        """nova hears of it from neutron within a second or so; until then the next run would see a difference."""
+        deadline = time.monotonic() + ADDRESS_TIMEOUT
+        pause = 0.2
+        while time.monotonic() < deadline:
+            item = self._os.get("compute", f"/servers/{server_id}")["server"]
+            if shapes.addresses(item.get("addresses") or {})[1] == wanted:
+                return
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
 
     def _resize(self, instance: Instance, flavor: str) -> None:
         """Resize a stopped server and keep the result."""
@@ -557,22 +579,37 @@ class OpenStack(Access):
 
     def _why(self, server_id: str) -> str:
         """What nova says about the last action, where the server itself has no fault."""
-        with contextlib.suppress(HavenError, KeyError, IndexError):
+        with contextlib.suppress(HavenError, RefusedCall, KeyError, IndexError):
             last = self._os.get("compute", f"/servers/{server_id}/os-instance-actions")["instanceActions"][0]
             path = f"/servers/{server_id}/os-instance-actions/{last['request_id']}"
             found = self._os.get("compute", path)["instanceAction"]
             told = [event.get("details") for event in found.get("events") or []]
-            return next(filter(None, told), None) or str(found.get("message") or "")
+            return next(filter(None, told), "")
         return ""
 
     # -- disks that outlive their instance
 
     def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
         wanted = set(names)
-        return [each for each in self._volumes_of(project) if each.name in wanted]
+        spare = self._networks.belongings(project, wanted)
+        self._spare = {
+            **{port["id"]: ("port", port) for port in spare.ports},
+            **{item["id"]: ("address", item) for item in spare.addresses},
+        }
+        found = [each for each in self._volumes_of(project) if each.name in wanted]
+        for key, (kind, item) in self._spare.items():
+            name = shapes.unmarked(item.get("description"))[1]
+            found.append(Resource(kind, key, name, str(item.get("status") or "").lower()))
+        return found
 
     def delete_volumes(self, ids: Sequence[str]) -> None:
-        self._volumes.delete(ids)
+        spare = [self._spare[each] for each in ids if each in self._spare]
+        self._delete_belongings(
+            Belongings(
+                [item for kind, item in spare if kind == "port"], [item for kind, item in spare if kind == "address"]
+            )
+        )
+        self._volumes.delete(each for each in ids if each not in self._spare)
 
 
 def _call(listing: Callable[[], list[Resource]]) -> list[Resource]:
