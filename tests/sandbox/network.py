@@ -106,9 +106,14 @@ class Network:
             self._load()
 
     def set_ports(self, ports: Mapping[str, Port]) -> None:
-        """Replace rules and public addresses of guests by id, in one step."""
+        """Replace rules and public addresses of guests by id, in one step; one that has just gone is left out."""
         with self._lock:
-            for guest, port in ports.items():
+            here = {guest: port for guest, port in ports.items() if guest in self._guests}
+            # An address may move from one guest to another: first away, then to.
+            for guest, port in here.items():
+                if self._guests[guest].leg.public_address != port.public_address:
+                    self._move_public_address(guest, "")
+            for guest, port in here.items():
                 self._move_public_address(guest, port.public_address)
                 self._change(guest, rules=port.rules)
             self._load()
