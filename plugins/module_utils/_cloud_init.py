@@ -115,7 +115,7 @@ def since(before: str, now: str) -> str:
     """What a console says now beyond what it said before; it may have begun anew, or have lost its beginning."""
     if now.startswith(before):
         return now[len(before) :]
-    last = before.rstrip()[-200:]
+    last = before.strip()[-200:]
     _old, found, new = now.rpartition(last) if last else ("", "", now)
     return new if found or not last else now
 

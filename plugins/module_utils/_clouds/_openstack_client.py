@@ -177,7 +177,7 @@ class Connection:
 
     def _once(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
         action = f"{method} {_template(path)}"
-        headers = {"Accept": "application/json", "User-Agent": "haven.gpu"}
+        headers = {"Accept": "application/json"}
         if service == "compute":
             headers["OpenStack-API-Version"] = "compute {}.{}".format(*self._compute)
         elif service == "volume":
@@ -293,7 +293,7 @@ def _configuration(options: Mapping[str, Any]) -> Any:
     }
     given = {name: value for name, value in given.items() if value is not None}
     try:
-        loader = openstack.config.OpenStackConfig(app_name="haven.gpu")
+        loader = openstack.config.OpenStackConfig()
         if "cloud" not in given and not given.get("auth") and not loader.get_cloud_names():
             raise BadCredentials(f"There are no OpenStack credentials: {_WHERE}.")
         config = loader.get_one(**given)

@@ -107,3 +107,17 @@ def test_what_is_not_a_whole_ed25519_key_is_not_believed(console: str) -> None:
 def test_any_console_is_survived(console: str) -> None:
     found = cloud_init.host_key(block(console))
     assert found is None or len(found.split()) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "new"),
+    [
+        ("", "boot", "boot"),
+        ("old boot\n", "old boot\nnew", "new"),
+        ("one\n", "one\none\n", "one\n"),
+        ("old boot\n", "new", "new"),
+        ("x" * 500 + "\nend of old", "x" * 300 + "\nend of old\nnew", "\nnew"),
+    ],
+)
+def test_what_a_console_says_since(before: str, now: str, new: str) -> None:
+    assert cloud_init.since(before, now) == new
