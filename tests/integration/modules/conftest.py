@@ -1,7 +1,11 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules as Ansible runs them, in a process of their own, against the sandbox's EC2 API."""
+"""The modules as Ansible runs them, in a process of their own, against the sandbox's clouds.
+
+A test runs on both clouds; one that is marked ``only("ec2")`` or ``only("openstack")`` runs on that one, since it is
+about something the other has not, counts that API's calls, or makes that API fail in its own way.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import openstack
 import pytest
+
+from tests.integration.sandbox_guests import Sandbox, command, running_sandbox
 
 COLLECTION = "ansible_collections.haven.gpu.plugins.modules"
 START_TIMEOUT = 60.0
@@ -51,21 +58,56 @@ class Answer:
 
 @dataclass
 class Api:
-    """The sandbox's API: its environment, its control endpoint and its log."""
+    """A cloud's API in the sandbox: its environment, its control endpoint and its log."""
 
     environment: dict[str, str]
     began: float = field(default_factory=time.time)
+    cloud: str = "ec2"
+    control_url: str = "HAVEN_SANDBOX_CONTROL_URL"
+    basics: dict[str, Any] = field(default_factory=lambda: BASICS)
 
     def control(self, verb: str, **body: Any) -> Any:
-        url = f"{self.environment['HAVEN_SANDBOX_CONTROL_URL']}/{verb}"
+        url = f"{self.environment[self.control_url]}/{verb}"
         request = urllib.request.Request(url, json.dumps(body).encode())  # noqa: S310 -- our own loopback address
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
             return json.load(answer)
 
     def log(self, since: float) -> list[dict[str, Any]]:
-        url = f"{self.environment['HAVEN_SANDBOX_CONTROL_URL']}/log?since={since}"
+        url = f"{self.environment[self.control_url]}/log?since={since}"
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310
             return list(json.load(answer))
+
+    def is_read(self, call: str) -> bool:
+        """Whether a call changes nothing."""
+        return call.startswith("Describe")
+
+
+@dataclass
+class OpenStackApi(Api):
+    """The OpenStack services; a call is a method, a service and a path with its ids left out."""
+
+    cloud: str = "openstack"
+    control_url: str = "HAVEN_SANDBOX_OPENSTACK_CONTROL_URL"
+    basics: dict[str, Any] = field(default_factory=lambda: OPENSTACK_BASICS)
+
+    def log(self, since: float) -> list[dict[str, Any]]:
+        # What the services ask each other is none of ours.
+        entries = [each for each in super().log(since) if each["agent"].startswith("openstacksdk")]
+        return [{**each, "action": self._action(each)} for each in entries]
+
+    @staticmethod
+    def _action(entry: dict[str, Any]) -> str:
+        path = re.sub(r"/[0-9a-f]{8}-[0-9a-f-]{27}", "/ID", entry["path"].partition("?")[0])
+        return f"{entry['method']} {entry['service']} {path}"
+
+    def is_read(self, call: str) -> bool:
+        return call.startswith("GET ") or call == "POST keystone /v3/auth/tokens"
+
+    def sdk(self, cloud: str = "haven") -> Any:
+        """The SDK's own connection, to look from aside."""
+        file = self.environment["OS_CLIENT_CONFIG_FILE"]
+        config = openstack.config.OpenStackConfig(config_files=[file], load_envvars=False)
+        return openstack.connection.Connection(config=config.get_one(cloud))
 
 
 @dataclass
@@ -87,7 +129,7 @@ class Account:
     def start(
         self, module: str, *, check: bool = False, env: dict[str, str] | None = None, **options: Any
     ) -> subprocess.Popen[str]:
-        arguments = {"cloud": "ec2", "project": self.project, **options, "_ansible_check_mode": check}
+        arguments = {"cloud": self.api.cloud, "project": self.project, **options, "_ansible_check_mode": check}
         process = subprocess.Popen(
             [sys.executable, "-m", f"{COLLECTION}.{module}"],
             stdin=subprocess.PIPE,
@@ -108,7 +150,12 @@ class Account:
 
     def make(self, name: str | list[str] = "one", **options: Any) -> Answer:
         """Make machines with what every one needs."""
-        return self.instance(name, **{**BASICS, **options})
+        return self.instance(name, **{**self.api.basics, **options})
+
+    @property
+    def touched(self) -> list[str]:
+        """The calls of the last run that change something."""
+        return [call for call in self.calls if not self.api.is_read(call)]
 
     def write_tag(self, instance_id: str, key: str, value: str) -> None:
         """What somebody with the right to write tags could do."""
@@ -137,10 +184,39 @@ class Account:
 
 
 BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-*"}, "instance_type": "t3.micro"}
+OPENSTACK_BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-2026*"}, "instance_type": "cpu.small"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """On both clouds, unless the test says which."""
+    if "api" in metafunc.fixturenames or "account" in metafunc.fixturenames:
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("cloud", only.args if only else ("ec2", "openstack"), scope="session")
+
+
+@pytest.fixture
+def api(cloud: str, request: pytest.FixtureRequest) -> Api:
+    """The API of the cloud this test runs on."""
+    found: Api = request.getfixturevalue(f"{cloud}_api")
+    return found
 
 
 @pytest.fixture(scope="session")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+def openstack_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStackApi]:
+    """The OpenStack services with guests: those that are up, else some for this session."""
+    existing = running_sandbox()
+    if existing is not None and "OS_CLIENT_CONFIG_FILE" in Sandbox(existing).env:
+        yield OpenStackApi({**Sandbox(existing).env, "OS_CLOUD": "haven"})
+        return
+    folder = tmp_path_factory.mktemp("openstack")
+    started = command("up", "--cloud", "openstack", folder=folder, timeout=900)
+    assert started.returncode == 0, started.stderr
+    yield OpenStackApi({**Sandbox(folder).env, "OS_CLOUD": "haven"})
+    assert command("down", folder=folder).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def ec2_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The EC2 API, one for each test process, with machines that exist in memory only."""
     folder = tmp_path_factory.mktemp("ec2")
     port, facts = folder / "port", folder / "facts"
@@ -168,5 +244,21 @@ def _wait_for(file: Path, server: subprocess.Popen[bytes], output: Path) -> None
 def account(api: Api, request: pytest.FixtureRequest) -> Iterator[Account]:
     """A project of its own for each test, on an API without faults."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
-    yield Account(api, f"{name}-{os.urandom(3).hex()}")
+    account = Account(api, f"{name}-{os.urandom(3).hex()}")
+    yield account
     api.control("reset")
+    if api.cloud == "openstack":
+        _leave_nothing(account)
+
+
+def _leave_nothing(account: Account) -> None:
+    """Guests are real there: what a test left is removed, and that nothing stays is part of every test."""
+    left = account.run("instance_info", resources=True)["resources"]
+    machines = {each["name"] for each in left if each["kind"] not in ("firewall", "key_pair")}
+    if machines:
+        gone = account.instance(sorted(machines), state="absent", delete_volumes=True, termination_protection=False)
+        assert gone.ok, gone.message
+    for each in left:
+        if each["kind"] in ("firewall", "key_pair"):
+            account.run(each["kind"].replace("_", ""), name=each["name"], state="absent")
+    assert account.run("instance_info", resources=True)["resources"] == []

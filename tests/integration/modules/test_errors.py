@@ -14,6 +14,8 @@ import pytest
 
 from .conftest import BASICS, Account, Answer
 
+pytestmark = pytest.mark.only("ec2")
+
 
 def assert_plain(answer: Answer, reason: str, *said: str) -> None:
     assert answer.values.get("failed"), answer.values

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from .conftest import Account
+
+pytestmark = pytest.mark.only("ec2")
 
 
 def test_a_second_run_changes_nothing_and_asks_once(account: Account) -> None:

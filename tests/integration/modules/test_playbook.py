@@ -12,7 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from .conftest import Account
+
+pytestmark = pytest.mark.only("ec2")
 
 SECRET = "canary-9c1e"
 
