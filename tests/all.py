@@ -81,8 +81,8 @@ ON_REQUEST = {"mutation"}
 NEED_SANDBOX = {"integration", "story", "molecule", "mutation"}
 
 
-def sandbox(verb: str) -> None:
-    subprocess.run([sys.executable, "-m", "tests.sandbox", verb, "--dir", str(SANDBOX)], cwd=ROOT, check=True)
+def sandbox(*verb: str) -> None:
+    subprocess.run([sys.executable, "-m", "tests.sandbox", *verb, "--dir", str(SANDBOX)], cwd=ROOT, check=True)
 
 
 def main() -> None:
@@ -105,7 +105,7 @@ def main() -> None:
             print(f"=== {stage}", flush=True)
             if stage in NEED_SANDBOX and not started:
                 started = True
-                sandbox("up")
+                sandbox("up", "--cloud", "all")
                 source(SANDBOX / "env")
             results[stage] = STAGES[stage]()
             minutes[stage] = (time.monotonic() - begin) / 60

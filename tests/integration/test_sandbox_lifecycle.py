@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,8 +26,8 @@ from tests.sandbox.paths import Paths
 from tests.sandbox.processes import outer_children
 
 
-def up(folder: Path) -> Sandbox:
-    started = command("up", folder=folder)
+def up(folder: Path, cloud: str = "ec2") -> Sandbox:
+    started = command("up", "--cloud", cloud, folder=folder, timeout=1800)
     assert started.returncode == 0, started.stderr
     return Sandbox(folder)
 
@@ -78,7 +79,8 @@ class Traces:
 
     @classmethod
     def of(cls, sandbox: Sandbox) -> Traces:
-        ports = {int(sandbox.env["HAVEN_SANDBOX_GATE_PORT"]), int(sandbox.env["AWS_ENDPOINT_URL"].rpartition(":")[2])}
+        urls = [value for value in sandbox.env.values() if value.startswith("http://127.0.0.1:")]
+        ports = {int(sandbox.env["HAVEN_SANDBOX_GATE_PORT"]), *(urlsplit(url).port or 0 for url in urls)}
         processes = (Process.of(pid) for pid in _descendants(running(sandbox).keeper.pid))
         return cls(sandbox.paths.dir, frozenset(process for process in processes if process), frozenset(ports))
 
@@ -143,17 +145,27 @@ def take_down(sandbox: Sandbox) -> None:
     assert command("down", folder=sandbox.paths.dir).stdout == "The sandbox is down.\n"
 
 
-@pytest.mark.parametrize("end", [take_down, kill_supervisor, kill_its_parent, kill_its_worker])
-def test_nothing_is_left_however_it_ends(folder: Path, end: Callable[[Sandbox], None]) -> None:
+@pytest.mark.parametrize(
+    ("end", "cloud"),
+    [
+        (take_down, "ec2"),
+        (take_down, "all"),
+        (kill_supervisor, "all"),
+        (kill_its_parent, "ec2"),
+        (kill_its_worker, "ec2"),
+    ],
+)
+def test_nothing_is_left_however_it_ends(folder: Path, end: Callable[[Sandbox], None], cloud: str) -> None:
     before = Machine.look()
-    sandbox = up(folder)
+    sandbox = up(folder, cloud)
     disk = {"name": "vol-left", "size_gib": 1, "device": "/dev/sdf"}
     sandbox.machines.create("t-left", "bookworm", str(sandbox.subnet[3000]), b"", [], "left", [disk])
     sandbox.machines.start("t-left", "198.51.100.100")
     assert wait_until(lambda: sandbox.machines.state("t-left") == "ready")
     traces = Traces.of(sandbox)
     # The gate's and the guest's processes, mounts, the disk, ports, groups and files.
-    assert len(traces.processes) > 15
+    assert len(traces.processes) > (15 if cloud == "ec2" else 22)
+    assert len(traces.ports) == (2 if cloud == "ec2" else 9)
     assert len(traces.left()) > len(traces.processes) + 15
     end(sandbox)
     assert wait_until(lambda: not traces.left()), traces.left()
@@ -229,6 +241,26 @@ def test_two_sandboxes_run_side_by_side(own: Sandbox, tmp_path: Path) -> None:
         assert other.ssh("sshuser", "127.0.0.1", "id -un").stdout.strip() == "sshuser"
     finally:
         command("down", folder=other_folder)
+
+
+def test_two_openstacks_run_side_by_side(folder: Path, tmp_path: Path) -> None:
+    other_folder = tmp_path / "other"
+    try:
+        one, other = up(folder, "openstack"), up(other_folder, "openstack")
+        names = [name for name in one.env if name.endswith("_URL") or name == "OS_CLIENT_CONFIG_FILE"]
+        assert len(names) > 7
+        assert not [name for name in names if one.env[name] == other.env[name]]
+        logins = [json.loads(sandbox.paths.clouds.read_text())["clouds"]["haven"]["auth"] for sandbox in (one, other)]
+        assert logins[0]["password"] != logins[1]["password"]
+        assert not one.subnet.overlaps(other.subnet)
+    finally:
+        command("down", folder=other_folder)
+
+
+def test_a_cloud_cannot_be_added_to_a_sandbox_that_is_up(own: Sandbox) -> None:
+    more = command("up", "--cloud", "all", folder=own.paths.dir)
+    assert more.returncode == 1
+    assert more.stderr == "The sandbox is up without openstack: take it down first.\n"
 
 
 def test_down_ends_no_process_that_only_has_the_number(folder: Path) -> None:

@@ -24,6 +24,7 @@ from .layout import HOST, SERVICES, Layout
 
 _READY_WITHIN_S = 200.0
 _EVERY_S = 0.05
+_LAST_LINES = 60
 _TO_SERVICES = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -124,6 +125,14 @@ class Fleet:
             raise ValueError(json.load(error)["error"]) from error
         except OSError as error:
             raise ValueError(f"{service} does not answer: {error}") from error
+
+    def errors(self) -> str:
+        """The last lines that the services logged as errors."""
+        lines: list[str] = []
+        for log in sorted(self.layout.logs.glob("*.log")):
+            said = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            lines += [line for line in said if " ERROR " in line or " CRITICAL " in line][-_LAST_LINES:]
+        return "\n".join(lines)
 
     def _answers(self, service: str) -> bool:
         with socket.socket() as trial:

@@ -14,7 +14,6 @@ import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from ..errors import SandboxError
 from ..http_server import Server
 from ..ranges import Ranges
 from . import clouds, seed
@@ -59,16 +58,16 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     os.umask(0o077)
     server = Server(0)
+    fleet, passwords = start(options)
     try:
-        fleet, passwords = start(options)
         ranges = Ranges(options.subnet_cidr)
         fleet.await_ready(["keystone", "neutron"])
         admin = clouds.connect("haven-admin", fleet.ports["keystone"], passwords)
         seed.networks(admin, ranges.subnet, ranges.openstack_pool, ranges.openstack_public)
         fleet.await_ready(SERVICES)
-    except SandboxError as error:
-        print(error, file=sys.stderr)
-        return 1
+    except Exception:
+        print(fleet.errors(), file=sys.stderr)  # to the supervisor's log: the services' own go with the sandbox
+        raise
     control = Control(fleet)
     facts = {
         "OS_CLIENT_CONFIG_FILE": str(options.clouds_file),
