@@ -49,7 +49,7 @@ def test_quota_is_told_with_what_is_free(account: Account) -> None:
 
 
 def test_a_floating_address_comes_changes_and_goes_with_its_server(account: Account) -> None:
-    first = account.make(record_host_key=False)
+    first = account.make()
     assert first.instances["one"]["public_address"] is None
     told = account.instance(public_address=True, check=True)
     bound = account.instance(public_address=True)
@@ -71,7 +71,7 @@ def test_an_address_of_the_users_own_is_lent_and_never_released(account: Account
     network = account.api.sdk().network
     own = network.create_ip(floating_network_id=network.find_network("public").id)
     try:
-        made = account.make(record_host_key=False, openstack={"floating_ip": own.floating_ip_address})
+        made = account.make(openstack={"floating_ip": own.floating_ip_address})
         assert made.instances["one"]["public_address"] == own.floating_ip_address, made.message
         assert not account.instance(openstack={"floating_ip": own.floating_ip_address})["changed"]
         account.instance(state="absent")
@@ -81,7 +81,7 @@ def test_an_address_of_the_users_own_is_lent_and_never_released(account: Account
 
 
 def test_a_server_gets_another_name_and_stays_the_same(account: Account) -> None:
-    first = account.make("old", record_host_key=False).instances["old"]
+    first = account.make("old").instances["old"]
     renamed = account.instance("new", openstack={"former_name": "old"})
     assert renamed["changed"], renamed.message
     assert renamed.instances["new"]["id"] == first["id"]
