@@ -109,8 +109,8 @@ def test_what_cannot_be_is_refused_in_a_sentence(sandbox: Sandbox) -> None:
         assert sandbox.machines.state("t-other") == "absent"
         with pytest.raises(SandboxError, match="not in the sandbox's subnet"):
             sandbox.machines.create("t-other", "bookworm", "203.0.113.9", b"", [], "other", [])
-        with pytest.raises(SandboxError, match="stop it first"):
-            sandbox.machines.attach(guest.id, {"name": "vol-x", "size_gib": 1})
+        with pytest.raises(SandboxError, match="cannot be named"):
+            sandbox.machines.attach(guest.id, {"name": "vol/x", "size_gib": 1})
 
 
 def new_disk() -> dict[str, Any]:
@@ -147,6 +147,30 @@ def test_a_detached_data_disk_keeps_its_data_for_the_next_machine(sandbox: Sandb
     with sandbox.guest(volumes=[{**disk, "device": "/dev/sdg"}]) as second:
         assert second.output(f"mount UUID={uuid} /mnt && cat /mnt/note") == "kept"
         second.output("umount /mnt")
+
+
+def test_a_data_disk_comes_grows_and_goes_while_its_guest_runs(sandbox: Sandbox) -> None:
+    disk = new_disk()
+    with sandbox.guest() as guest:
+        sandbox.machines.attach(guest.id, disk)
+        uuid = format_and_mount(guest)
+        sandbox.machines.attach(guest.id, {**disk, "size_gib": 2})
+        assert guest.output("blockdev --getsize64 /dev/sdf") == str(2 << 30)
+        with pytest.raises(SandboxError, match="unmount it first"):
+            sandbox.machines.detach(guest.id, disk["name"])
+        guest.output("umount /data")
+        sandbox.machines.detach(guest.id, disk["name"])
+        assert guest.root("test -e /dev/sdf || ls /dev/disk/*/* ").returncode != 0
+        sandbox.machines.attach(guest.id, {**disk, "size_gib": 2})
+        assert wait_until(lambda: guest.root(f"mount UUID={uuid} /data").returncode == 0)
+        assert guest.output("cat /data/note; umount /data") == "kept"
+        sandbox.machines.stop(guest.id)
+        guest.start()
+        assert guest.output("cat /data/note") == "kept"
+        guest.output("umount /data")
+        sandbox.machines.detach(guest.id, disk["name"])
+        assert guest.root("test -e /dev/sdf").returncode != 0
+        sandbox.machines.delete_volume(disk["name"])
 
 
 def test_console_and_status_of_the_command_line_know_a_guest(sandbox: Sandbox) -> None:

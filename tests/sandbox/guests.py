@@ -14,7 +14,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final
@@ -209,15 +209,19 @@ class Guests:
         """See Machines.attach."""
         guest = self._get(id)
         with guest.lock:
-            self._must_be_off(guest)
             disk = Volume.from_dict(volume)
+            if guest.running():
+                have = guest.volumes.get(disk.name)
+                disk = replace(disk, device=have.device) if have else disk
+                self._volumes.plug(id, _require_leader(guest), disk)
             guest.volumes[disk.name] = disk
 
     def detach(self, id: str, volume_name: str) -> None:
         """See Machines.detach."""
         guest = self._get(id)
         with guest.lock:
-            self._must_be_off(guest)
+            if guest.running():
+                self._volumes.unplug(id, _require_leader(guest), volume_name)
             guest.volumes.pop(volume_name, None)
 
     def delete_volume(self, volume_name: str) -> None:
@@ -372,11 +376,6 @@ class Guests:
                 self._power_off(guest, by_force=False)
                 guest.failed = failed
 
-    @staticmethod
-    def _must_be_off(guest: Guest) -> None:
-        if guest.running():
-            raise SandboxError(f"Disks of {guest.id} can be changed only while it is powered off: stop it first.")
-
 
 def _boot_command(guest: Guest, devices: list[str], groups: list[Path]) -> list[str]:
     nspawn = [
@@ -416,3 +415,10 @@ def _leader(guest: Guest) -> str:
     if guest.process is None or guest.process.poll() is not None:
         return ""
     return next((str(child) for child in outer_children(guest.process.pid)), "")
+
+
+def _require_leader(guest: Guest) -> str:
+    leader = _leader(guest)
+    if not leader or guest.suspended:
+        raise SandboxError(f"{guest.id} takes and gives disks only when it runs or is powered off.")
+    return leader

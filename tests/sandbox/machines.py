@@ -146,10 +146,10 @@ class Machines(Protocol):
         """
 
     def attach(self, id: str, volume: dict[str, Any]) -> None:
-        """Give a data disk to a powered-off guest; one that was detached before comes back with its data."""
+        """Give a data disk to a guest; one that was detached before comes back with its data, one it has may grow."""
 
     def detach(self, id: str, volume_name: str) -> None:
-        """Take a data disk from a powered-off guest; its data stays until delete_volume."""
+        """Take a data disk, which must not be mounted, from a guest; its data stays until delete_volume."""
 
     def delete_volume(self, volume_name: str) -> None:
         """Remove a detached disk, or a snapshot, and what is on it; nothing happens when there is none."""

@@ -4,7 +4,8 @@
 """Data disks: sparse files behind loop devices that exist only while their guest runs.
 
 The kernel takes a loop device away when its last user closes it (autoclear), so the supervisor's end leaves none.
-Guests have no udev, whose links under /dev/disk people mount by: they are made here.
+Guests have no udev, whose links under /dev/disk people mount by: they are made here. So are the nodes of disks that
+come and go while a guest runs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from .processes import run
 # linux/loop.h
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIGURE = 0x4C0A
+_LOOP_SET_CAPACITY = 0x4C07
 _LO_FLAGS_AUTOCLEAR = 4
 _LOOP_CONFIG = "=II" + "QQQQQIIII64s64s32sQQ" + "8Q"
 
@@ -37,8 +39,9 @@ _SUPERBLOCK_SIZE = 2048
 
 @dataclass(frozen=True)
 class _Disk:
-    """A connected disk: the loop device's descriptor, its name in the guest, and the guest's /dev/disk/by-uuid."""
+    """A connected disk: its name, its loop device's descriptor, its name in the guest and the guest's by-uuid."""
 
+    name: str
     loop: int
     device: str
     by_uuid: Path
@@ -47,13 +50,14 @@ class _Disk:
         """Link the file system's UUID, if there is a file system, to the device."""
         found = filesystem_uuid(os.pread(self.loop, _SUPERBLOCK_SIZE, 0))
         for link in self.by_uuid.iterdir():
-            if str(link.readlink()) == self._target and link.name != found:
+            if str(link.readlink()) == self.target and link.name != found:
                 link.unlink()
         if found and not (self.by_uuid / found).is_symlink():
-            (self.by_uuid / found).symlink_to(self._target)
+            (self.by_uuid / found).symlink_to(self.target)
 
     @property
-    def _target(self) -> str:
+    def target(self) -> str:
+        """Where the links under /dev/disk point."""
         return f"../..{self.device.removeprefix('/dev')}"
 
 
@@ -69,23 +73,57 @@ class Volumes:
 
     def open(self, guest: str, volumes: list[Volume]) -> list[str]:
         """Connect the disks, made when they are new, of a guest about to boot; returns nspawn's options for them."""
-        if not volumes:
-            return []
         links = self._links / guest
-        by_id, by_uuid = links / "by-id", links / "by-uuid"
-        options = [f"--bind={links}:/dev/disk"]
-        for folder in (by_id, by_uuid):
-            folder.mkdir(parents=True, exist_ok=True)
-        for volume in volumes:
-            loop, node = _attach_loop(self._file(volume))
-            disk = _Disk(loop, volume.device, by_uuid)
-            with self._changed:
-                self._disks.setdefault(guest, []).append(disk)
-                disk.link()
-                self._changed.notify()
-            (by_id / serial_name(volume.name)).symlink_to(f"../..{volume.device.removeprefix('/dev')}")
-            options.append(f"--bind={node}:{volume.device}")
-        return options
+        for folder in ("by-id", "by-uuid"):
+            (links / folder).mkdir(parents=True, exist_ok=True)
+        nodes = [(self._connect(guest, volume), volume.device) for volume in volumes]
+        return [f"--bind={links}:/dev/disk", *(f"--bind={node}:{device}" for node, device in nodes)]
+
+    def plug(self, guest: str, leader: str, volume: Volume) -> None:
+        """Connect a disk to a guest that runs, or let one that it has grow. leader: the guest's first process."""
+        disk = self._disk(guest, volume.name)
+        if disk is not None:
+            self._file(volume)
+            fcntl.ioctl(disk.loop, _LOOP_SET_CAPACITY)
+            return
+        number = os.stat(self._connect(guest, volume)).st_rdev
+        device = [volume.device, "b", str(os.major(number)), str(os.minor(number))]
+        _in_guest(leader, "mknod", "-m", "660", *device)
+
+    def unplug(self, guest: str, leader: str, name: str) -> None:
+        """Disconnect a disk from a guest that runs; SandboxError while it is mounted there."""
+        disk = self._disk(guest, name)
+        if disk is None:
+            return
+        number = os.fstat(disk.loop).st_rdev
+        if f" {os.major(number)}:{os.minor(number)} " in Path(f"/proc/{leader}/mountinfo").read_text(encoding="utf-8"):
+            raise SandboxError(f"The volume {name} is mounted in {guest}: unmount it first.")
+        _in_guest(leader, "umount", disk.device, may_fail=True)  # the bind mount it was given at boot, if it was
+        _in_guest(leader, "rm", "-f", disk.device)
+        with self._changed:
+            self._disks[guest].remove(disk)
+            if not self._disks[guest]:
+                del self._disks[guest]
+            for folder in (self._links / guest / "by-id", disk.by_uuid):
+                for link in folder.iterdir():
+                    if str(link.readlink()) == disk.target:
+                        link.unlink()
+        os.close(disk.loop)
+
+    def _disk(self, guest: str, name: str) -> _Disk | None:
+        with self._changed:
+            return next((disk for disk in self._disks.get(guest, []) if disk.name == name), None)
+
+    def _connect(self, guest: str, volume: Volume) -> str:
+        """Put a loop device behind a guest's disk; returns the device's path."""
+        loop, node = _attach_loop(self._file(volume))
+        disk = _Disk(volume.name, loop, volume.device, self._links / guest / "by-uuid")
+        with self._changed:
+            self._disks.setdefault(guest, []).append(disk)
+            disk.link()
+            self._changed.notify()
+        (self._links / guest / "by-id" / serial_name(volume.name)).symlink_to(disk.target)
+        return node
 
     def close(self, guest: str) -> None:
         """Disconnect all disks of a guest that is powered off."""
@@ -121,6 +159,15 @@ class Volumes:
                     for disk in disks:
                         disk.link()
             time.sleep(_LOOK_EVERY_S)
+
+
+def _in_guest(leader: str, *command: str, may_fail: bool = False) -> None:
+    """Run one of the guest's own programs in its mount namespace; nothing else of it is entered."""
+    try:
+        run("nsenter", f"--target={leader}", "--mount", "--root", "--wd", "--", *command)
+    except SandboxError:
+        if not may_fail:
+            raise
 
 
 def serial_name(volume: str) -> str:

@@ -352,8 +352,12 @@ class GuestDriver(driver.ComputeDriver):  # type: ignore[misc]
     def detach_volume(
         self, context: Any, connection_info: Any, instance: Any, mountpoint: str, encryption: Any = None
     ) -> None:
-        with _faults():
+        try:
             self._machines.detach(instance.uuid, _data(connection_info)["volume_id"])
+        except NoSuchMachineError:
+            return  # it went before its volume was taken
+        except SandboxError as error:
+            raise exception.DeviceDetachFailed(device=mountpoint, reason=str(error)) from error
 
     def extend_volume(self, context: Any, connection_info: Any, instance: Any, requested_size: int) -> None:
         """requested_size: bytes."""
