@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import openstack
+import requests
 from openstack.connection import Connection
 
 from tests.integration.sandbox_guests import Sandbox, wait_until
@@ -56,6 +57,13 @@ class Project:
             port_range_max=port,
             **{"direction": "ingress", **more},
         )
+
+    def control(self, verb: str, **asked: Any) -> None:
+        """Ask the control endpoint of the services for something, see tests/sandbox/openstack/control.py."""
+        answer = requests.post(
+            f"{self.sandbox.env['HAVEN_SANDBOX_OPENSTACK_CONTROL_URL']}/{verb}", json=asked, timeout=120
+        )
+        assert answer.ok, answer.text
 
     @contextmanager
     def server(self, **options: Any) -> Iterator[Server]:

@@ -106,6 +106,19 @@ def test_a_resized_server_keeps_its_disk_whether_confirmed_or_reverted(project: 
     assert server.now().flavor.name == project.larger_flavor.name
 
 
+def test_nova_started_again_finds_its_servers(project: Project, server: Server) -> None:
+    boot = server.run(BOOT)
+    project.control("service", name="nova", do="kill")
+    assert server.run(BOOT) == boot
+    project.control("service", name="nova", do="start")
+    server.await_status("ACTIVE")
+    assert server.now().power_state == 1
+    assert server.run(BOOT) == boot
+    server.act("reboot_server", "SOFT", status="ACTIVE")
+    server.await_guest()
+    assert server.run("cat note") == "kept"
+
+
 def test_a_rebuilt_server_has_a_new_disk_and_host_key_at_its_old_address(project: Project, server: Server) -> None:
     address = server.address
     server.host_key()
@@ -116,6 +129,18 @@ def test_a_rebuilt_server_has_a_new_disk_and_host_key_at_its_old_address(project
     assert server.address == address
     assert server.host_key() != before
     assert server.run("hostname; ls") == server.name
+
+
+def test_a_server_whose_nova_died_over_its_build_is_an_error_that_can_be_deleted(project: Project) -> None:
+    server = Server(project, metadata={"sandbox:fail": "hang"})
+    try:
+        assert wait_until(lambda: server.now().task_state == "spawning", 60)
+        project.control("service", name="nova", do="restart")
+        assert wait_until(lambda: server.now().status == "ERROR", 60)
+    finally:
+        server.delete()
+    assert server.state() == "absent"
+    assert not list(project.cloud.network.ports(device_id=server.id))
 
 
 def test_a_deleted_server_leaves_no_guest_and_no_port(project: Project) -> None:

@@ -62,8 +62,8 @@ def test_a_volume_given_at_creation_keeps_its_data_for_the_next_server(project: 
 def test_a_volume_is_attached_to_a_stopped_server_and_grows_while_it_is_detached(project: Project) -> None:
     storage = project.cloud.block_storage
     with volume(project) as disk, project.server() as server:
+        server.act("stop_server", status="SHUTOFF")
         for size in (1, 2):
-            server.act("stop_server", status="SHUTOFF")
             server.compute.create_volume_attachment(server.id, volume_id=disk.id, device="/dev/vdb")
             assert wait_until(lambda: storage.get_volume(disk.id).status == "in-use", 60)
             server.act("start_server", status="ACTIVE")
@@ -72,8 +72,24 @@ def test_a_volume_is_attached_to_a_stopped_server_and_grows_while_it_is_detached
             server.act("stop_server", status="SHUTOFF")
             server.compute.delete_volume_attachment(server.id, disk.id)
             assert wait_until(lambda: storage.get_volume(disk.id).status == "available", 60)
-            storage.extend_volume(disk, 2) if size == 1 else None
+            if size == 1:
+                storage.extend_volume(disk, 2)
             assert wait_until(lambda: storage.get_volume(disk.id).status == "available", 60)
+
+
+def test_a_volume_comes_grows_and_goes_while_the_server_runs(project: Project) -> None:
+    storage = project.cloud.block_storage
+    with volume(project) as disk, project.server() as server:
+        server.compute.create_volume_attachment(server.id, volume_id=disk.id, device="/dev/vdb")
+        assert wait_until(lambda: storage.get_volume(disk.id).status == "in-use", 60)
+        server.run("sudo mkfs.ext4 -q /dev/vdb && sudo mount /dev/vdb /mnt")
+        storage.extend_volume(disk, 2)
+        assert wait_until(lambda: server.run("sudo blockdev --getsize64 /dev/vdb") == str(2 << 30), 60)
+        assert wait_until(lambda: storage.get_volume(disk.id).status == "in-use", 60)
+        server.run("sudo umount /mnt")
+        server.compute.delete_volume_attachment(server.id, disk.id)
+        assert wait_until(lambda: storage.get_volume(disk.id).status == "available", 60)
+        assert server.ssh("test -e /dev/vdb")[0] != 0
 
 
 @pytest.mark.parametrize("delete", [True, False])

@@ -87,8 +87,8 @@ class Volumes:
             fcntl.ioctl(disk.loop, _LOOP_SET_CAPACITY)
             return
         number = os.stat(self._connect(guest, volume)).st_rdev
-        device = [volume.device, "b", str(os.major(number)), str(os.minor(number))]
-        _in_guest(leader, "mknod", "-m", "660", *device)
+        node = [volume.device, "b", str(os.major(number)), str(os.minor(number))]
+        _in_guest(leader, "sh", "-c", 'umask 117 && exec mknod "$@"', "sh", *node)
 
     def unplug(self, guest: str, leader: str, name: str) -> None:
         """Disconnect a disk from a guest that runs; SandboxError while it is mounted there."""
@@ -162,9 +162,9 @@ class Volumes:
 
 
 def _in_guest(leader: str, *command: str, may_fail: bool = False) -> None:
-    """Run one of the guest's own programs in its mount namespace; nothing else of it is entered."""
+    """Run one of the guest's own programs among its files and processes."""
     try:
-        run("nsenter", f"--target={leader}", "--mount", "--root", "--wd", "--", *command)
+        run("nsenter", f"--target={leader}", "--mount", "--pid", "--root", "--wd", "--", *command)
     except SandboxError:
         if not may_fail:
             raise

@@ -333,6 +333,10 @@ class GuestDriver(driver.ComputeDriver):  # type: ignore[misc]
 
     # Volumes
 
+    def default_root_device_name(self, instance: Any, image_meta: Any, root_bdm: Any) -> str:
+        """What virtio makes of it on a real host; nova names the disks after it accordingly."""
+        return "/dev/vda"
+
     def get_volume_connector(self, instance: Any) -> dict[str, Any]:
         return {"host": CONF.host, "ip": CONF.my_block_storage_ip, "multipath": False}
 
