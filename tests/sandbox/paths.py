@@ -106,6 +106,7 @@ class Paths:
         self.dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         for folder in (self.guests, self.volumes, self.proxy, self.ec2):
             folder.mkdir(exist_ok=True, mode=0o755)
+        self.openstack.mkdir(exist_ok=True, mode=0o700)
 
     def clear(self) -> None:
         """Remove all a sandbox that has ended left in its folder, but its log."""

@@ -12,6 +12,7 @@ from .paths import Paths
 from .processes import run
 
 FOLDER = Path("/run/haven")
+OPENSTACK = FOLDER / "openstack"
 
 
 def make_run(paths: Paths) -> Path:
@@ -25,8 +26,9 @@ def make_run(paths: Paths) -> Path:
     if names is not None:  # the proxy still has to resolve names
         resolver.parent.mkdir(parents=True, exist_ok=True)
         resolver.write_text(names, encoding="utf-8")
-    guests, proxy = FOLDER / "guests", FOLDER / "proxy"
-    for folder, behind in ((guests, paths.guests), (proxy, paths.proxy)):
+    guests = FOLDER / "guests"
+    # The other two for those who are not root, and could not get into a sandbox in somebody's home.
+    for folder, behind in ((guests, paths.guests), (FOLDER / "proxy", paths.proxy), (OPENSTACK, paths.openstack)):
         folder.mkdir(parents=True)
         run("mount", "--bind", behind, folder)
     if not _holds_overlays(guests):

@@ -132,8 +132,7 @@ class Supervisor:
         return {**found, "AWS_EC2_METADATA_DISABLED": "true"}
 
     def _start_openstack(self) -> None:
-        folder, clouds = self._paths.openstack, self._paths.clouds
-        folder.mkdir(mode=0o700)
+        folder, clouds = private.OPENSTACK, self._paths.clouds
         clouds.touch(mode=0o600)
         for path in (folder, clouds):
             unprivileged.give(path)
@@ -151,10 +150,12 @@ class Supervisor:
         self._start("OpenStack", self._outside(command), self._machine_net)
 
     def _await_openstack(self) -> dict[str, str]:
-        facts = self._paths.openstack / "facts.json"
+        facts = private.OPENSTACK / "facts.json"
         self._await("OpenStack", facts.exists, _OPENSTACK_WITHIN_S)
         found: dict[str, str] = json.loads(facts.read_text(encoding="utf-8"))
-        return found
+        log = found["HAVEN_SANDBOX_OPENSTACK_LOG"]
+        seen_from_outside = str(self._paths.openstack / Path(log).relative_to(private.OPENSTACK))
+        return {**found, "HAVEN_SANDBOX_OPENSTACK_LOG": seen_from_outside}
 
     def _gate_facts(self, listener: int) -> dict[str, str]:
         kind, key = self._paths.public(self._paths.gate_host_key).read_text(encoding="ascii").split()[:2]

@@ -35,7 +35,7 @@ class AccessLog:
 
 
 class Front:
-    """The application behind a service's HTTP server; verbs: control requests beside those every service has."""
+    """The application behind a service's HTTP server; verbs: control requests beside those every service has; its reset is done, too."""
 
     def __init__(self, service: str, application: Any, log: AccessLog, verbs: Verbs) -> None:
         self._service = service
@@ -46,10 +46,11 @@ class Front:
             {
                 ("POST", "fault"): self._faults.add,
                 ("POST", "latency"): self._set_latency,
-                ("POST", "reset"): lambda _asked: self._faults.clear(),
                 **verbs,
+                ("POST", "reset"): self._reset,
             }
         )
+        self._reset_more = verbs.get(("POST", "reset"))
 
     def __call__(self, environ: Environ, body: bytes) -> Answer | None:
         if environ["PATH_INFO"].startswith(PREFIX):
@@ -82,6 +83,11 @@ class Front:
             return None
         body = error_body(self._service, fault.status, fault.message)
         return fault.status, [("Content-Type", "application/json")], body
+
+    def _reset(self, asked: dict[str, Any]) -> None:
+        self._faults.clear()
+        if self._reset_more:
+            self._reset_more(asked)
 
     def _set_latency(self, asked: dict[str, Any]) -> None:
         self._faults.latency_ms = float(asked["ms"])

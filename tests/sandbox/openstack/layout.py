@@ -25,7 +25,7 @@ PATHS = {"keystone": "/v3", "nova": "/v2.1", "cinder": "/v3"}
 
 @dataclass(frozen=True)
 class Layout:
-    """The services' folder; it can be copied, since nothing in it knows its own path but what adopt.py rewrites."""
+    """The services' folder; a copy of it works once adopt.py and settings.py have been there."""
 
     dir: Path
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .. import unprivileged
+from .. import private, unprivileged
 from ..errors import SandboxError
 from ..paths import repository
 from ..processes import run
@@ -20,6 +20,8 @@ from . import environment
 
 _PARTS = ("prepare", "seed", "settings", "layout", "clouds", "schema", "applications")
 _WITHIN_S = 900.0
+# In a mount namespace of its own: where the sandbox has it, too, since services ask the kernel whether they may.
+_BEHIND_RUN = 'mount -t tmpfs -o mode=755 tmpfs /run; mkdir -p "$2"; mount --bind "$1" "$2"; shift 2; exec "$@"'
 
 
 def folder(cache: Path) -> Path:
@@ -42,10 +44,11 @@ def prepare_missing(cache: Path, say: Callable[[str], None]) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
         unprivileged.give(draft)
-        program = ["-m", "tests.sandbox.openstack.prepare", "--dir", str(draft)]
+        program = ["-m", "tests.sandbox.openstack.prepare", "--dir", str(private.OPENSTACK)]
         program += ["--environment", str(environment.folder(cache))]
         # Whatever ends this process ends unshare, and with it every process that the preparation started.
         alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
+        alone += ["sh", "-euc", _BEHIND_RUN, "sh", str(draft), str(private.OPENSTACK)]
         try:
             run(*alone, *unprivileged.command(sys.executable, *program), timeout=_WITHIN_S, cwd=repository())
         except SandboxError as error:
