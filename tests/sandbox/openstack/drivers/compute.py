@@ -442,18 +442,17 @@ def _fail_on_demand(context: Any, instance: Any) -> None:
         raise exception.NovaException("The hypervisor refused to start the guest, as the server's metadata demands.")
     if demand == "abort":
         raise exception.BuildAbortException(instance_uuid=instance.uuid, reason="the server's metadata demands it")
-    if demand == "hang":
-        _hang(context, instance.uuid)
+    kind, _, seconds = (demand or "").partition(":")
+    if kind == "hang":
+        _hang(context, instance.uuid, float(seconds or "inf"))
 
 
-def _hang(context: Any, uuid: str) -> None:
-    """Return when the metadata no longer says so; fail when the server is deleted, which waits for its build."""
-    while True:
+def _hang(context: Any, uuid: str, seconds: float) -> None:
+    """Return after so many seconds; fail when the server is deleted, which waits for its build."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
         time.sleep(_LOOK_EVERY_S)
-        current = objects.Instance.get_by_uuid(context, uuid, expected_attrs=["metadata"])
-        if current.task_state == task_states.DELETING:
+        if objects.Instance.get_by_uuid(context, uuid).task_state == task_states.DELETING:
             raise exception.UnexpectedDeletingTaskStateError(
                 instance_uuid=uuid, expected={"task_state": [task_states.SPAWNING]}, actual={"task_state": "deleting"}
             )
-        if current.metadata.get(_FAIL) != "hang":
-            return
