@@ -15,6 +15,7 @@ from openstack.exceptions import NotFoundException
 from tests.integration.openstack_servers import Project
 from tests.integration.sandbox_guests import wait_until
 
+ROOT_GIB = 4  # no image asks for more
 MOUNT = "sudo mount /dev/vdb /mnt && cat /mnt/note"
 
 
@@ -42,7 +43,7 @@ def is_gone(project: Project, id: str) -> bool:
 
 def mapping(id: str, source: str, boot_index: int, *, delete: bool) -> dict[str, Any]:
     made = {"uuid": id, "source_type": source, "destination_type": "volume", "delete_on_termination": delete}
-    return {**made, "boot_index": boot_index, "volume_size": 1}
+    return {**made, "boot_index": boot_index, "volume_size": ROOT_GIB}
 
 
 def test_a_volume_given_at_creation_keeps_its_data_for_the_next_server(project: Project) -> None:
