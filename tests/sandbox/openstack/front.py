@@ -35,7 +35,8 @@ class AccessLog:
 
 
 class Front:
-    """The application behind a service's HTTP server; verbs: control requests beside those every service has; its reset is done, too."""
+    """The application behind a service's HTTP server; verbs: control requests beside those every service has;
+    a reset among them is done too."""
 
     def __init__(self, service: str, application: Any, log: AccessLog, verbs: Verbs) -> None:
         self._service = service
