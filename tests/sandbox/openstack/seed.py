@@ -144,11 +144,24 @@ def volume_type(admin: Any) -> None:
     admin.block_storage.find_type("__DEFAULT__") or admin.block_storage.create_type(name="__DEFAULT__")
 
 
+def default_rules(admin: Any) -> None:
+    """What every new security group allows. Neutron's migrations write these; the tables here come from its models."""
+    for version in ("IPv4", "IPv6"):
+        admin.network.create_default_security_group_rule(
+            direction="egress", ethertype=version, used_in_default_sg=True, used_in_non_default_sg=True
+        )
+        admin.network.create_default_security_group_rule(
+            direction="ingress", ethertype=version, remote_group_id="PARENT", used_in_default_sg=True,
+            used_in_non_default_sg=False,
+        )  # fmt: skip
+
+
 def networks(admin: Any, subnet: IPv4Network, pool: tuple[str, str], public: IPv4Network) -> None:
     """The guests' network, which all projects share, a network of floating IPs, and a router between them.
 
     pool: the first and the last address that servers get; public: what floating IPs are taken from.
     """
+    default_rules(admin)
     outside = admin.network.create_network(
         name=EXTERNAL_NETWORK,
         is_router_external=True,
