@@ -54,7 +54,7 @@ def tunnel(ssh_config: str, alias: str, user: str, timeout: float) -> Iterator[s
         yield local
     finally:
         process.terminate()
-        process.communicate()
+        process.wait()
         shutil.rmtree(folder)
 
 
@@ -62,7 +62,8 @@ def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, time
     deadline = time.monotonic() + timeout
     while not os.path.exists(local):
         if process.poll() is not None:
-            detail = (process.communicate()[1] or b"").decode(errors="replace").strip().splitlines()
+            assert process.stderr is not None
+            detail = process.stderr.read().decode(errors="replace").strip().splitlines()
             raise NotebookError(
                 f"ssh could not open a tunnel to {alias}: {detail[-1] if detail else 'no reason given'}."
             )
