@@ -54,8 +54,8 @@ def tunnel(ssh_config: str, alias: str, user: str, timeout: float) -> Iterator[s
         yield local
     finally:
         process.terminate()
-        process.wait()
-        shutil.rmtree(folder)
+        with process:  # waits, and closes its pipe
+            shutil.rmtree(folder)
 
 
 def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, timeout: float) -> None:
