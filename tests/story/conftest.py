@@ -24,13 +24,17 @@ class Story:
     project: str
     inventory: pathlib.Path
     home: pathlib.Path
+    # Variables that the playbooks must do without.
+    unset: frozenset[str] = frozenset()
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self.home), "ANSIBLE_HOME": str(self.home / ".ansible")}
+        ours = {name: value for name, value in os.environ.items() if name not in self.unset}
+        return {**ours, "HOME": str(self.home), "ANSIBLE_HOME": str(self.home / ".ansible")}
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
-        return ["ansible-playbook", f"haven.gpu.{playbook}", "-i", str(self.inventory), *arguments]
+        name = playbook if "/" in playbook else f"haven.gpu.{playbook}"
+        return ["ansible-playbook", name, "-i", str(self.inventory), *arguments]
 
     def run(self, playbook: str, *arguments: str, check: bool = True) -> str:
         """Run a playbook to its end; returns all that it printed."""
@@ -49,16 +53,16 @@ class Story:
         ).stdout  # fmt: skip
         return dict(json.loads(listing)["_meta"]["hostvars"])
 
-    def ssh(self, command: str, host: str = "jupyter-demo", check: bool = True) -> str:
-        """Run a shell command on a host, strictly verified, through the hops."""
+    def ssh(self, command: str, host: str = "jupyter-demo", check: bool = True, given: bytes = b"") -> str:
+        """Run a shell command on a host, strictly verified, through the hops; `given` is its input."""
         facts = self.inventory_hosts()[host]
         done = subprocess.run(
             ["ssh", "-F", facts["haven_ssh_config"], "-o", "BatchMode=yes", facts["ansible_host"], command],
-            env=self.environment, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
+            env=self.environment, check=False, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        assert not check or done.returncode == 0, done.stdout
-        return done.stdout
+        said = done.stdout.decode(errors="replace")
+        assert not check or done.returncode == 0, said
+        return said
 
 
 def changes(output: str) -> dict[str, int]:
@@ -69,7 +73,7 @@ def changes(output: str) -> dict[str, int]:
     return {row[0]: int(row[2]) for row in recap}
 
 
-def make_story(folder: pathlib.Path, project: str, extra: dict[str, Any]) -> Story:
+def make_story(folder: pathlib.Path, project: str, extra: dict[str, Any], unset: frozenset[str] = frozenset()) -> Story:
     """An inventory like inventories/sandbox_ec2, with a project, a home and extra variables of its own."""
     source = ROOT / "inventories" / "sandbox_ec2"
     variables = folder / "inventory" / "group_vars" / "all"
@@ -77,11 +81,14 @@ def make_story(folder: pathlib.Path, project: str, extra: dict[str, Any]) -> Sto
     (folder / "inventory" / "haven.yml").write_text((source / "haven.yml").read_text())
     (variables / "sandbox.yml").write_text((source / "group_vars" / "all" / "sandbox.yml").read_text())
     facts = yaml.safe_load((source / "group_vars" / "all" / "project.yml").read_text())
-    facts |= {"haven_project": project, "ssh_config_path": str(folder / "ssh" / "config"), **extra}
+    facts |= {"haven_project": project, "ssh_config_path": str(folder / "ssh" / "config")}
     (variables / "project.yml").write_text(yaml.safe_dump(facts))
+    # The last in the alphabet wins.
+    (variables / "story.yml").write_text(yaml.safe_dump(extra))
+    (variables / "story.yml").chmod(0o600)
     home = folder / "home"
     home.mkdir()
-    return Story(project, folder / "inventory", home)
+    return Story(project, folder / "inventory", home, unset)
 
 
 def end(story: Story) -> None:
