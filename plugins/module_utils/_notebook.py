@@ -54,15 +54,16 @@ def tunnel(ssh_config: str, alias: str, user: str, timeout: float) -> Iterator[s
         yield local
     finally:
         process.terminate()
-        process.communicate()
-        shutil.rmtree(folder)
+        with process:  # waits, and closes its pipe
+            shutil.rmtree(folder)
 
 
 def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while not os.path.exists(local):
         if process.poll() is not None:
-            detail = (process.communicate()[1] or b"").decode(errors="replace").strip().splitlines()
+            assert process.stderr is not None
+            detail = process.stderr.read().decode(errors="replace").strip().splitlines()
             raise NotebookError(
                 f"ssh could not open a tunnel to {alias}: {detail[-1] if detail else 'no reason given'}."
             )

@@ -9,6 +9,8 @@ import pathlib
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -25,13 +27,19 @@ class Story:
     project: str
     inventory: pathlib.Path
     home: pathlib.Path
+    # Variables that the playbooks must do without.
+    unset: frozenset[str] = frozenset()
+    # Variables of the environment that say who asks the cloud.
+    identity: Mapping[str, str] = MappingProxyType({})
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self.home), "ANSIBLE_HOME": str(self.home / ".ansible")}
+        ours = {name: value for name, value in os.environ.items() if name not in self.unset}
+        return {**ours, **self.identity, "HOME": str(self.home), "ANSIBLE_HOME": str(self.home / ".ansible")}
 
     def command(self, playbook: str, *arguments: str) -> list[str]:
-        return ["ansible-playbook", f"haven.gpu.{playbook}", "-i", str(self.inventory), *arguments]
+        name = playbook if "/" in playbook else f"haven.gpu.{playbook}"
+        return ["ansible-playbook", name, "-i", str(self.inventory), *arguments]
 
     def run(self, playbook: str, *arguments: str, check: bool = True) -> str:
         """Run a playbook to its end; returns all that it printed."""
@@ -50,16 +58,16 @@ class Story:
         ).stdout  # fmt: skip
         return dict(json.loads(listing)["_meta"]["hostvars"])
 
-    def ssh(self, command: str, host: str = "jupyter-demo", check: bool = True) -> str:
-        """Run a shell command on a host, strictly verified, through the hops."""
+    def ssh(self, command: str, host: str = "jupyter-demo", check: bool = True, given: bytes = b"") -> str:
+        """Run a shell command on a host, strictly verified, through the hops; `given` is its input."""
         facts = self.inventory_hosts()[host]
         done = subprocess.run(
             ["ssh", "-F", facts["haven_ssh_config"], "-o", "BatchMode=yes", facts["ansible_host"], command],
-            env=self.environment, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True,
+            env=self.environment, check=False, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        assert not check or done.returncode == 0, done.stdout
-        return done.stdout
+        said = done.stdout.decode(errors="replace")
+        assert not check or done.returncode == 0, said
+        return said
 
 
 def changes(output: str) -> dict[str, int]:
@@ -70,17 +78,24 @@ def changes(output: str) -> dict[str, int]:
     return {row[0]: int(row[2]) for row in recap}
 
 
-def make_story(folder: pathlib.Path, project: str, extra: dict[str, Any], cloud: str = "ec2") -> Story:
+def make_story(
+    folder: pathlib.Path,
+    project: str,
+    extra: dict[str, Any],
+    unset: frozenset[str] = frozenset(),
+    cloud: str = "ec2",
+    identity: Mapping[str, str] = MappingProxyType({}),
+) -> Story:
     """An inventory like inventories/sandbox_CLOUD, with a project, a home and extra variables of its own."""
-    source = ROOT / "inventories" / f"sandbox_{cloud}"
-    shutil.copytree(source, folder / "inventory")
-    project_file = folder / "inventory" / "group_vars" / "all" / "project.yml"
-    facts = yaml.safe_load(project_file.read_text())
-    facts |= {"haven_project": project, "ssh_config_path": str(folder / "ssh" / "config"), **extra}
-    project_file.write_text(yaml.safe_dump(facts))
+    shutil.copytree(ROOT / "inventories" / f"sandbox_{cloud}", folder / "inventory")
+    variables = folder / "inventory" / "group_vars" / "all"
+    # The last in the alphabet wins.
+    own = {"haven_project": project, "ssh_config_path": str(folder / "ssh" / "config"), **extra}
+    (variables / "story.yml").write_text(yaml.safe_dump(own))
+    (variables / "story.yml").chmod(0o600)
     home = folder / "home"
     home.mkdir()
-    return Story(project, folder / "inventory", home)
+    return Story(project, folder / "inventory", home, unset, identity)
 
 
 def end(story: Story) -> None:

@@ -24,7 +24,7 @@ def test_sockets_are_their_users_alone(host, name):
         socket = host.file(f"/run/haven/alice/{name}.sock")
         assert socket.is_socket
         assert (socket.user, socket.mode) == ("alice", 0o600)
-        assert host.file("/run/haven/alice").mode == 0o700
+        assert host.file("/run/haven/alice").mode == 0o1770  # root's, sticky, with an entry for alice alone
 
 
 def test_another_user_reaches_nothing(host):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import pwd
@@ -24,8 +25,12 @@ PASSED_ON = ("UV_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
 COMPLAINT = re.compile(r"(error|cause|caused by|fatal): *", re.IGNORECASE)  # as uv, pip and git begin them
 
 
+@functools.cache
 def read_environment_file(path: str) -> dict[str, str]:
-    """KEY=VALUE lines as systemd and PAM read them: never run by a shell. A missing file is empty."""
+    """KEY=VALUE lines as systemd and PAM read them: never run by a shell. A missing file is empty.
+
+    A process reads it once: where the proxy wants a password the files are root's alone, and a child gives up root.
+    """
     values: dict[str, str] = {}
     try:
         with open(path, encoding="utf-8") as file:
@@ -71,17 +76,17 @@ def child_environment(user: pwd.struct_passwd) -> dict[str, str]:
 
 
 def _child(answer: Connection, user: Optional[pwd.struct_passwd], work: Callable[[], Any]) -> None:
-    if user is not None:
-        if os.geteuid() == 0:
-            os.initgroups(user.pw_name, user.pw_gid)
-            os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-            os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-        environment = child_environment(user)
-        os.environ.clear()
-        os.environ.update(environment)
-    os.umask(0o022)
-    os.chdir("/")
     try:
+        if user is not None:
+            environment = child_environment(user)  # before root is given up, see read_environment_file
+            if os.geteuid() == 0:
+                os.initgroups(user.pw_name, user.pw_gid)
+                os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
+                os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+            os.environ.clear()
+            os.environ.update(environment)
+        os.umask(0o022)
+        os.chdir("/")
         answer.send((True, work()))
     except VenvError as error:
         answer.send((False, str(error)))

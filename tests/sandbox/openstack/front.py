@@ -23,7 +23,8 @@ class AccessLog:
     """One file for all services: whole lines are appended in one step.
 
     An entry: t (seconds since the epoch at the start of the request), service, method, path (with its query), status
-    (0 when the connection was dropped), ms, bytes (of the answer's body), agent (User-Agent), request (its id).
+    (0 when the connection was dropped), ms, bytes (of the answer's body), agent (User-Agent), user (the id of whose
+    token it was, null without one), request (its id).
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,6 +70,8 @@ class Front:
             "ms": round((time.time() - started) * 1000, 1),
             "bytes": len(content),
             "agent": agent,
+            # What keystonemiddleware found out.
+            "user": environ.get("HTTP_X_USER_ID"),
             "request": next((value for name, value in headers if name.lower() == "x-openstack-request-id"), None),
         }
         self._log.write(entry)

@@ -1,0 +1,31 @@
+"""The documented permissions are enough for the whole story on each cloud, and none of them is too many."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from .conftest import changes, make_story
+from .permissions import USERS
+
+
+@pytest.mark.parametrize("cloud", ["ec2", "openstack"])
+def test_the_story_takes_exactly_the_documented_permissions(
+    cloud: str, folder: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    user = USERS[cloud](f"least-{cloud}", tmp_path)
+    assert user.refused(), "the sandbox lets this user do more, so the story would prove nothing"
+    # Notebooks alone, without the environments: those ask nothing of the cloud.
+    story = make_story(tmp_path, f"least-{cloud}", {"haven_environments": []}, cloud=cloud, identity=user.environment)
+    try:
+        story.run("site", "--check")
+        story.run("site")
+        assert set(changes(story.run("site")).values()) == {0}
+        assert "instance jupyter-demo: running" in story.run("status")
+        story.run("stop")
+        story.run("start")
+        story.run("verify")
+    finally:
+        story.run("destroy", "-e", f"haven_destroy={story.project}")
+    assert user.used() == user.allowed()
