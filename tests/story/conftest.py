@@ -82,6 +82,7 @@ def make_story(
     folder: pathlib.Path,
     project: str,
     extra: dict[str, Any],
+    *,
     unset: frozenset[str] = frozenset(),
     cloud: str = "ec2",
     identity: Mapping[str, str] = MappingProxyType({}),

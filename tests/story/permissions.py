@@ -106,8 +106,8 @@ class OpenStackUser:
             if entry["user"] != self._user or not entry["agent"].startswith("openstacksdk"):
                 continue
             path = entry["path"].partition("?")[0]
-            if path.endswith("/limits"):
-                continue  # asked by refused()
+            if path.endswith(("/limits", "/application_credentials")):
+                continue  # asked by refused(), and to make the credential
             found.add(next((_rule(rule) for rule in rules if _covers(rule, entry, path)), f"{entry['method']} {path}"))
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import secrets
 
 import pytest
 
@@ -14,10 +15,11 @@ from .permissions import USERS
 def test_the_story_takes_exactly_the_documented_permissions(
     cloud: str, folder: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    user = USERS[cloud](f"least-{cloud}", tmp_path)
+    name = f"least-{secrets.token_hex(3)}"
+    user = USERS[cloud](name, tmp_path)
     assert user.refused(), "the sandbox lets this user do more, so the story would prove nothing"
     # Notebooks alone, without the environments: those ask nothing of the cloud.
-    story = make_story(tmp_path, f"least-{cloud}", {"haven_environments": []}, cloud=cloud, identity=user.environment)
+    story = make_story(tmp_path, name, {"haven_environments": []}, cloud=cloud, identity=user.environment)
     try:
         story.run("site", "--check")
         story.run("site")

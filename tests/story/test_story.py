@@ -29,7 +29,7 @@ def canaries(folder: pathlib.Path) -> Canaries:
 def story(folder: pathlib.Path, canaries: Canaries) -> Iterator[Story]:
     # The cloud's credentials come as options only.
     unset = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
-    made = make_story(folder, "story", {**canaries.variables(), "tls_ca_directory": str(folder / "ca")}, unset)
+    made = make_story(folder, "story", {**canaries.variables(), "tls_ca_directory": str(folder / "ca")}, unset=unset)
     yield made
     end(made)
 
