@@ -135,7 +135,7 @@ def tell_the_story(cloud: str) -> None:
                 screenshot(page, PICTURES / "tensorboard.png")
         with clock.stage("stop"):
             playbook("playbooks/stop.yml", inventory, port)
-        with clock.stage("start: another address, the same name"):
+        with clock.stage("start: the same name, whatever the address"):
             playbook("playbooks/start.yml", inventory, port)
         with tunnel(config, "jupyter-demo", port), clock.stage("browser: the notebook is there again"):
             context.clear_cookies()
