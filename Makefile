@@ -23,7 +23,7 @@ sandbox: ## start the data centre in a box; then: . build/sandbox/env (needs roo
 sandbox-down: ## take the sandbox away, with all that is in it (needs root)
 	@$(setup) && python -m tests.sandbox down
 
-bench: ## compare with amazon.aws on the same fake cloud; writes build/bench/
+bench: ## compare with amazon.aws and openstack.cloud on the same services; writes build/bench/
 	@$(setup) && python -m tests.bench
 
 lint: ## every static check

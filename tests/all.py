@@ -109,6 +109,10 @@ def main() -> None:
                 source(SANDBOX / "env")
             results[stage] = STAGES[stage]()
             minutes[stage] = (time.monotonic() - begin) / 60
+        if started:
+            begin = time.monotonic()
+            results["leftovers"] = run("leftovers", sys.executable, "-m", "tests.leftovers")
+            minutes["leftovers"] = (time.monotonic() - begin) / 60
     finally:
         if started:
             sandbox("down")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""python -m tests.bench [--quick] [--output build/bench]"""
+"""python -m tests.bench [--cloud ec2|openstack|all] [--quick] [--output build/bench]"""
 
 from __future__ import annotations
 
@@ -10,27 +10,39 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
-from . import report
-from .cloud import ROOT, started
-from .rows import Bench
+from . import cloud, openstack_rows, report, rows
+
+# A table, the cloud it is measured on, and its rows.
+CLOUDS: dict[str, tuple[report.Table, Any, Any]] = {
+    "ec2": (report.EC2, cloud.ec2, rows.Bench),
+    "openstack": (report.OPENSTACK, cloud.openstack, openstack_rows.Bench),
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and fewer machines")
-    parser.add_argument("--output", type=Path, default=ROOT / "build" / "bench", help="where the tables go")
+    parser.add_argument("--output", type=Path, default=cloud.ROOT / "build" / "bench", help="where the tables go")
+    parser.add_argument("--cloud", choices=(*CLOUDS, "all"), default="all", help="which tables (all)")
     options = parser.parse_args()
-    began = time.monotonic()
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="haven-bench-") as folder, started(Path(folder)) as cloud:
-        print(f"{report.LEGEND}\n{report.HEAD}\n{report.RULE}", flush=True)
-        for row in Bench(cloud, quick=options.quick).rows():
-            print(report.line(row), flush=True)
-            rows.append(row)
-    table = report.write(rows, options.output)
-    print(f"\n{table} and {table.with_suffix('.json').name}, in {time.monotonic() - began:.0f} s")
+    for name in CLOUDS if options.cloud == "all" else [options.cloud]:
+        _measure(name, options)
     return 0
+
+
+def _measure(name: str, options: argparse.Namespace) -> None:
+    began = time.monotonic()
+    table, start, bench = CLOUDS[name]
+    found = []
+    with tempfile.TemporaryDirectory(prefix="haven-bench-") as folder, start(Path(folder)) as running:
+        print(f"{table.legend}\n{table.head}\n{report.RULE}", flush=True)
+        for row in bench(running, quick=options.quick).rows():
+            print(report.line(row), flush=True)
+            found.append(row)
+    file = report.write(found, table, options.output)
+    print(f"\n{file} and {file.with_suffix('.json').name}, in {time.monotonic() - began:.0f} s\n")
 
 
 if __name__ == "__main__":

@@ -10,42 +10,84 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Optional
 
 from .rows import Row, Side
 
-HEAD = "| case | haven.gpu s | calls | polls | tags | amazon.aws s | calls | polls | tags | times faster | notes |"
 RULE = "|---" * 11 + "|"
-LEGEND = """\
+
+
+@dataclass(frozen=True)
+class Table:
+    """One cloud's table. ``peer``: the collection measured beside ours; ``packages``: whose versions are told."""
+
+    name: str
+    title: str
+    peer: str
+    packages: tuple[str, ...]
+    legend: str
+
+    @property
+    def head(self) -> str:
+        sides = [f"{side} s | calls | polls | tags" for side in ("haven.gpu", self.peer)]
+        return f"| case | {' | '.join(sides)} | times faster | notes |"
+
+    @property
+    def versions(self) -> dict[str, str]:
+        named = {name: version(name) for name in ("ansible", "ansible-core", *self.packages)}
+        return {"python": platform.python_version(), **named}
+
+
+EC2 = Table(
+    "ec2",
+    "EC2: what things take",
+    "amazon.aws",
+    ("boto3", "moto"),
+    """\
 Seconds are those of the whole command. *Polls* only ask whether something is done: listings beyond the first, and reads
 of the console for the host key, of which EC2 gives one instance's at a time. *Tags* are separate calls that write tags:
 each instance has a host key of its own, and one call writes one value. *Calls* are all others; all three add up to what
 the API's log shows.
-"""
+""",
+)
+OPENSTACK = Table(
+    "openstack",
+    "OpenStack: what things take",
+    "openstack.cloud",
+    ("openstacksdk",),
+    """\
+Seconds are those of the whole command. The services are OpenStack's own (keystone, placement, glance, neutron, nova and
+cinder) with the sandbox's nova driver, whose guests exist in memory only. Requests are counted by the client's user
+agent, without what services ask each other. *Polls* only ask again whether something is done: reads of a server, of the
+servers or of a console beyond the first. *Tags* are requests that write the host key into a server's metadata. *Calls*
+are all others, authentication included; all three add up to what the services' log shows.
+""",
+)
 
 
-def write(rows: Sequence[Row], folder: Path) -> Path:
-    """Write ec2.md and ec2.json; returns the path of the first."""
+def write(rows: Sequence[Row], table: Table, folder: Path) -> Path:
+    """Write the table as Markdown and as JSON; returns the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
-    data = {"versions": versions(), "load": os.getloadavg(), "rows": list(map(as_dict, rows))}
-    (folder / "ec2.json").write_text(json.dumps(data, indent=2))
+    data = {"versions": table.versions, "load": os.getloadavg(), "rows": list(map(as_dict, rows))}
+    file = folder / f"{table.name}.md"
+    file.with_suffix(".json").write_text(json.dumps(data, indent=2))
     lines = [
-        "# EC2: what things take",
+        f"# {table.title}",
         "",
-        "Both sides in one run on the same fake cloud, calls counted in its log.",
-        f"{', '.join(f'{name} {number}' for name, number in versions().items())}; {busy()}.",
+        "Both sides in one run on the same cloud, calls counted in its log.",
+        f"{', '.join(f'{name} {number}' for name, number in table.versions.items())}; {busy()}.",
         "",
-        LEGEND,
-        HEAD,
+        table.legend,
+        table.head,
         RULE,
         *map(line, rows),
         "",
     ]
-    table = folder / "ec2.md"
-    table.write_text("\n".join(lines))
-    return table
+    file.write_text("\n".join(lines))
+    return file
 
 
 def line(row: Row) -> str:
@@ -67,8 +109,3 @@ def as_dict(row: Row) -> dict[str, object]:
 def busy() -> str:
     """How much else this machine has to do: seconds mean little where more wants to run than there are processors."""
     return f"{os.cpu_count()} processors, load {os.getloadavg()[1]:.1f} over the last five minutes"
-
-
-def versions() -> dict[str, str]:
-    named = {name: version(name) for name in ("ansible", "ansible-core", "boto3", "moto")}
-    return {"python": platform.python_version(), **named}

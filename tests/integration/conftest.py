@@ -1,18 +1,26 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A sandbox for the tests that need guests."""
+"""Sandboxes for the tests that need guests, and the APIs of both clouds."""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import leftovers
+from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.openstack_servers import Project
 from tests.integration.sandbox_guests import Sandbox, command, running_sandbox
+
+START_TIMEOUT = 60.0
 
 
 @pytest.fixture(scope="session")
@@ -31,19 +39,33 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def openstack_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """The sandbox that HAVEN_SANDBOX_DIR names when it is up and has OpenStack, else one for this session."""
+    """The sandbox that HAVEN_SANDBOX_DIR names when it is up and has OpenStack, else one for this session.
+
+    Each test process has its own, since the faults and restarts of one test meet everybody who uses these services.
+    """
     existing = running_sandbox()
-    if existing is not None and "OS_CLIENT_CONFIG_FILE" in os.environ:
-        yield Sandbox(existing)
+    first = os.environ.get("PYTEST_XDIST_WORKER", "gw0") == "gw0"
+    if existing is not None and first and "OS_CLIENT_CONFIG_FILE" in os.environ:
+        yield from _left_as_found(Sandbox(existing))
         return
     folder: Path = tmp_path_factory.mktemp("openstack")
-    started = command("up", "--cloud", "openstack", folder=folder)
+    started = command("up", "--cloud", "openstack", folder=folder, timeout=900)
     assert started.returncode == 0, started.stderr
-    with pytest.MonkeyPatch.context() as patch:
-        one = Sandbox(folder)
-        patch.setenv("OS_CLIENT_CONFIG_FILE", one.env["OS_CLIENT_CONFIG_FILE"])
-        yield one
-    assert command("down", folder=folder).returncode == 0
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            one = Sandbox(folder)
+            patch.setenv("OS_CLIENT_CONFIG_FILE", one.env["OS_CLIENT_CONFIG_FILE"])
+            yield from _left_as_found(one)
+    finally:
+        assert command("down", folder=folder).returncode == 0
+
+
+def _left_as_found(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """The session's last check: no server, port, floating IP, volume, key pair or security group of ours is left."""
+    clouds = sandbox.env["OS_CLIENT_CONFIG_FILE"]
+    before = leftovers.resources(clouds)
+    yield sandbox
+    assert leftovers.remaining(clouds, before) == set()
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +74,56 @@ def project(openstack_sandbox: Sandbox) -> Iterator[Project]:
     one = Project(openstack_sandbox, "haven")
     yield one
     one.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """On both clouds, unless the test says which, or has other parameters for each."""
+    if "api" in metafunc.fixturenames or "account" in metafunc.fixturenames:
+        if any("cloud" in each.args[0] for each in metafunc.definition.iter_markers("parametrize")):
+            return
+        only = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("cloud", only.args if only else ("ec2", "openstack"), scope="session")
+
+
+@pytest.fixture
+def api(cloud: str, request: pytest.FixtureRequest) -> Api:
+    """The API of the cloud this test runs on."""
+    found: Api = request.getfixturevalue(f"{cloud}_api")
+    return found
+
+
+@pytest.fixture(scope="session")
+def openstack_api(openstack_sandbox: Sandbox) -> OpenStackApi:
+    """The OpenStack services, with real guests."""
+    return OpenStackApi({**openstack_sandbox.env, "OS_CLOUD": "haven"})
+
+
+@pytest.fixture(scope="session")
+def ec2_guests_api(sandbox: Sandbox) -> Api:
+    """The EC2 API whose machines are guests."""
+    return Api(sandbox.env)
+
+
+@pytest.fixture(scope="session")
+def ec2_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """The EC2 API, one for each test process, with machines that exist in memory only."""
+    folder = tmp_path_factory.mktemp("ec2")
+    port, facts = folder / "port", folder / "facts"
+    command = [sys.executable, "-m", "tests.sandbox.ec2.server", "--no-guests", "--dir", str(folder)]
+    command += ["--port-file", str(port), "--facts", str(facts), "--log", str(folder / "log")]
+    with (folder / "output").open("w") as output:
+        server = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        _wait_for(port, server, folder / "output")
+        yield Api(json.loads(facts.read_text()))
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+def _wait_for(file: Path, server: subprocess.Popen[bytes], output: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT
+    while not file.exists():
+        assert server.poll() is None, f"the API ended: {output.read_text()}"
+        assert time.monotonic() < deadline, f"the API does not start: {output.read_text()}"
+        time.sleep(0.1)

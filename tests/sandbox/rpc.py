@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 from .errors import SandboxError
-from .guests import Guests
+from .machines import Machines
 
 _VERBS = frozenset(
     [
@@ -38,14 +38,14 @@ _VERBS = frozenset(
 )
 
 
-def serve(listener: socket.socket, guests: Guests) -> None:
+def serve(listener: socket.socket, guests: Machines) -> None:
     """Answer on a listening socket, each connection in a thread of its own; returns when the listener fails."""
     while True:
         link, _ = listener.accept()
         threading.Thread(target=_answer, args=(link, guests), daemon=True).start()
 
 
-def _answer(link: socket.socket, guests: Guests) -> None:
+def _answer(link: socket.socket, guests: Machines) -> None:
     with link, link.makefile("rwb") as stream:
         line = stream.readline()
         if not line:
@@ -57,7 +57,7 @@ def _answer(link: socket.socket, guests: Guests) -> None:
             return
 
 
-def dispatch(request: dict[str, Any], guests: Guests) -> dict[str, Any]:
+def dispatch(request: dict[str, Any], guests: Machines) -> dict[str, Any]:
     """Carry out one request; the answer has 'result', or 'error' (for people) and 'kind' (an exception's name)."""
     verb = request.pop("verb", None)
     if verb not in _VERBS:

@@ -151,6 +151,11 @@ def is_scheduling(item: Mapping[str, Any]) -> bool:
     return item.get("status") == "BUILD" and item.get("OS-EXT-STS:task_state") in (None, "scheduling")
 
 
+def is_a_second_old(item: Mapping[str, Any]) -> bool:
+    """Whether it has changed in a later second than that of its creation; both are whole seconds of nova's clock."""
+    return str(item.get("updated", "")) > str(item.get("created", "~"))
+
+
 def instance(item: Mapping[str, Any], region: str) -> Instance:
     metadata: dict[str, str] = dict(item.get("metadata") or {})
     project = metadata.get(TAG_PROJECT, "")

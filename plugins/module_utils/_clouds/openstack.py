@@ -42,8 +42,10 @@ from ._openstack_network import Belongings, Networks
 from ._openstack_volumes import Volumes
 
 # Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
-# listing by then: SETTLED seconds after our own request was answered.
+# listing once that second is over by nova's clock: when our server has changed in a later one (mostly, it became
+# ACTIVE), and in any case SETTLED seconds after our own request was answered. FIRST_LOOK: when most servers are ACTIVE.
 SETTLED = 1.3
+FIRST_LOOK = 0.8
 # Seconds: how long nova may take to hand a server to a host, or to finish a resize.
 SCHEDULE_TIMEOUT = 60.0
 RESIZE_TIMEOUT = 300.0
@@ -336,9 +338,10 @@ class OpenStack(Access):
             return list(instances)
         made_last = max(self._created[each.id][1] for each in ours)
         deadline = made_last + SCHEDULE_TIMEOUT
-        pause = max(0.0, made_last + SETTLED - time.monotonic())
+        pause = made_last + FIRST_LOOK - time.monotonic()
         while True:
-            time.sleep(pause)
+            time.sleep(max(0.0, pause))
+            looked = time.monotonic()
             found = self._listed(_name_filter(sorted({each.name for each in ours})))
             rivals = {
                 each.id: [other for other in found if (other.name, other.project) == (each.name, each.project)]
@@ -349,8 +352,12 @@ class OpenStack(Access):
             # Until nova has handed a server to a host, neither its time of creation is final nor whether it is made.
             mine = [each for each in found if each.id in self._created]
             if not any(shapes.is_scheduling(self._items[each.id]) for each in (*contested, *mine)):
-                break
-            if time.monotonic() > deadline:
+                sure = mine and all(shapes.is_a_second_old(self._items[each.id]) for each in mine)
+                if sure or looked >= made_last + SETTLED:
+                    break
+                pause = made_last + SETTLED - time.monotonic()
+                continue
+            if looked > deadline:
                 break
             pause = 0.5
         for each in ours:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import DEBIAN, KEY, Project, asked
+from .conftest import KEY, Project, asked
 
 HOSTILE = [
     "-oProxyCommand=touch CANARY",
@@ -42,25 +42,28 @@ def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> No
     found = project.machine("jupyter-demo", haven__host_key=f"{KEY} root@x", haven__login_user="debian", team="a")
     project.write(
         "group_vars/all.yml",
-        f"haven_project: {project.name}\nhaven_cloud: ec2\nhaven_hops: [{{host: gate.example.org, user: sshuser}}]\n",
+        f"haven_project: {project.name}\nhaven_cloud: {project.cloud}\n"
+        "haven_hops: [{host: gate.example.org, user: sshuser}]\n",
     )
     listed = project.listed()
     variables = listed["_meta"]["hostvars"]["jupyter-demo"]
     assert asked(variables)["stricthostkeychecking"] == "true"
     config = Path(variables.pop("haven_ssh_config"))
     addresses = variables.pop("haven_private_address"), variables.pop("haven_public_address")
-    assert all(addresses)
+    assert addresses[0]
+    # A server has a floating address only when somebody asked for it.
+    assert bool(addresses[1]) == (project.cloud == "ec2")
     assert variables == {
         "haven_id": found,
         "haven_name": "jupyter-demo",
         "haven_project": project.name,
-        "haven_cloud": "ec2",
-        "haven_region": "us-east-1",
+        "haven_cloud": project.cloud,
+        "haven_region": project.machines.region,
         "haven_state": "running",
-        "haven_instance_type": "g4dn.xlarge",
-        "haven_image": DEBIAN,
+        "haven_instance_type": project.machines.type,
+        "haven_image": project.machines.image,
         "haven_address": addresses[0],
-        "haven_gpu": {"model": "T4", "count": 1, "memory_gib": 16.0},
+        "haven_gpu": project.machines.gpu,
         "haven_instance_tags": {
             "haven:project": project.name,
             "Name": "jupyter-demo",
@@ -79,21 +82,21 @@ def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> No
     assert groups == {
         "haven",
         f"haven_project_{project.name.replace('-', '_')}",
-        "haven_cloud_ec2",
+        f"haven_cloud_{project.cloud}",
         "haven_state_running",
-        "haven_type_g4dn_xlarge",
-        "haven_gpu_T4",
+        f"haven_type_{project.machines.type.replace('.', '_')}",
+        project.machines.group,
     }
     assert (mode(config), mode(config.parent)) == (0o600, 0o700)
     assert (config.parent / "known_hosts").read_text() == f"{found} {KEY}\n"
 
 
 def test_one_listing_is_the_only_call_whatever_the_number(project: Project) -> None:
-    for number in range(5):
+    for number in range(4):
         project.machine(f"m{number}")
     began = time.time()
-    assert len(project.hosts()) == 5
-    assert project.api.calls(began) == ["DescribeInstances"]
+    assert len(project.hosts()) == 4
+    assert project.calls(began) == list(project.machines.listing)
 
 
 def test_other_projects_are_not_listed_unless_asked(project: Project) -> None:
@@ -109,14 +112,10 @@ def test_other_projects_are_not_listed_unless_asked(project: Project) -> None:
 
 def test_only_running_machines_are_listed_unless_asked(project: Project) -> None:
     project.machine("up")
-    project.api.control("pending", state="pending", seconds=60)
-    project.machine("coming")
+    project.machines.stop(project.machine("down"))
     assert project.hosts().keys() == {"up"}
-    project.write("haven.yml", "plugin: haven.gpu.instances\nstates: [running, pending]\n")
-    assert {name: host["haven_state"] for name, host in project.hosts().items()} == {
-        "up": "running",
-        "coming": "pending",
-    }
+    project.write("haven.yml", "plugin: haven.gpu.instances\nstates: [running, stopped]\n")
+    assert {name: host["haven_state"] for name, host in project.hosts().items()} == {"up": "running", "down": "stopped"}
 
 
 def test_a_project_without_machines_is_an_empty_group(project: Project) -> None:
@@ -124,6 +123,8 @@ def test_a_project_without_machines_is_an_empty_group(project: Project) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "@haven:")
 
 
+# The sandbox's OpenStack has one region.
+@pytest.mark.only("ec2")
 def test_regions_are_listed_together(project: Project) -> None:
     project.machine("east")
     project.write("haven.yml", "plugin: haven.gpu.instances\nregions: [eu-west-1]\n")
@@ -131,7 +132,7 @@ def test_regions_are_listed_together(project: Project) -> None:
     project.write("haven.yml", "plugin: haven.gpu.instances\nregions: [eu-west-1, us-east-1]\n")
     began = time.time()
     assert project.hosts()["east"]["haven_region"] == "us-east-1"
-    assert project.api.calls(began) == ["DescribeInstances"] * 2
+    assert project.calls(began) == ["DescribeInstances"] * 2
 
 
 def test_variables_beside_the_file_may_be_templates_vaulted_and_in_a_folder(project: Project) -> None:
@@ -143,23 +144,25 @@ def test_variables_beside_the_file_may_be_templates_vaulted_and_in_a_folder(proj
     secrets = project.write("group_vars/all/b.yml", f"haven_project: '{{{{ part }}}}{project.name[10:]}'\n")
     password = project.encrypt(secrets)
     assert secrets.read_text().startswith("$ANSIBLE_VAULT")
-    assert project.hosts("--vault-password-file", str(password), CLOUD="ec2").keys() == {"one"}
+    assert project.hosts("--vault-password-file", str(password), CLOUD=project.cloud).keys() == {"one"}
 
 
 def test_extra_variables_come_first(project: Project) -> None:
     project.machine("one")
-    project.write("group_vars/all.yml", "haven_project: somebody-elses\nhaven_cloud: ec2\n")
+    project.write("group_vars/all.yml", f"haven_project: somebody-elses\nhaven_cloud: {project.cloud}\n")
     assert project.hosts("-e", f"haven_project={project.name}").keys() == {"one"}
 
 
 def test_the_file_wins_over_the_variables_beside_it(project: Project) -> None:
     project.machine("one")
+    cloud, region = project.cloud, project.machines.region
+    other = {"ec2": "openstack", "openstack": "ec2"}[cloud]
     project.write(
-        "group_vars/all.yml", "haven_project: somebody-elses\nhaven_cloud: openstack\nhaven_ec2: {region: x}\n"
+        "group_vars/all.yml", f"haven_project: somebody-elses\nhaven_cloud: {other}\nhaven_{cloud}: {{region: x}}\n"
     )
     project.write(
         "haven.yml",
-        "plugin: haven.gpu.instances\ncloud: ec2\nec2: {region: us-east-1}\n"
+        f"plugin: haven.gpu.instances\ncloud: {cloud}\n{cloud}: {{region: {region}}}\n"
         "projects: \"{{ [lookup('env', 'PROJECT'), 'another'] }}\"\n",
     )
     assert project.hosts(PROJECT=project.name).keys() == {"one"}
@@ -170,7 +173,7 @@ def test_groups_and_variables_can_be_composed(project: Project) -> None:
     project.write(
         "haven.yml",
         "plugin: haven.gpu.instances\nstrict: true\n"
-        "compose: {gpus: haven_gpu.count}\ngroups: {big: haven_gpu.memory_gib > 8}\n"
+        "compose: {gpus: haven_gpu.count}\ngroups: {big: haven_gpu.count > 0}\n"
         "keyed_groups: [{key: haven_instance_tags.team, prefix: team}]\n",
     )
     listed = project.listed()
@@ -182,6 +185,9 @@ def test_groups_and_variables_can_be_composed(project: Project) -> None:
 def test_hostile_names_and_tags_are_listed_and_do_nothing(project: Project, cached: bool) -> None:
     canary = project.home / "canary"
     names = [name.replace("CANARY", str(canary)) for name in HOSTILE]
+    if project.cloud == "openstack":
+        # nova refuses what is not printable, and guests are dear: these are the worst.
+        names = [names[0], names[4], names[5], names[-2]]
     ids = [
         project.machine(name[:255], haven__host_key=name, haven__login_user=name[:255], note="{{ 1 + 1 }}" + "y" * 200)
         for name in names
@@ -231,7 +237,7 @@ def test_the_cache_saves_the_call_and_not_the_ssh_configuration(project: Project
         file.unlink()
     began = time.time()
     assert project.hosts(ANSIBLE_INVENTORY_CACHE="1") == first
-    assert project.api.calls(began) == []
+    assert project.calls(began) == []
     assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts"}
 
 
@@ -241,8 +247,7 @@ def test_the_cache_is_its_owners_alone(project: Project) -> None:
     files = list((project.home / ".ansible" / "haven" / "cache").iterdir())
     assert [mode(file) for file in files] == [0o600]
     assert mode(files[0].parent) == 0o700
-    secret = project.api.facts["AWS_SECRET_ACCESS_KEY"]
-    assert secret not in files[0].read_text()
+    assert project.machines.secret not in files[0].read_text()
 
 
 def test_all_files_lie_where_ansible_core_keeps_its_own(project: Project, tmp_path: Path) -> None:
@@ -289,18 +294,19 @@ def failure(project: Project, *arguments: str, **environment: str) -> str:
 
 
 def test_wrong_credentials_fail_the_run_with_one_line(project: Project) -> None:
-    line = failure(project, AWS_SECRET_ACCESS_KEY="not-the-secret")
+    line = failure(project, **project.machines.wrong_credentials(project.home))
     assert "credentials" in line
     assert "not-the-secret" not in line
 
 
 def test_no_credentials_fail_the_run_with_one_line(project: Project) -> None:
-    assert "no usable AWS credentials" in failure(project, AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="")
+    said = {"ec2": "no usable AWS credentials", "openstack": "no OpenStack credentials"}[project.cloud]
+    assert said in failure(project, **project.machines.no_credentials)
 
 
 def test_a_missing_permission_is_named(project: Project) -> None:
-    project.api.control("fault", action="DescribeInstances", code="UnauthorizedOperation", times=20)
-    assert "DescribeInstances" in failure(project)
+    project.api.control("fault", **project.machines.denied)
+    assert project.machines.permission in failure(project)
 
 
 def test_a_hop_that_cannot_be_meant_fails_the_run(project: Project) -> None:
@@ -314,7 +320,7 @@ def test_an_undefined_variable_is_named(project: Project) -> None:
 
 
 def test_a_missing_project_says_where_to_set_it(project: Project) -> None:
-    project.write("group_vars/all.yml", "haven_cloud: ec2\n")
+    project.write("group_vars/all.yml", f"haven_cloud: {project.cloud}\n")
     assert "haven_project" in failure(project)
 
 

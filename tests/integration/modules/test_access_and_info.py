@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import Account, Answer, Api
+from tests.integration.clouds import Api
+
+from .conftest import Account, Answer
 
 
 def public_key() -> str:
@@ -52,6 +54,7 @@ def test_two_projects_have_keys_of_one_name(account: Account, api: Api) -> None:
     assert account.run("keypair", name="alice", state="absent")["changed"]
     assert [each["kind"] for each in other.run("instance_info", resources=True)["resources"]] == ["key_pair"]
     assert not account.run("keypair", name="alice", state="absent")["changed"]
+    assert other.run("keypair", name="alice", state="absent")["changed"]
 
 
 def test_a_machine_is_made_with_the_projects_key(account: Account) -> None:

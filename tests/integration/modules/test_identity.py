@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import BASICS, Account, Api
+from tests.integration.clouds import BASICS, Api
+
+from .conftest import Account
 
 
 def machines(account: Account) -> list[dict[str, Any]]:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import BASICS, Account
+from tests.integration.clouds import BASICS
+
+from .conftest import Account
 
 
 def test_a_new_machine_runs_with_its_tags_its_host_key_and_no_public_address(account: Account) -> None:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
-from .conftest import Account, OpenStackApi
+from tests.integration.clouds import OpenStackApi
+
+from .conftest import Account
 from .test_errors import assert_plain
 
 pytestmark = pytest.mark.only("openstack")
@@ -115,35 +116,6 @@ def test_what_only_ec2_has_is_refused_before_any_request(account: Account, optio
     assert account.calls == []
 
 
-@pytest.mark.parametrize(
-    ("options", "reason", "said"),
-    [
-        ({"image": {"id": "00000000-0000-0000-0000-000000000000"}}, "not_found", "image"),
-        ({"image": {"name": "no-such-*"}}, "not_found", "no-such-*"),
-        ({"image": {"ssm": "/aws/service/x"}}, "invalid_request", "SSM"),
-        ({"instance_type": "z9.huge"}, "invalid_request", "z9.huge"),
-        ({"key_pair": "nobody"}, "not_found", "key pair"),
-        ({"subnet": "00000000-0000-0000-0000-000000000000"}, "not_found", "subnet"),
-        ({"firewalls": ["nothing"]}, "not_found", "haven.gpu.firewall"),
-        ({"openstack": {"networks": ["nowhere"]}}, "not_found", "nowhere"),
-        ({"public_address": True, "openstack": {"floating_ip_pool": "dry"}}, "not_found", "dry"),
-        ({"tags": {"a/b": "c"}}, "invalid_request", "metadata"),
-    ],
-    ids=lambda value: str(value)[:40],
-)
-def test_what_the_cloud_does_not_know_is_named(
-    account: Account, options: dict[str, Any], reason: str, said: str
-) -> None:
-    assert_plain(account.make(**options), reason, said)
-    assert server_ids(account) == []
-
-
-def test_neutron_unavailable_for_a_while_is_waited_out(account: Account) -> None:
-    account.api.control("fault", service="neutron", status=503, seconds=5, agent="^openstacksdk")
-    made = account.run("firewall", name="f", rules=[{"ports": "22", "from": ["10.0.0.1/32"]}])
-    assert made["changed"], made.message
-
-
 def test_a_lost_answer_makes_no_second_server(account: Account) -> None:
     account.api.control(
         "fault", service="nova", method="POST", path="/servers$", drop=True, after_success=True, agent="^openstacksdk"
@@ -151,14 +123,6 @@ def test_a_lost_answer_makes_no_second_server(account: Account) -> None:
     answer = account.make(record_host_key=False)
     assert answer["changed"], answer.message
     assert len(server_ids(account)) == 1
-
-
-def test_a_token_that_expires_on_the_way_is_renewed(account: Account) -> None:
-    account.make(record_host_key=False)
-    process = account.start("instance", name=["one"], state="stopped")
-    account.api.control("tokens", revoke=True)
-    answer = json.loads(process.communicate(timeout=120)[0])
-    assert not answer.get("failed"), answer
 
 
 def test_an_older_cloud_is_named(account: Account) -> None:

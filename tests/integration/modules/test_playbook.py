@@ -12,11 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
+import yaml
 
 from .conftest import Account
-
-pytestmark = pytest.mark.only("ec2")
 
 SECRET = "canary-9c1e"
 
@@ -24,7 +22,7 @@ SECRET = "canary-9c1e"
 def play(account: Account, folder: Path, tasks: list[dict[str, Any]], *options: str) -> str:
     """Run a play on this computer whose modules get the cloud and project from the action group's defaults."""
     file = folder / "play.yml"
-    defaults = {"group/haven.gpu.cloud": {"cloud": "ec2", "project": account.project}}
+    defaults = {"group/haven.gpu.cloud": {"cloud": account.api.cloud, "project": account.project}}
     # JSON is YAML.
     file.write_text(
         json.dumps([{"hosts": "localhost", "gather_facts": False, "module_defaults": defaults, "tasks": tasks}])
@@ -41,12 +39,11 @@ def play(account: Account, folder: Path, tasks: list[dict[str, Any]], *options: 
     return done.stdout + done.stderr
 
 
-def tasks() -> list[dict[str, Any]]:
+def tasks(account: Account) -> list[dict[str, Any]]:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d"
     instance = {
         "name": "one",
-        "image": {"name": "haven-debian-12-*"},
-        "instance_type": "t3.micro",
+        **account.api.basics,
         "key_pair": "k",
         "firewalls": ["f"],
         "user_data": f"#!/bin/sh\n# {SECRET}\n",
@@ -60,24 +57,28 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def test_a_playbook_does_what_its_check_mode_says_and_then_nothing(account: Account, tmp_path: Path) -> None:
-    assert "changed=3 " in play(account, tmp_path, tasks(), "--check", "--diff")
+    assert "changed=3 " in play(account, tmp_path, tasks(account), "--check", "--diff")
     assert account.living() == []
-    assert "changed=3 " in play(account, tmp_path, tasks(), "--diff")
-    assert "changed=0 " in play(account, tmp_path, tasks(), "--check", "--diff")
-    assert "changed=0 " in play(account, tmp_path, tasks())
+    assert "changed=3 " in play(account, tmp_path, tasks(account), "--diff")
+    assert "changed=0 " in play(account, tmp_path, tasks(account), "--check", "--diff")
+    assert "changed=0 " in play(account, tmp_path, tasks(account))
 
 
 def test_secrets_appear_nowhere_in_a_verbose_run(account: Account, tmp_path: Path) -> None:
-    credentials = {
-        "access_key": account.api.environment["AWS_ACCESS_KEY_ID"],
-        "secret_key": account.api.environment["AWS_SECRET_ACCESS_KEY"],
-        "session_token": f"{SECRET}-token",
-    }
-    listed = [{"haven.gpu.instance_info": {"ec2": credentials}}]
-    output = play(account, tmp_path, [*tasks(), *listed], "-vvv", "--diff")
+    environment = account.api.environment
+    if account.api.cloud == "ec2":
+        secret = environment["AWS_SECRET_ACCESS_KEY"]
+        keys = {"access_key": environment["AWS_ACCESS_KEY_ID"], "secret_key": secret}
+        options: dict[str, Any] = {"ec2": {**keys, "session_token": f"{SECRET}-token"}}
+    else:
+        cloud = yaml.safe_load(Path(environment["OS_CLIENT_CONFIG_FILE"]).read_text())["clouds"]["haven"]
+        secret = cloud["auth"]["password"]
+        options = {"openstack": {"auth": cloud["auth"], "region": cloud["region_name"]}}
+    listed = [{"haven.gpu.instance_info": options}]
+    output = play(account, tmp_path, [*tasks(account), *listed], "-vvv", "--diff")
     assert "haven.gpu.instance" in output
     assert SECRET not in output
-    assert credentials["secret_key"] not in output
+    assert secret not in output
 
 
 def test_cloud_and_project_come_from_the_environment_too(account: Account, tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_cloud_and_project_come_from_the_environment_too(account: Account, tmp_p
     file.write_text(
         json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [{"haven.gpu.instance_info": {}}]}])
     )
-    named = {"HAVEN_CLOUD": "ec2", "HAVEN_PROJECT": account.project}
+    named = {"HAVEN_CLOUD": account.api.cloud, "HAVEN_PROJECT": account.project}
     done = subprocess.run(
         [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-c", "local", str(file)],
         env={**os.environ, **account.api.environment, **named},

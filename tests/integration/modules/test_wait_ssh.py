@@ -12,16 +12,18 @@ from typing import Any
 
 import pytest
 
-from tests.integration.sandbox_guests import Sandbox
+from tests.integration.clouds import Api
 
-from .conftest import BASICS, Account, Answer, Api
+from .conftest import Account, Answer
 
 
-@pytest.fixture(scope="module")
-def guests(sandbox: Sandbox) -> Iterator[Account]:
+@pytest.fixture(scope="module", params=["ec2", "openstack"])
+def guests(request: pytest.FixtureRequest) -> Iterator[Account]:
     """A project with a key pair and a firewall in a sandbox with guests; everything is removed at the end."""
-    account = Account(Api(sandbox.env), f"wait-{os.urandom(3).hex()}")
-    key = Path(sandbox.env["HAVEN_SANDBOX_KEY"]).with_suffix(".pub").read_text()
+    name = {"ec2": "ec2_guests_api", "openstack": "openstack_api"}[request.param]
+    api: Api = request.getfixturevalue(name)
+    account = Account(api, f"wait-{os.urandom(3).hex()}")
+    key = Path(api.environment["HAVEN_SANDBOX_KEY"]).with_suffix(".pub").read_text()
     assert account.run("keypair", name="me", public_key=key).ok
     assert account.run("firewall", name="ssh", rules=[{"ports": "22", "from": ["0.0.0.0/0"]}]).ok
     yield account
@@ -46,7 +48,15 @@ def reached(guests: Account, **options: Any) -> Answer:
     """Run instance with wait: ssh for the one guest of these tests."""
     environment = guests.api.environment
     way = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
-    wish = {**BASICS, "key_pair": "me", "firewalls": ["ssh"], "wait": "ssh", "wait_timeout": 60, **way, **options}
+    wish = {
+        **guests.api.basics,
+        "key_pair": "me",
+        "firewalls": ["ssh"],
+        "wait": "ssh",
+        "wait_timeout": 60,
+        **way,
+        **options,
+    }
     return guests.instance("reached", **wish)
 
 

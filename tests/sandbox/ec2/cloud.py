@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 from moto.ec2.models import ec2_backends
 
 from ..faults import Faults
+from ..memory import MemoryMachines
 from .client_tokens import ClientTokens
 from .disks import MachinesWithDisks, Volumes
 from .environment import ACCOUNT
 from .faults import LAUNCH, Fault
 from .lifecycle import Lifecycle
-from .memory import MemoryMachines
 from .models import SandboxInstance
 from .rules import Rulebook, Rules, references_groups
 

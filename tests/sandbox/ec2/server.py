@@ -43,7 +43,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
 
 def machines(options: argparse.Namespace) -> Machines:
     if options.no_guests:
-        from .memory import MemoryMachines
+        from ..memory import MemoryMachines
 
         return MemoryMachines(options.boot_s)
     from ..client import MachinesClient

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import sys
 import time
@@ -43,16 +44,22 @@ def prepare_missing(cache: Path, say: Callable[[str], None]) -> None:
         draft = cache / "state.draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o700)
-        unprivileged.give(draft)
-        program = ["-m", "tests.sandbox.openstack.prepare", "--dir", str(private.OPENSTACK)]
-        program += ["--environment", str(environment.folder(cache))]
-        # Whatever ends this process ends unshare, and with it every process that the preparation started.
-        alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
-        alone += ["sh", "-euc", _BEHIND_RUN, "sh", str(draft), str(private.OPENSTACK)]
         try:
-            run(*alone, *unprivileged.command(sys.executable, *program), timeout=_WITHIN_S, cwd=repository())
+            run(*_command(draft, environment.folder(cache)), timeout=_WITHIN_S, cwd=repository())
         except SandboxError as error:
             shutil.rmtree(draft, ignore_errors=True)
             raise SandboxError(f"OpenStack's databases could not be prepared: {error}") from error
         draft.rename(target)
         say(f"Prepared after {time.monotonic() - started:.1f} s")
+
+
+def _command(draft: Path, services: Path) -> list[str]:
+    """Fill the folder, as the sandbox's user; as whoever asks where that is not root, for a cloud without guests."""
+    program = [sys.executable, "-m", "tests.sandbox.openstack.prepare", "--environment", str(services), "--dir"]
+    # Whatever ends this process ends unshare, and with it every process that the preparation started.
+    alone = ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child"]
+    if os.geteuid() != 0:
+        return [*alone, "--map-current-user", *program, str(draft)]
+    unprivileged.give(draft)
+    alone += ["sh", "-euc", _BEHIND_RUN, "sh", str(draft), str(private.OPENSTACK)]
+    return [*alone, *unprivileged.command(*program, str(private.OPENSTACK))]

@@ -143,6 +143,21 @@ def test_a_server_from_a_volume_has_no_image_and_one_with_data_keeps_its_disk() 
 
 
 @pytest.mark.parametrize(
+    ("created", "updated", "old"),
+    [
+        ("2026-11-21T15:02:42Z", "2026-11-21T15:02:42Z", False),
+        ("2026-11-21T15:02:42Z", "2026-11-21T15:02:43Z", True),
+        ("2026-11-21T15:59:59Z", "2026-11-21T16:00:00Z", True),
+        ("2026-11-21T15:02:42Z", None, False),
+        (None, "2026-11-21T15:02:42Z", False),
+    ],
+)
+def test_a_server_that_changed_in_a_later_second_is_older(created: str | None, updated: str | None, old: bool) -> None:
+    item = {key: value for key, value in (("created", created), ("updated", updated)) if value}
+    assert shapes.is_a_second_old(item) is old
+
+
+@pytest.mark.parametrize(
     ("flavor", "extra", "gpu"),
     [
         ("cpu.small", {}, None),

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..machines import State
+    from .machines import State
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI"
 
@@ -74,7 +75,7 @@ class MemoryMachines:
         if self.state(id) != "ready":
             return ""
         machine = self._machines[id]
-        key = HOST_KEY + id.removeprefix("i-").rjust(43, "A")
+        key = HOST_KEY + id.removeprefix("i-").replace("-", "").rjust(43, "A")
         return (
             f"[    0.000000] Booting {machine.image}\r\n"
             "-----BEGIN SSH HOST KEY KEYS-----\r\n"
@@ -118,7 +119,15 @@ class MemoryMachines:
     def snapshot(self, id: str, name: str) -> None:
         """There is nothing on a disk here."""
 
+    def snapshots(self) -> Sequence[str]:
+        """There is nothing on a disk here."""
+        return []
+
     def describe(self, id: str) -> dict[str, Any]:
         """What was asked of this machine: its rules, volumes, addresses and keys."""
         machine = self._machines.get(id)
         return {} if machine is None else {**vars(machine), "user_data": machine.user_data.decode("utf-8", "replace")}
+
+    def list(self) -> Sequence[dict[str, str]]:
+        """As Guests has it, without what only a guest has."""
+        return [{"id": id, "address": machine.address} for id, machine in list(self._machines.items())]

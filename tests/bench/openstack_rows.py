@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rows of OpenStack's table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from . import openstack_wishes as wishes
+from .cloud import OpenStack, openstack_connection, program
+from .openstack_servers import copy, make
+from .rows import BenchmarkBroken, Row, Side, side, unchanged
+
+# A play of twenty servers in a loop takes its time where the machine has much to do.
+PATIENCE = 600.0
+_MADE = 100
+
+
+class Bench:
+    """All rows in order. ``quick`` measures once what is otherwise measured three times."""
+
+    def __init__(self, cloud: OpenStack, *, quick: bool = False) -> None:
+        self._cloud = cloud
+        self._times = 1 if quick else 3
+        self._many = 200 if quick else 1000
+
+    def rows(self) -> Iterator[Row]:
+        for part in (self._floor, self._one, self._twenty, self._inventory):
+            self._cloud.reset()
+            yield from part()
+
+    def _floor(self) -> Iterator[Row]:
+        bare = self._cloud.folder / "hosts"
+        bare.write_text("")
+        yield Row("floor: import openstack", self._middle([sys.executable, "-c", "import openstack"]))
+        yield Row("floor: empty ansible-inventory", self._middle(_listing(bare)))
+        yield Row(
+            "floor: a playbook with one ping", side(self._cloud.play([{"ansible.builtin.ping": {}}], limit=PATIENCE))
+        )
+        # Once before anything is measured: the services import much at their first requests.
+        self._nova(1)
+        for number in (1, 20):
+            seconds = self._nova(number)
+            note = "one request with max_count, until all are ACTIVE"
+            yield Row(f"floor: nova makes {number}", Side(round(seconds, 2), 0, note=note))
+
+    def _nova(self, number: int) -> float:
+        """Seconds that nova takes to make servers, whoever asks."""
+        self._cloud.reset()
+        connection = openstack_connection(self._cloud.environment["OS_CLIENT_CONFIG_FILE"])
+        began = time.monotonic()
+        make(connection, "floor", number)
+        return time.monotonic() - began
+
+    def _one(self) -> Iterator[Row]:
+        yield from self._compared("instance", wishes.ours(["one"]), wishes.peer_one(), self._times)
+
+    def _twenty(self) -> Iterator[Row]:
+        yield from self._compared("20 instances", wishes.ours(wishes.TWENTY), wishes.peer_twenty(), 1)
+
+    def _compared(self, case: str, ours: wishes.Tasks, peer: wishes.Tasks, times: int) -> Iterator[Row]:
+        sides: list[tuple[Side, Side]] = []
+        for tasks in (ours, peer):
+            made, again = [], []
+            for _time in range(times):
+                self._cloud.reset()
+                made.append(side(self._cloud.play(tasks, limit=PATIENCE)))
+                again.append(unchanged(self._cloud.play(tasks, limit=PATIENCE)))
+            sides.append((_middle(made), _middle(again)))
+        for number, what in enumerate(("create, wait", "unchanged")):
+            note = f"the middle one of {times}" if times > 1 else "one call of the module; a loop"
+            yield Row(f"{case}: {what}", sides[0][number], sides[1][number], note)
+
+    def _inventory(self) -> Iterator[Row]:
+        clouds = self._cloud.environment["OS_CLIENT_CONFIG_FILE"]
+        make(openstack_connection(clouds), "node", _MADE, wishes.METADATA)
+        files: tuple[Callable[[Path], Path], ...] = (wishes.our_inventory, wishes.peer_inventory)
+        for number in (_MADE, self._many):
+            last, note = f"node-{number}", ""
+            if number > _MADE:
+                copy(self._cloud.folder / "state", _MADE, number)
+                note = f"all but {_MADE} are copies in nova's database and have no ports: making them takes too long"
+            ours, peer = (self._middle(_listing(write(self._cloud.folder)), holding=last) for write in files)
+            yield Row(f"inventory: {number} hosts, --list", ours, peer, note)
+
+    def _middle(self, command: list[str], holding: str = "") -> Side:
+        sides = []
+        for _time in range(self._times):
+            measured = self._cloud.measure(command, PATIENCE)
+            if holding not in measured.output:
+                raise BenchmarkBroken(f"{' '.join(command)} lists no {holding}: {measured.output[-2000:]}")
+            sides.append(side(measured))
+        return _middle(sides)
+
+
+def _middle(sides: list[Side]) -> Side:
+    return sorted(sides, key=lambda each: each.seconds)[len(sides) // 2]
+
+
+def _listing(file: Path) -> list[str]:
+    return [program("ansible-inventory"), "-i", str(file), "--list"]

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The services fail in the middle of a run: it succeeds or says in a sentence why not, and the next one converges."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from .conftest import Account, Answer
+from .test_errors import assert_plain
+from .test_openstack import server_ids
+
+pytestmark = pytest.mark.only("openstack")
+
+
+def assert_converges(account: Account) -> None:
+    """Whatever was left: the next run ends with one server, and the one after it has nothing to do."""
+    made = account.make(wait_timeout=90)
+    assert made.ok, made.message
+    assert account.living() == ["one"]
+    assert len(server_ids(account)) == 1
+    again = account.make()
+    assert not again["changed"], again["diff"]
+
+
+def until(account: Account, call: str, since: float) -> None:
+    """Wait until a run has made a call."""
+    deadline = time.monotonic() + 60
+    while call not in [each["action"] for each in account.api.log(since)]:
+        assert time.monotonic() < deadline, f"no {call}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("after", ["GET nova /v2.1/flavors/detail", "POST nova /v2.1/servers"])
+def test_nova_dies_in_the_middle_of_a_creation(account: Account, after: str) -> None:
+    began = time.time()
+    process = account.start("instance", name=["one"], wait_timeout=60, **account.api.basics)
+    until(account, after, began)
+    account.api.control("service", name="nova", do="kill")
+    time.sleep(1)
+    account.api.control("service", name="nova", do="start")
+    out, err = process.communicate(timeout=120)
+    answer = Answer(json.loads(out), err, time.time() - began)
+    if not answer.ok:
+        assert_plain(answer, answer["reason"], "OpenStack")
+    assert_converges(account)
+
+
+def test_neutron_is_unavailable_for_five_seconds(account: Account) -> None:
+    account.api.control("fault", service="neutron", status=503, seconds=5, agent="^openstacksdk")
+    made = account.run("firewall", name="f", rules=[{"ports": "22", "from": ["10.0.0.1/32"]}])
+    assert made["changed"], made.message
+    account.api.control("fault", service="neutron", status=503, seconds=5, agent="^openstacksdk")
+    answer = account.make(firewalls=["f"], public_address=True)
+    assert answer["changed"], answer.message
+    assert answer.instances["one"]["public_address"]
+    assert len(server_ids(account)) == 1
+
+
+@pytest.mark.parametrize("after", ["GET glance /v2/images", "POST nova /v2.1/servers"])
+def test_a_token_expires_in_the_middle_of_a_creation(account: Account, after: str) -> None:
+    began = time.time()
+    process = account.start("instance", name=["one"], **account.api.basics)
+    until(account, after, began)
+    account.api.control("tokens", revoke=True)
+    answer = json.loads(process.communicate(timeout=120)[0])
+    assert not answer.get("failed"), answer
+    assert len(server_ids(account)) == 1
+
+
+def test_glance_is_slow(account: Account) -> None:
+    account.api.control("latency", service="glance", ms=2000)
+    answer = account.make()
+    assert answer["changed"], answer.message
+    assert len(server_ids(account)) == 1
+
+
+def test_glance_stops_answering(account: Account) -> None:
+    account.api.control("fault", service="glance", drop=True, times=-1, agent="^openstacksdk")
+    assert_plain(account.make(), "unreachable", "image")
+    assert server_ids(account) == []
+    account.api.control("reset")
+    assert_converges(account)

@@ -1,0 +1,54 @@
+"""What a suite left on the sandbox's OpenStack: `python -m tests.leftovers` lists it, and fails if there is any."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Collection
+
+from openstack.config import OpenStackConfig
+from openstack.connection import Connection
+
+CLOUDS = ("haven", "haven-tiny")
+# Seconds: OpenStack goes on deleting after it said yes.
+PATIENCE = 30.0
+
+
+def resources(clouds_yaml: str) -> set[str]:
+    """All that the users' projects have and that was not there at first, as "cloud: kind name (id)"."""
+    return {f"{cloud}: {line}" for cloud in CLOUDS for line in _of_project(clouds_yaml, cloud)}
+
+
+def _of_project(clouds_yaml: str, cloud: str) -> list[str]:
+    config = OpenStackConfig(config_files=[clouds_yaml], load_envvars=False).get_one(cloud)
+    connection = Connection(config=config)
+    own = {"project_id": connection.current_project_id}
+    listings = {
+        "server": connection.compute.servers(),
+        "keypair": connection.compute.keypairs(),
+        "volume": connection.block_storage.volumes(),
+        "port": connection.network.ports(**own),
+        "floating ip": connection.network.ips(**own),
+        # neutron makes the one called default.
+        "security group": (each for each in connection.network.security_groups(**own) if each.name != "default"),
+    }
+    return [f"{kind} {each.name} ({each.id})" for kind, found in listings.items() for each in found]
+
+
+def remaining(clouds_yaml: str, before: Collection[str] = ()) -> set[str]:
+    """What is there and was not before, once OpenStack had the time to delete it."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := resources(clouds_yaml).difference(before)) and time.monotonic() < deadline:
+        time.sleep(1)
+    return found
+
+
+def main() -> None:
+    found = remaining(os.environ["OS_CLIENT_CONFIG_FILE"])
+    print("\n".join(sorted(found)) or "Nothing is left on OpenStack.")
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
