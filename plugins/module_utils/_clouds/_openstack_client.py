@@ -39,10 +39,10 @@ LONGEST_PAUSE = 8.0
 # Seconds: how long one request may take.
 REQUEST_TIMEOUT = 60.0
 
-# 2023.1 (Antelope). Needed from it: key pair names with @ (2.92), rebuilding from volumes (2.93), locks in listings.
-OLDEST_COMPUTE = (2, 95)
-# 2025.1 (Epoxy): nothing newer is made use of.
-NEWEST_COMPUTE = (2, 100)
+# The version of nova's API that is spoken, of 2023.1 (Antelope). Needed from it: key pair names with @ (2.92),
+# rebuilding from volumes (2.93), locks in listings. Newer releases have it, too, and nothing newer is made use of: from
+# 2.96 on nova looks up what each listed server was asked for, one by one.
+COMPUTE = (2, 95)
 OLDEST_RELEASE = "2023.1 (Antelope)"
 _VOLUME = "3.60"
 # Ours: (the catalogue's type, the version to add where its address has none)
@@ -79,7 +79,6 @@ class Connection:
         self._session = self._make_session()
         self.region: str = self._config.get_region_name() or ""
         self._endpoints: dict[str, str] = {}
-        self._compute = NEWEST_COMPUTE
         self._lock = Lock()
 
     @property
@@ -128,7 +127,7 @@ class Connection:
             made += 1
             pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**made))  # noqa: S311
             try:
-                return self._negotiated(method, service, path, body)
+                return self._understood(method, service, path, body)
             except RefusedCall as refused:
                 busy = refused.status in (429, 503)
                 broken = refused.status in (500, 502, 504) and method != "POST"
@@ -165,21 +164,20 @@ class Connection:
 
     # -- inside
 
-    def _negotiated(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
-        """One request; an older compute service says which versions it has, without our asking first."""
+    def _understood(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
+        """One request; a compute service that is too old says so, without our asking first."""
         try:
             return self._once(method, service, path, body)
         except RefusedCall as refused:
-            if refused.status != 406 or service != "compute":
-                raise
-            self._compute = _older(refused.message)
-            return self._once(method, service, path, body)
+            if refused.status == 406 and service == "compute":
+                _require_version(refused.message)
+            raise
 
     def _once(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
         action = f"{method} {_template(path)}"
         headers = {"Accept": "application/json"}
         if service == "compute":
-            headers["OpenStack-API-Version"] = "compute {}.{}".format(*self._compute)
+            headers["OpenStack-API-Version"] = "compute {}.{}".format(*COMPUTE)
         elif service == "volume":
             headers["OpenStack-API-Version"] = f"volume {_VOLUME}"
         try:
@@ -323,17 +321,16 @@ def _asks_for_versions(config: Mapping[str, Any]) -> bool:
     return config.get("auth_type") == "password" and at_v3 and v3_only
 
 
-def _older(message: str) -> tuple[int, int]:
-    """The newest version that both sides have, from the refusal of another. Raises Unsupported."""
+def _require_version(message: str) -> None:
+    """Raises Unsupported when the refusal of our version shows that the service is older."""
     match = _SUPPORTED.search(message)
     newest = (int(match.group(3)), int(match.group(4))) if match else (0, 0)
-    if newest < OLDEST_COMPUTE:
+    if newest < COMPUTE:
         has = "{}.{}".format(*newest) if match else "none we know of"
         raise Unsupported(
             f"This OpenStack is older than {OLDEST_RELEASE}, the oldest release that haven.gpu supports: its compute "
-            f"API ends at version {has} and {OLDEST_COMPUTE[0]}.{OLDEST_COMPUTE[1]} is needed. Use a newer cloud."
+            f"API ends at version {has} and {COMPUTE[0]}.{COMPUTE[1]} is needed. Use a newer cloud."
         )
-    return min(newest, NEWEST_COMPUTE)
 
 
 def _template(path: str) -> str:

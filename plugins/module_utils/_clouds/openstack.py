@@ -338,7 +338,7 @@ class OpenStack(Access):
             return list(instances)
         made_last = max(self._created[each.id][1] for each in ours)
         deadline = made_last + SCHEDULE_TIMEOUT
-        pause = made_last + FIRST_LOOK - time.monotonic()
+        pause, longer = made_last + FIRST_LOOK - time.monotonic(), 0.5
         while True:
             time.sleep(max(0.0, pause))
             looked = time.monotonic()
@@ -359,7 +359,8 @@ class OpenStack(Access):
                 continue
             if looked > deadline:
                 break
-            pause = 0.5
+            # A listing of many that are being made takes nova's time from making them.
+            pause, longer = longer, min(longer * self.pacing.growth, self.pacing.longest)
         for each in ours:
             if self._created[each.id][0].termination_protection and len(rivals[each.id]) == 1:
                 self._lock(each.id, True)

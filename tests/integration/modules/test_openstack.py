@@ -126,7 +126,7 @@ def test_a_lost_answer_makes_no_second_server(account: Account) -> None:
 
 
 def test_an_older_cloud_is_named(account: Account) -> None:
-    said = "Version 2.100 is not supported by the API. Minimum is 2.1 and maximum is 2.90."
+    said = "Version 2.95 is not supported by the API. Minimum is 2.1 and maximum is 2.90."
     account.api.control("fault", service="nova", status=406, message=said, times=-1, agent="^openstacksdk")
     assert_plain(account.run("instance_info"), "unsupported", "2023.1 (Antelope)", "2.90")
 

@@ -231,12 +231,12 @@ def test_a_fault_in_words(fault: str, reason: str) -> None:
     assert errors.from_fault(fault, "one").reason == reason
 
 
-def test_the_newest_version_both_sides_have_is_taken() -> None:
-    said = "Version 2.100 is not supported by the API. Minimum is 2.1 and maximum is 2.{}."
-    assert client._older(said.format(96)) == (2, 96)
+def test_a_compute_service_that_is_too_old_is_refused() -> None:
+    said = "Version 2.95 is not supported by the API. Minimum is 2.1 and maximum is 2.{}."
+    client._require_version(said.format(100))
     for older in (said.format(90), "Not acceptable"):
         with pytest.raises(Unsupported, match="Antelope"):
-            client._older(older)
+            client._require_version(older)
 
 
 def test_what_is_free_is_told_without_what_has_no_limit() -> None:
