@@ -70,7 +70,7 @@ class Api:
     def control(self, verb: str, **body: Any) -> Any:
         url = f"{self.environment[self.control_url]}/{verb}"
         request = urllib.request.Request(url, json.dumps(body).encode())  # noqa: S310 -- our own loopback address
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             return json.load(answer)
 
     def log(self, since: float) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ layer asks each service for its versions first and looks things up one by one, w
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 import time
@@ -182,15 +183,20 @@ class Connection:
             headers["OpenStack-API-Version"] = f"volume {_VOLUME}"
         try:
             url = self._endpoint(service)
-            answer = self._session.request(
+            send = functools.partial(
+                self._session.request,
                 url + path,
                 method,
                 json=body,
-                headers=headers,
+                headers=dict(headers),
                 raise_exc=False,
                 endpoint_filter={"service_type": _SERVICES[service][0]},
                 endpoint_override=url,
             )
+            answer = send()
+            # keystoneauth renews a token that is refused, but only for the first of several threads that see it.
+            if answer.status_code == 401 and answer.request.headers.get("X-Auth-Token") != self._session.get_token():
+                answer = send()
         except auth_errors.ClientException as error:
             raise self._explained(error, service) from error
         if answer.status_code >= 400:

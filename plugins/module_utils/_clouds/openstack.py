@@ -98,6 +98,8 @@ class OpenStack(Access):
         self._items: dict[str, Mapping[str, Any]] = {}
         self._created: dict[str, tuple[Spec, float, list[dict[str, Any]]]] = {}
         self._floating: dict[str, Optional[str]] = {}
+        # Since when a server has been seen to wait for a host.
+        self._scheduling: dict[str, float] = {}
         self._spare: dict[str, tuple[str, dict[str, Any]]] = {}
 
     # -- looking
@@ -123,11 +125,21 @@ class OpenStack(Access):
     def _seen(self, item: Mapping[str, Any]) -> Instance:
         self._items[item["id"]] = item
         found = shapes.instance(item, self.region)
+        if self._is_lost(item):
+            reason = f"nova did not hand it to a host within {SCHEDULE_TIMEOUT:.0f} s"
+            found = dataclasses.replace(found, state="failed", state_reason=reason)
         if found.id in self._floating:
             # nova learns of floating addresses a moment later than neutron.
             known = self._floating[found.id]
             found = dataclasses.replace(found, public_address=known, options={**found.options, "floating_ip": known})
         return found
+
+    def _is_lost(self, item: Mapping[str, Any]) -> bool:
+        """Whether nova has forgotten a server that waits for a host, as it does when it is killed at that moment."""
+        if not shapes.is_scheduling(item):
+            self._scheduling.pop(item["id"], None)
+            return False
+        return time.monotonic() - self._scheduling.setdefault(item["id"], time.monotonic()) > SCHEDULE_TIMEOUT
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
         names = sorted({str(self._items[each]["name"]) for each in ids if each in self._items})
