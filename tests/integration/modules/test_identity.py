@@ -55,7 +55,7 @@ def test_a_lost_answer_after_a_recreation_makes_no_second_machine(account: Accou
 def outcomes(account: Account, *runs: dict[str, Any]) -> list[dict[str, Any]]:
     """Start all at once and wait for all."""
     processes = [account.start("instance", name=["one"], **{**account.api.basics, **options}) for options in runs]
-    return [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    return [json.loads(process.communicate(timeout=120)[0]) for process in processes]
 
 
 @pytest.mark.parametrize("before", ["nothing", "terminated", "forgotten"])
