@@ -20,8 +20,8 @@ from typing import Any
 # What sshd writes at LogLevel VERBOSE, and for LogVerbose of server_request_direct_tcpip.
 _ACCEPTED = re.compile(r"Accepted publickey for (\S+) from (\S+) port (\d+) ssh2: (\S+ \S+)")
 _CHILD = re.compile(r"User child is on pid (\d+)$")
-_FORWARD = re.compile(r"originator \S+ port \d+, target (.+) port (\d+)$")
-_FAILED = re.compile(r"connect_to (.+) port (\d+): failed")
+_FORWARD = re.compile(r"(?s)originator \S+ port \d+, target (.+) port (\d+)$")
+_FAILED = re.compile(r"(?:error: )?connect_to (.+) port (\d+): failed")
 
 
 def lines(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
