@@ -63,6 +63,7 @@ activate() {
 	rollback
 	rm -rf previous.draft
 	mkdir -m 0700 previous.draft
+	began $$ >previous.draft/began
 	copy "$SSHD" previous.draft/sshd.conf
 	copy "$RULES" previous.draft/rules.nft
 	mv previous.draft previous
@@ -76,9 +77,29 @@ activate() {
 	trap - EXIT
 }
 
+# When a process began, in hundredths of a second since the machine did; see proc(5) for the fields.
+began() {
+	sed 's/.*) //' "/proc/$1/stat" | cut -d ' ' -f 20
+}
+
+# The connection that this is typed over must be younger than what it confirms. On the machine itself there is none to look at.
+over_a_new_connection() {
+	process=$$
+	while [ "$process" -gt 1 ]; do
+		case $(cat "/proc/$process/comm") in
+		sshd*) [ "$(began "$process")" -gt "$(cat previous/began)" ] && return 0 || return 1 ;;
+		esac
+		process=$(sed 's/.*) //' "/proc/$process/stat" | cut -d ' ' -f 2)
+	done
+}
+
 confirm() {
 	[ -d previous ] || {
 		echo "The confirmation came too late: the configuration from before is in force again." >&2
+		exit 1
+	}
+	over_a_new_connection || {
+		echo "This connection is older than the configuration, and proves nothing." >&2
 		exit 1
 	}
 	systemctl stop haven-jump-host-rollback.timer
