@@ -38,17 +38,17 @@ def test_proxyjump_leads_to_machines_of_ones_own(gate, member, machine):
 
 
 def test_a_port_of_ones_own_machine_can_be_forwarded(gate, addresses):
-    with gate.tunnel("alice", f"L {addresses['jump-red']}:22") as (port, _):
+    with gate.tunnel("alice", f"L {addresses['jump-red']}:22") as (port, dummy):
         assert received(port).startswith(b"SSH-2.0-")
 
 
 def test_a_socket_of_ones_own_machine_can_be_forwarded(gate):
-    with gate.tunnel("alice", "L /run/haven/notebook.sock", "jump-red") as (port, _):
+    with gate.tunnel("alice", "L /run/haven/notebook.sock", "jump-red") as (port, dummy):
         assert received(port) == b"the notebook of jump-red\n"
 
 
 def test_a_dynamic_forward_leads_to_ones_own_machines_only(gate, addresses):
-    with gate.tunnel("alice", "D") as (port, _):
+    with gate.tunnel("alice", "D") as (port, dummy):
         assert through_socks(port, addresses["jump-red"], 22) == b"SSH-2.0-"
         assert through_socks(port, addresses["jump-blue"], 22) == b""
         assert through_socks(port, "169.254.169.254", 80) == b""
