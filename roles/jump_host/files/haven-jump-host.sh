@@ -111,7 +111,7 @@ status() {
 }
 
 # One at a time: the timer may elapse in the middle of a confirmation.
-exec 9>/run/haven-jump-host.lock
+exec 9>lock
 flock 9
 case "${1:-}" in
 status | activate | confirm | rollback) "$1" ;;
