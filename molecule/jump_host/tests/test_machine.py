@@ -88,3 +88,12 @@ def test_the_rules_come_back_when_nftables_flushes_everything(gate):
 def test_nothing_waits_for_a_confirmation(host):
     assert not host.file("/etc/haven/jump_host/previous").exists
     host.check_output("sudo haven-jump-host status")
+
+
+def test_logins_are_limited(gate):
+    said = gate.host.check_output("sudo sshd -T -C user=alice,host=gate,addr=192.0.2.1").splitlines()
+    assert {"maxauthtries 4", "maxstartups 36:30:60", "logingracetime 30"} <= set(said)
+    # OpenSSH has this since 9.8.
+    assert any(line.startswith("persourcepenalties ") and "authfail:5" in line for line in said) == (
+        gate.name == "jump-gate-13"
+    )
