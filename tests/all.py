@@ -50,7 +50,7 @@ def run(name: str, *command: str, quiet: bool = False) -> bool:
 def scenarios() -> list[str]:
     """Names of the Molecule scenarios; the longest first, so that the two lanes end together."""
     names = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.yml"))
-    return sorted(names, key=lambda name: not name.startswith(("site", "jupyter", "tensorboard")))
+    return sorted(names, key=lambda name: not name.startswith(("site", "jump_host", "jupyter", "tensorboard")))
 
 
 def molecule() -> bool:

@@ -10,7 +10,7 @@ step mypy plugins tests/sandbox tests/demo tests/bench tests/all.py tools/docs.p
 step yamllint --strict .
 step ansible-lint --offline -q --profile production
 step antsibull-changelog lint
-step shellcheck tools/*.sh .ci/run
+step shellcheck tools/*.sh roles/*/files/*.sh .ci/run
 step python tools/docs.py --check
 step antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .cache/ansible_collections/haven/gpu
 [ "${1:-}" = --no-sanity ] || step tools/sanity.sh

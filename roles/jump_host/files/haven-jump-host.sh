@@ -1,0 +1,119 @@
+#!/bin/sh
+# Managed by the role haven.gpu.jump_host. Puts a configuration into force for the time being, and keeps it or takes it back.
+#   status     succeeds when what was asked for is in force and confirmed
+#   activate   next/ comes into force; the timer of haven-jump-host-rollback is armed
+#   confirm    disarms it; fails where it was too late
+#   rollback   what was in force before comes back; nothing happens where the present configuration is confirmed
+set -eu
+cd /etc/haven/jump_host
+SSHD=/etc/ssh/sshd_config.d/00-haven-jump-host.conf
+RULES=/etc/haven/jump_host/rules.nft
+
+loaded() {
+	digest=$(sed -n 's/^\tcomment "\(.*\)"$/\1/p' next/rules.nft)
+	nft list table inet haven_jump_host 2>/dev/null | grep -qF "comment \"$digest\""
+}
+
+# copy FROM TO: an absent file is copied as one.
+copy() {
+	if [ -e "$1" ]; then
+		cp -p "$1" "$2.draft" && mv "$2.draft" "$2"
+	else
+		rm -f "$2"
+	fi
+}
+
+load() {
+	if [ -e "$RULES" ]; then
+		nft -f "$RULES"
+	else
+		nft delete table inet haven_jump_host 2>/dev/null || true
+		# Without waiting: where this runs in a unit that comes before that one, both would wait for each other.
+		systemctl --no-block stop haven-jump-host.service
+	fi
+	systemctl --no-block try-reload-or-restart ssh.service
+}
+
+rollback() {
+	[ -d previous ] || return 0
+	copy previous/sshd.conf "$SSHD"
+	copy previous/rules.nft "$RULES"
+	load
+	rm -rf previous
+	echo "The configuration from before is in force." >&2
+}
+
+check() {
+	sshd -t
+	nft -c -f "$RULES"
+	# What other files of sshd say may not take back what this role promises for a member, whoever it is.
+	member=$(head -n 1 next/members)
+	[ -n "$member" ] || return 0
+	sshd -T -C "user=$member,host=gate,addr=192.0.2.1,laddr=192.0.2.2,lport=22" >effective
+	lost=$(grep -vixFf effective next/expected || true)
+	rm effective
+	[ -z "$lost" ] || {
+		echo "sshd would not do this for a member, because another file says otherwise: $lost" >&2
+		return 1
+	}
+}
+
+activate() {
+	# One that was never confirmed is none to go back to.
+	rollback
+	rm -rf previous.draft
+	mkdir -m 0700 previous.draft
+	began $$ >previous.draft/began
+	copy "$SSHD" previous.draft/sshd.conf
+	copy "$RULES" previous.draft/rules.nft
+	mv previous.draft previous
+	trap 'rollback; systemctl stop haven-jump-host-rollback.timer' EXIT
+	systemctl restart haven-jump-host-rollback.timer
+	copy next/sshd.conf "$SSHD"
+	copy next/rules.nft "$RULES"
+	check
+	systemctl reload-or-restart haven-jump-host.service
+	systemctl try-reload-or-restart ssh.service
+	trap - EXIT
+}
+
+# When a process began, in hundredths of a second since the machine did; see proc(5) for the fields.
+began() {
+	sed 's/.*) //' "/proc/$1/stat" | cut -d ' ' -f 20
+}
+
+# The connection that this is typed over must be younger than what it confirms. On the machine itself there is none to look at.
+over_a_new_connection() {
+	process=$$
+	while [ "$process" -gt 1 ]; do
+		case $(cat "/proc/$process/comm") in
+		sshd*) [ "$(began "$process")" -gt "$(cat previous/began)" ] && return 0 || return 1 ;;
+		esac
+		process=$(sed 's/.*) //' "/proc/$process/stat" | cut -d ' ' -f 2)
+	done
+}
+
+confirm() {
+	[ -d previous ] || {
+		echo "The confirmation came too late: the configuration from before is in force again." >&2
+		exit 1
+	}
+	over_a_new_connection || {
+		echo "This connection is older than the configuration, and proves nothing." >&2
+		exit 1
+	}
+	systemctl stop haven-jump-host-rollback.timer
+	rm -rf previous
+}
+
+status() {
+	[ ! -d previous ] && cmp -s next/sshd.conf "$SSHD" && cmp -s next/rules.nft "$RULES" && loaded
+}
+
+# One at a time: the timer may elapse in the middle of a confirmation.
+exec 9>lock
+flock 9
+case "${1:-}" in
+status | activate | confirm | rollback) "$1" ;;
+*) sed -n '2,6s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+esac
