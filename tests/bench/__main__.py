@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=cloud.ROOT / "build" / "bench", help="where the tables go")
     parser.add_argument("--cloud", choices=(*CLOUDS, "all"), default="all", help="which tables (all)")
     options = parser.parse_args()
+    # As an error, which takes the clouds down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     for name in CLOUDS if options.cloud == "all" else [options.cloud]:
         _measure(name, options)
     return 0
