@@ -44,7 +44,8 @@ def _measure(name: str, options: argparse.Namespace) -> None:
         for row in bench(running, quick=options.quick).rows():
             print(report.line(row), flush=True)
             found.append(row)
-    file = report.write(found, table, options.output)
+            # At once: whoever ends this early has what was measured by then.
+            file = report.write(found, table, options.output)
     print(f"\n{file} and {file.with_suffix('.json').name}, in {time.monotonic() - began:.0f} s\n")
 
 
