@@ -28,7 +28,8 @@ def _of_project(clouds_yaml: str, cloud: str) -> list[str]:
         "server": connection.compute.servers(),
         "keypair": connection.compute.keypairs(),
         "volume": connection.block_storage.volumes(),
-        "port": connection.network.ports(**own),
+        # That of the router was there at first.
+        "port": (each for each in connection.network.ports(**own) if not each.device_owner.startswith("network:")),
         "floating ip": connection.network.ips(**own),
         # neutron makes the one called default.
         "security group": (each for each in connection.network.security_groups(**own) if each.name != "default"),

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=cloud.ROOT / "build" / "bench", help="where the tables go")
     parser.add_argument("--cloud", choices=(*CLOUDS, "all"), default="all", help="which tables (all)")
     options = parser.parse_args()
+    # As an error, which takes the clouds down.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     for name in CLOUDS if options.cloud == "all" else [options.cloud]:
         _measure(name, options)
     return 0
@@ -41,7 +44,8 @@ def _measure(name: str, options: argparse.Namespace) -> None:
         for row in bench(running, quick=options.quick).rows():
             print(report.line(row), flush=True)
             found.append(row)
-    file = report.write(found, table, options.output)
+            # At once: whoever ends this early has what was measured by then.
+            file = report.write(found, table, options.output)
     print(f"\n{file} and {file.with_suffix('.json').name}, in {time.monotonic() - began:.0f} s\n")
 
 

@@ -26,7 +26,7 @@ from tests.sandbox.openstack import template as prepared
 from tests.sandbox.paths import openstack_cache
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT = 60.0
+START_TIMEOUT = 240.0
 # Of clouds.yaml: the project without limits that matter.
 CLOUD = "haven"
 SIDE_BY_SIDE = 8

@@ -52,13 +52,14 @@ def make(connection: Any, name: str, number: int, metadata: Optional[Mapping[str
         time.sleep(0.2)
 
 
-def copy(state: Path, made: int, wanted: int) -> None:
-    """Copy the servers node-1 to node-<made> in nova's databases until there are as many as wanted."""
+def copy(state: Path, made: int, have: int, wanted: int) -> None:
+    """Copy the servers node-1 to node-<made> in nova's databases, which have more copies already, until there are as
+    many as wanted."""
     with closing(sqlite3.connect(state / "db/nova_cell1.sqlite", timeout=60)) as cell, cell:
         known = dict(cell.execute("SELECT display_name, uuid FROM instances WHERE deleted = 0").fetchall())
         copies = [
             (known[f"node-{number % made + 1}"], str(uuid.uuid4()), f"node-{number + 1}")
-            for number in range(made, wanted)
+            for number in range(have, wanted)
         ]
         for original, copied, name in copies:
             _copy_rows(cell, "instances", "uuid", original, {"uuid": copied, "display_name": name, "hostname": name})
@@ -66,7 +67,8 @@ def copy(state: Path, made: int, wanted: int) -> None:
                 _copy_rows(cell, table, "instance_uuid", original, {"instance_uuid": copied})
     with closing(sqlite3.connect(state / "db/nova_api.sqlite", timeout=60)) as api, api:
         for original, copied, _name in copies:
-            _copy_rows(api, "instance_mappings", "instance_uuid", original, {"instance_uuid": copied})
+            for table in ("instance_mappings", "request_specs"):
+                _copy_rows(api, table, "instance_uuid", original, {"instance_uuid": copied})
 
 
 def _copy_rows(database: sqlite3.Connection, table: str, key: str, value: str, changed: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -15,8 +16,10 @@ from .._errors import InvalidRequest, NotFound, Refused
 from .._models import Spec
 from .._wait import together
 from . import _openstack_shapes as shapes
-from ._openstack_client import Connection
+from ._openstack_client import Connection, RefusedCall
 
+# How often a port is asked to go, half a second longer after each refusal.
+_PORT_ATTEMPTS = 5
 # nova's own ports go with their server; those made here are marked and have to be removed.
 _MOST_IDS = 50
 
@@ -169,7 +172,21 @@ class Networks:
         together(lambda port: self._os.put("network", f"/ports/{port['id']}", body), self.ports([server_id]))
 
     def delete_ports(self, ids: Iterable[str]) -> None:
-        together(lambda each: self._os.delete("network", f"/ports/{each}"), list(ids))
+        together(self._delete_port, list(ids))
+
+    def _delete_port(self, port_id: str) -> None:
+        """Delete a port; while nova lets go of it, neutron may refuse that to its owner."""
+        for attempt in range(1, _PORT_ATTEMPTS + 1):
+            try:
+                self._os.attempt("DELETE", "network", f"/ports/{port_id}")
+            except RefusedCall as refused:
+                if refused.status == 404:
+                    return
+                if refused.status not in (403, 409) or attempt == _PORT_ATTEMPTS:
+                    raise refused.explain() from refused
+                time.sleep(0.5 * attempt)
+            else:
+                return
 
     # -- floating addresses
 

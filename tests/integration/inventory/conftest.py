@@ -59,7 +59,10 @@ class Ec2Machines:
         return str(answer["Instances"][0]["InstanceId"])
 
     def stop(self, id: str) -> None:
+        soon = {"Delay": 1, "MaxAttempts": 30}
+        self.client.get_waiter("instance_running").wait(InstanceIds=[id], WaiterConfig=soon)
         self.client.stop_instances(InstanceIds=[id])
+        self.client.get_waiter("instance_stopped").wait(InstanceIds=[id], WaiterConfig=soon)
 
     def clear(self) -> None:
         """Machines of other projects are in nobody's way."""

@@ -300,7 +300,7 @@ def test_wrong_credentials_fail_the_run_with_one_line(project: Project) -> None:
 
 
 def test_no_credentials_fail_the_run_with_one_line(project: Project) -> None:
-    said = {"ec2": "no usable AWS credentials", "openstack": "no OpenStack credentials"}[project.cloud]
+    said = {"ec2": "no usable AWS credentials", "openstack": "openstack.auth"}[project.cloud]
     assert said in failure(project, **project.machines.no_credentials)
 
 

@@ -38,12 +38,12 @@ def until(account: Account, call: str, since: float) -> None:
 @pytest.mark.parametrize("after", ["GET nova /v2.1/flavors/detail", "POST nova /v2.1/servers"])
 def test_nova_dies_in_the_middle_of_a_creation(account: Account, after: str) -> None:
     began = time.time()
-    process = account.start("instance", name=["one"], wait_timeout=60, **account.api.basics)
+    process = account.start("instance", name=["one"], wait_timeout=90, **account.api.basics)
     until(account, after, began)
     account.api.control("service", name="nova", do="kill")
     time.sleep(1)
     account.api.control("service", name="nova", do="start")
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=150)
     answer = Answer(json.loads(out), err, time.time() - began)
     if not answer.ok:
         assert_plain(answer, answer["reason"], "OpenStack")

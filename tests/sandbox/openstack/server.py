@@ -75,6 +75,7 @@ def _pool(ranges: Ranges, options: argparse.Namespace) -> tuple[str, str]:
 
 def _end(fleet: Fleet, status: int = 0) -> NoReturn:
     """End, and the services first, as the supervisor's PID namespace does it where there is one."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # asked twice, this would wait for itself
     for service in SERVICES:
         fleet.kill(service)
     os._exit(status)
