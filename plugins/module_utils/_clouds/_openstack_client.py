@@ -81,6 +81,8 @@ class Connection:
         self.region: str = self._config.get_region_name() or ""
         self._endpoints: dict[str, str] = {}
         self._lock = Lock()
+        # Set once something is being made: a service that is just restarted is then waited for, to see it through.
+        self.patient = False
 
     @property
     def project_id(self) -> str:
@@ -136,7 +138,8 @@ class Connection:
                 if made >= limit or not (busy or broken):
                     raise
             except Unreachable:
-                if method == "POST" or made >= (tries or OTHER_ATTEMPTS):
+                limit = tries or (THROTTLE_ATTEMPTS if self.patient else OTHER_ATTEMPTS)
+                if method == "POST" or made >= limit:
                     raise
             time.sleep(pause)
 

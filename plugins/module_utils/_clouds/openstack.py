@@ -296,6 +296,7 @@ class OpenStack(Access):
         except HavenError as error:
             self._clean_up(ports, volumes)
             raise self._with_what_is_free(error) from error
+        self._os.patient = True
         self._created[server_id] = (spec, time.monotonic(), volumes)
         if address:
             self._floating[server_id] = address

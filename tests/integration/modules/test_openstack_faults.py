@@ -27,6 +27,11 @@ def assert_converges(account: Account) -> None:
     assert not again["changed"], again["diff"]
 
 
+def assert_fine_or_plain(answer: Answer) -> None:
+    if not answer.ok:
+        assert_plain(answer, answer["reason"], "OpenStack")
+
+
 def until(account: Account, call: str, since: float) -> None:
     """Wait until a run has made a call."""
     deadline = time.monotonic() + 60
@@ -44,9 +49,7 @@ def test_nova_dies_in_the_middle_of_a_creation(account: Account, after: str) -> 
     time.sleep(1)
     account.api.control("service", name="nova", do="start")
     out, err = process.communicate(timeout=150)
-    answer = Answer(json.loads(out), err, time.time() - began)
-    if not answer.ok:
-        assert_plain(answer, answer["reason"], "OpenStack")
+    assert_fine_or_plain(Answer(json.loads(out), err, time.time() - began))
     assert_converges(account)
 
 
@@ -67,9 +70,10 @@ def test_a_token_expires_in_the_middle_of_a_creation(account: Account, after: st
     process = account.start("instance", name=["one"], **account.api.basics)
     until(account, after, began)
     account.api.control("tokens", revoke=True)
-    answer = json.loads(process.communicate(timeout=120)[0])
-    assert not answer.get("failed"), answer
-    assert len(server_ids(account)) == 1
+    out, err = process.communicate(timeout=120)
+    # nova builds with the user's own token, and cannot get itself another.
+    assert_fine_or_plain(Answer(json.loads(out), err, time.time() - began))
+    assert_converges(account)
 
 
 def test_glance_is_slow(account: Account) -> None:
