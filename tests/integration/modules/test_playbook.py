@@ -21,6 +21,7 @@ SECRET = "canary-9c1e"
 
 def play(account: Account, folder: Path, tasks: list[dict[str, Any]], *options: str) -> str:
     """Run a play on this computer whose modules get the cloud and project from the action group's defaults."""
+    account.wrote = True
     file = folder / "play.yml"
     defaults = {"group/haven.gpu.cloud": {"cloud": account.api.cloud, "project": account.project}}
     # JSON is YAML.
