@@ -62,8 +62,8 @@ def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, time
     deadline = time.monotonic() + timeout
     while not os.path.exists(local):
         if process.poll() is not None:
-            assert process.stderr is not None
-            detail = process.stderr.read().decode(errors="replace").strip().splitlines()
+            said = process.stderr.read() if process.stderr else b""
+            detail = said.decode(errors="replace").strip().splitlines()
             raise NotebookError(
                 f"ssh could not open a tunnel to {alias}: {detail[-1] if detail else 'no reason given'}."
             )

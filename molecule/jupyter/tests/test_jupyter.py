@@ -153,7 +153,7 @@ def test_the_socket_is_its_users_alone(host: Host) -> None:
     with host.sudo():
         socket, folder = host.file("/run/haven/alice/jupyter.sock"), host.file("/run/haven/alice")
         assert (socket.is_socket, socket.user, socket.mode) == (True, "alice", 0o600)
-        # Root's and sticky, with an entry for alice alone: she cannot put a link where systemd is about to give her a file.
+        # Root's and sticky: alice cannot put a link where systemd is about to give her a file.
         assert (folder.user, folder.group, folder.mode) == ("root", "root", 0o1770)
 
 
