@@ -70,6 +70,7 @@ def test_what_is_no_public_key_is_refused(account: Account, key: str) -> None:
     assert account.calls == []
 
 
+# It names EC2's actions.
 @pytest.mark.only("ec2")
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_lost_answer_is_no_error(account: Account, times: int) -> None:
@@ -142,6 +143,7 @@ def test_egress_that_is_not_said_is_left_alone(account: Account) -> None:
     assert not account.run("firewall", **only_in)["changed"]
 
 
+# Only EC2's control can keep a machine on its way out.
 @pytest.mark.only("ec2")
 def test_a_firewall_goes_once_its_machine_lets_go(account: Account) -> None:
     firewall = account.run("firewall", **FIREWALL)["firewall"]
@@ -169,6 +171,7 @@ def test_rules_that_mean_nothing_are_refused(account: Account, rule: dict[str, A
     assert account.calls == []
 
 
+# The list has EC2's disks in it.
 @pytest.mark.only("ec2")
 def test_everything_of_a_project_is_listed_and_nothing_of_another(account: Account, api: Api) -> None:
     other = Account(api, f"{account.project}-x")

@@ -20,6 +20,7 @@ def machines(account: Account) -> list[dict[str, Any]]:
     return list(account.run("instance_info")["instances"])
 
 
+# It names EC2's action; test_openstack.py loses nova's answer.
 @pytest.mark.only("ec2")
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_lost_answer_makes_no_second_machine(account: Account, times: int) -> None:
@@ -29,6 +30,7 @@ def test_a_lost_answer_makes_no_second_machine(account: Account, times: int) -> 
     assert len(machines(account)) == 1
 
 
+# It names EC2's action; test_openstack.py loses nova's answer.
 @pytest.mark.only("ec2")
 def test_a_run_after_an_answer_lost_for_good_finds_the_machine(account: Account) -> None:
     account.api.control("fault", action="RunInstances", after_success=True, times=-1)
@@ -41,6 +43,7 @@ def test_a_run_after_an_answer_lost_for_good_finds_the_machine(account: Account)
     assert again.instances["one"]["host_key"]
 
 
+# Client tokens outlive the machine on EC2 only.
 @pytest.mark.only("ec2")
 def test_a_lost_answer_after_a_recreation_makes_no_second_machine(account: Account) -> None:
     account.make()
@@ -74,6 +77,7 @@ def test_two_controllers_at_once_make_one_machine(account: Account, before: str)
     assert len(machines(account)) == 1
 
 
+# The same client token with other parameters is EC2's case.
 @pytest.mark.only("ec2")
 def test_two_controllers_with_different_wishes_make_one_machine(account: Account) -> None:
     account.api.control("latency", ms=100)
@@ -89,6 +93,7 @@ def test_two_controllers_destroying_at_once_both_succeed(account: Account) -> No
     assert machines(account) == []
 
 
+# It follows EC2's calls; test_openstack_faults.py kills on OpenStack.
 @pytest.mark.only("ec2")
 @pytest.mark.parametrize("after", ["DescribeImages", "RunInstances", "DescribeInstances", "GetConsoleOutput"])
 def test_a_killed_run_is_completed_by_the_next(account: Account, api: Api, after: str) -> None:
@@ -113,6 +118,7 @@ def test_a_killed_run_is_completed_by_the_next(account: Account, api: Api, after
     assert not account.make(["one", "two", "three"])["changed"]
 
 
+# On OpenStack the extra one goes: see two controllers above.
 @pytest.mark.only("ec2")
 def test_several_machines_of_one_name_are_reported_not_guessed_at(account: Account) -> None:
     made = account.make(["one", "two"])

@@ -30,6 +30,7 @@ def test_a_new_machine_runs_with_its_tags_its_host_key_and_no_public_address(acc
     ]
 
 
+# It looks into EC2's call; on OpenStack tags are metadata of the same call by nature.
 @pytest.mark.only("ec2")
 def test_tags_are_part_of_the_creating_call(account: Account) -> None:
     account.make(wait="none")
@@ -39,6 +40,7 @@ def test_tags_are_part_of_the_creating_call(account: Account) -> None:
         assert {(kind, "haven:project"), (kind, account.project), (kind, "Name"), (kind, "one")} <= sent
 
 
+# EC2's calls; tests/bench counts OpenStack's.
 @pytest.mark.only("ec2")
 def test_one_machine_costs_five_calls_besides_polls(account: Account) -> None:
     account.api.control("pending", seconds=2)
@@ -52,6 +54,7 @@ def test_one_machine_costs_five_calls_besides_polls(account: Account) -> None:
     }
 
 
+# OpenStack is asked at short intervals that grow.
 @pytest.mark.only("ec2")
 def test_polls_are_at_most_one_a_second(account: Account) -> None:
     account.api.control("pending", seconds=4)
@@ -62,6 +65,7 @@ def test_polls_are_at_most_one_a_second(account: Account) -> None:
     assert all(later - sooner >= 0.99 for sooner, later in zip(last[1:], last[2:], strict=False))
 
 
+# EC2's calls; tests/bench counts OpenStack's.
 @pytest.mark.only("ec2")
 def test_twenty_machines_are_one_call_of_the_module(account: Account) -> None:
     names = [f"n{number:02}" for number in range(20)]
@@ -77,6 +81,7 @@ def test_twenty_machines_are_one_call_of_the_module(account: Account) -> None:
     assert account.calls == ["DescribeInstances"]
 
 
+# EC2's calls; tests/bench counts OpenStack's.
 @pytest.mark.only("ec2")
 def test_without_host_keys_twenty_machines_cost_twenty_two_calls(account: Account) -> None:
     account.make([f"n{number:02}" for number in range(20)], record_host_key=False)
@@ -128,6 +133,7 @@ def test_states_follow_each_other_and_check_mode_tells_each_step(account: Accoun
         assert [each["state"] for each in done["instances"]] == ([then] if then else [])
 
 
+# On OpenStack a floating IP stays; test_openstack.py has what it keeps.
 @pytest.mark.only("ec2")
 def test_stop_and_start_keep_the_machine_and_its_host_key(account: Account) -> None:
     first = account.make(public_address=True).instances["one"]
@@ -169,6 +175,7 @@ def test_user_data_is_shown_nowhere(account: Account) -> None:
         assert base64.b64encode(text.encode()).decode()[:24] not in shown
 
 
+# OpenStack has no spot market.
 @pytest.mark.only("ec2")
 def test_a_spot_machine_is_called_one(account: Account) -> None:
     told = account.make(spot={"max_price": "0.5"}, check=True)
@@ -176,6 +183,7 @@ def test_a_spot_machine_is_called_one(account: Account) -> None:
     assert account.make(spot={"max_price": "0.5"}).instances["one"]["spot"] is True
 
 
+# Parameters and these ids are EC2's.
 @pytest.mark.only("ec2")
 @pytest.mark.parametrize(
     "image",
@@ -190,12 +198,14 @@ def test_an_image_is_found_by_id_by_name_and_by_parameter(account: Account, imag
     assert answer["diff"]["after"]["one"]["instance"]["image"] == "ami-0debf12a20260101a", answer.message
 
 
+# The image under a stranger's name is EC2's.
 @pytest.mark.only("ec2")
 def test_an_image_by_name_is_never_a_strangers(account: Account) -> None:
     answer = account.make(image={"name": "haven-debian-12-2099*"})
     assert answer["reason"] == "not_found"
 
 
+# Only EC2's control can keep a machine pending without a fault.
 @pytest.mark.only("ec2")
 def test_stopping_waits_for_a_machine_that_is_still_starting(account: Account) -> None:
     account.api.control("pending", seconds=2)
@@ -204,6 +214,7 @@ def test_stopping_waits_for_a_machine_that_is_still_starting(account: Account) -
     assert stopped.instances["one"]["state"] == "stopped", stopped.message
 
 
+# Nova has no state between; a task is awaited the same way.
 @pytest.mark.only("ec2")
 def test_starting_waits_for_a_machine_that_is_still_stopping(account: Account) -> None:
     account.make()
@@ -213,6 +224,7 @@ def test_starting_waits_for_a_machine_that_is_still_stopping(account: Account) -
     assert started.instances["one"]["state"] == "running", started.message
 
 
+# Only EC2's control can keep a machine pending without a fault.
 @pytest.mark.only("ec2")
 def test_too_short_a_wait_says_what_it_waited_for(account: Account) -> None:
     account.api.control("pending", seconds=30)
