@@ -90,7 +90,8 @@ class Sandbox:
             f"User {self.env['HAVEN_SANDBOX_GATE_USER']}\n{shared}"
             f"Host guest\nHostName {address}\nHostKeyAlias guest\nUser {user}\nProxyJump gate\n{shared}"
         )
-        full = ["ssh", "-F", str(config), "guest" if known_key else "gate", "bash -s"]
+        # Where the wire drops packets ssh waits for its jump, whatever ConnectTimeout says; timeout ends them both.
+        full = ["timeout", "30", "ssh", "-F", str(config), "guest" if known_key else "gate", "bash -s"]
         return subprocess.run(full, input=script, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -101,7 +102,10 @@ class Guest:
         """With an address given, its port (Machines.set_ports) says what passes; else the gate's ssh may come in."""
         self.sandbox = sandbox
         self.id = f"t-{secrets.token_hex(6)}"
-        self.address = address or str(sandbox.subnet[DICE.randrange(3000, 4090)])
+        # Other processes make guests here, too.
+        taken = {each["address"] for each in sandbox.machines.call("list")}
+        free = [each for each in range(3000, 4090) if str(sandbox.subnet[each]) not in taken]
+        self.address = address or str(sandbox.subnet[DICE.choice(free)])
         self._host_key = ""
         public_key = Path(sandbox.env["HAVEN_SANDBOX_KEY"] + ".pub").read_text().strip()
         asked: dict[str, Any] = {

@@ -116,7 +116,7 @@ def test_volumes_may_outlive_their_guest(sandbox: Sandbox) -> None:
 
 
 def test_a_port_holds_for_the_guest_there_is_and_the_one_to_come(sandbox: Sandbox) -> None:
-    address, public = str(sandbox.subnet[DICE.randrange(2000, 2999)]), public_address()
+    address, public = str(sandbox.subnet[DICE.randrange(3000, 4090)]), public_address()
     ssh = allow("in", "tcp", (22, 22), str(IPv4Network(f"{sandbox.gate}/32")))
     out = allow("out", "all", (0, 0), "0.0.0.0/0")
     machines = sandbox.machines
