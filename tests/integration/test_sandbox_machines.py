@@ -73,17 +73,17 @@ def test_a_guest_made_from_a_snapshot_has_the_files_and_an_identity_of_its_own(s
     name = f"snap-{secrets.token_hex(4)}"
     with volumes(sandbox, name):
         with sandbox.guest() as guest:
-            guest.output("echo kept >/root/note; rm /etc/issue; chown 1000 /root/note; sync")
+            guest.output("echo kept >/srv/note; rm /etc/issue; chown 1000 /srv/note; sync")
             sandbox.machines.snapshot(guest.id, name)
             assert guest.state() == "ready"
-            guest.output("echo later >/root/note")
+            guest.output("echo later >/srv/note")
             key = guest.host_key()
         with sandbox.guest(name) as copy:
-            assert copy.output("cat /root/note; stat -c %u /root/note; hostname").split() == ["kept", "1000", copy.id]
+            assert copy.output("cat /srv/note; stat -c %u /srv/note; hostname").split() == ["kept", "1000", copy.id]
             assert copy.root("test -e /etc/issue").returncode != 0
             assert copy.host_key() != key
             sandbox.machines.delete_volume(name)
-            assert copy.output("cat /root/note") == "kept"
+            assert copy.output("cat /srv/note") == "kept"
 
 
 def test_a_root_volume_outlives_its_guests_and_serves_one_at_a_time(sandbox: Sandbox) -> None:
@@ -92,16 +92,16 @@ def test_a_root_volume_outlives_its_guests_and_serves_one_at_a_time(sandbox: San
         sandbox.machines.create_volume(name, "trixie")
         with sandbox.guest("", root_volume=name) as first:
             assert first.output(". /etc/os-release; echo $VERSION_ID") == "13"
-            first.output("echo kept >/root/note")
+            first.output("echo kept >/srv/note")
             with pytest.raises(SandboxError, match="detach it first"):
                 Guest(sandbox, "", root_volume=name)
             with pytest.raises(SandboxError, match="detach it first"):
                 sandbox.machines.delete_volume(name)
             sandbox.machines.copy_volume(name, copy)
-            first.output("echo later >/root/note")
+            first.output("echo later >/srv/note")
         with sandbox.guest("", root_volume=name) as second, sandbox.guest("", root_volume=copy) as third:
-            assert second.output("cat /root/note") == "later"
-            assert third.output("cat /root/note") == "kept"
+            assert second.output("cat /srv/note") == "later"
+            assert third.output("cat /srv/note") == "kept"
 
 
 def test_volumes_may_outlive_their_guest(sandbox: Sandbox) -> None:
