@@ -182,13 +182,10 @@ compose:
 """
 
 import glob
-import hashlib
 import json
 import os
 import re
-import shlex
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Optional
 
 from ansible import constants
@@ -196,29 +193,18 @@ from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
-from ansible.template import trust_as_template
 from ansible.utils.vars import combine_vars
 
-from ..module_utils import _cloud, _ssh_config
 from ..module_utils._errors import HavenError
 from ..module_utils._models import Instance
-from ..plugin_utils import _hosts
-from ..plugin_utils._files import PRIVATE, private_folder, write_private
+from ..module_utils._ssh_config import TOFU
+from ..plugin_utils import _hosts, _sources, _ssh_files
+from ..plugin_utils._files import PRIVATE, private_folder
+from ..plugin_utils._populate import populate
 from ..plugin_utils._settings import FALLBACKS, Settings, cache_key, settings_from
 
-_NO_TEMPLATE = re.compile(r"[A-Za-z0-9 @+=:,./_~-]*")
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 _OPTIONS = (*FALLBACKS, "regions", "states", "host_keys", "address")
-# What decides, besides the options, which account and endpoint the SDKs speak to.
-_ENVIRONMENT = ("AWS_", "OS_")
-_ACCOUNT_FILES = (
-    ("AWS_CONFIG_FILE", "~/.aws/config"),
-    ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"),
-    ("OS_CLIENT_CONFIG_FILE", "~/.config/openstack/clouds.yaml"),
-    ("OS_CLIENT_SECURE_FILE", "~/.config/openstack/secure.yaml"),
-    ("", "clouds.yaml"),
-    ("", "/etc/openstack/clouds.yaml"),
-)
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
@@ -239,7 +225,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         except HavenError as error:
             # The message says it all; the chain of causes would only repeat it.
             raise AnsibleParserError(f"{self.NAME}: {error}") from None
-        self._populate(instances, settings, ssh_config)
+        populate(self.inventory, instances, settings, ssh_config, self._construct)
 
     # -- options
 
@@ -283,13 +269,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _instances(self, settings: Settings, use_cache: bool) -> list[Instance]:
         if not self.get_option("cache"):
-            return _list(settings)
-        key = cache_key(settings, _hosts.FIELDS, _identity())
+            return _sources.listing(settings)
+        key = cache_key(settings, _hosts.FIELDS, _sources.identity())
         if use_cache:
             cached = self._cached(key)
             if cached is not None:
                 return cached
-        instances = _list(settings)
+        instances = _sources.listing(settings)
         # One string: core would walk through, tag and copy every leaf of anything else.
         self._cache[key] = json.dumps([_hosts.pack(instance) for instance in instances])
         self._store(key)
@@ -315,38 +301,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def _write_ssh_config(self, path: str, instances: list[Instance], settings: Settings) -> str:
         """The ssh configuration for these machines; written on cache hits too. Returns its path."""
-        asked = repr((os.path.abspath(path), settings.cloud, settings.projects, settings.regions, settings.hops))
-        name = hashlib.sha256(asked.encode()).hexdigest()[:16]
-        folder = private_folder(os.path.join(self.get_option("ssh_folder"), name))
-        known_hosts = os.path.join(folder, "known_hosts")
-        machines = [_hosts.machine(instance, settings) for instance in instances]
-        config = _ssh_config.render(machines, settings.hops, known_hosts=known_hosts, host_keys=settings.host_keys)
-        if settings.host_keys == _ssh_config.TOFU:
+        if settings.host_keys == TOFU:
             self.display.warning(
                 "host_keys is tofu: the first host key that a machine or hop shows is believed, whoever shows it."
             )
-        write_private(known_hosts, _ssh_config.known_hosts(machines, settings.hops))
-        ssh_config = os.path.join(folder, "ssh_config")
-        write_private(ssh_config, config)
-        return ssh_config
-
-    def _populate(self, instances: list[Instance], settings: Settings, ssh_config: str) -> None:
-        self.inventory.add_group(_hosts.GROUP)
-        for name, value in _hosts.groupvars(settings, ssh_config).items():
-            self.inventory.set_variable(_hosts.GROUP, name, _readable(value))
-        # On the hosts, because a variable of the same name in group_vars must not switch the checking off.
-        arguments = {"ansible_ssh_common_args": f"-F {shlex.quote(ssh_config)}"}
-        names = _hosts.names(instances)
-        for instance in instances:
-            host = names[instance.id]
-            self.inventory.add_host(host, _hosts.GROUP)
-            for group in _hosts.groups(instance):
-                self.inventory.add_group(group)
-                self.inventory.add_host(host, group)
-            variables = {**_hosts.hostvars(instance, settings), **arguments}
-            for name, value in variables.items():
-                self.inventory.set_variable(host, name, _readable(value))
-            self._construct(host, variables)
+        return _ssh_files.write(self.get_option("ssh_folder"), path, instances, settings)
 
     def _construct(self, host: str, variables: dict[str, Any]) -> None:
         strict = self.get_option("strict")
@@ -362,44 +321,6 @@ def _folder() -> str:
 
 def _cache_folder() -> str:
     return os.path.join(_folder(), "cache")
-
-
-def _list(settings: Settings) -> list[Instance]:
-    """The machines of every region and project, in a stable order; regions are asked at the same time."""
-
-    def of_region(region: Optional[str]) -> list[Instance]:
-        cloud = _cloud.connect(settings.cloud, settings.options_for(region))
-        return [each for project in settings.projects for each in cloud.instances(project, states=settings.states)]
-
-    with ThreadPoolExecutor(max_workers=min(16, len(settings.regions))) as pool:
-        found = {each.id: each for listing in pool.map(of_region, settings.regions) for each in listing}
-    return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
-
-
-def _identity() -> list[tuple[str, str]]:
-    """The environment and a fingerprint of the files from which an SDK takes account and endpoint."""
-    known = [(name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)]
-    for variable, default in _ACCOUNT_FILES:
-        path = os.path.expanduser(os.environ.get(variable, default) if variable else default)
-        if os.path.isfile(path):
-            with open(path, "rb") as file:
-                known.append((path, hashlib.sha256(file.read()).hexdigest()))
-    return known
-
-
-def _readable(value: Any) -> Any:
-    """The value, its strings that cannot be templates marked as harmless; all others stay untrusted.
-
-    Core writes an untrusted string into ``ansible-inventory --list`` as ``{"__ansible_unsafe": ...}``, which neither
-    testinfra nor jq understands. No template is without a brace.
-    """
-    if isinstance(value, str):
-        return trust_as_template(value) if _NO_TEMPLATE.fullmatch(value) else value
-    if isinstance(value, Mapping):
-        return {name: _readable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_readable(item) for item in value]
-    return value
 
 
 def _plain(value: Any) -> Any:
