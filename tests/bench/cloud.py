@@ -25,6 +25,9 @@ from tests.sandbox.openstack import environment
 from tests.sandbox.openstack import template as prepared
 from tests.sandbox.paths import openstack_cache
 
+from .memory import descendants, watched
+from .replay import Replay
+
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT = 240.0
 # Of clouds.yaml: the project without limits that matter.
@@ -46,6 +49,8 @@ class Measured:
     # Calls that only ask whether it is done, and calls that write tags on what exists already.
     polls: int = 0
     tags: int = 0
+    # At the peak, of all its processes.
+    mib: float = 0.0
 
 
 @dataclass
@@ -81,14 +86,17 @@ class Cloud:
         """Run a command of the environment; it is stopped after ``limit`` seconds."""
         began = time.time()
         started = time.monotonic()
-        with subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **self.environment, **self.settings},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as process:
+        with (
+            subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **self.environment, **self.settings},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+            watched(process.pid) as peak,
+        ):
             try:
                 output, stopped = process.communicate(timeout=limit)[0], False
             except subprocess.TimeoutExpired:
@@ -100,7 +108,7 @@ class Cloud:
         entries = self.entries(began)
         talking = entries[-1]["t"] - entries[0]["t"] if entries else 0.0
         calls, polls, tags = self.calls(entries)
-        return Measured(seconds, calls, process.returncode, output, stopped, talking, polls, tags)
+        return Measured(seconds, calls, process.returncode, output, stopped, talking, polls, tags, peak.mib)
 
     def play(self, tasks: list[dict[str, Any]], limit: float = 120.0) -> Measured:
         """Run one play with these tasks on this computer."""
@@ -124,6 +132,23 @@ class Ec2(Cloud):
         calls = Counter(each["action"] for each in entries)
         polls = max(0, calls["DescribeInstances"] - 1) + calls["GetConsoleOutput"]
         return calls, polls, calls["CreateTags"]
+
+
+class ReplayedEc2(Ec2):
+    """The same, with answers that have been given before given at once; see :mod:`.replay`."""
+
+    def __init__(self, cloud: Ec2, replay: Replay) -> None:
+        environment = {**cloud.environment, "AWS_ENDPOINT_URL": replay.url}
+        super().__init__(environment, cloud.folder, cloud.settings)
+        self._replay = replay
+
+    def entries(self, since: float) -> list[dict[str, Any]]:
+        return [each for each in self._replay.asked if each["t"] >= since]
+
+    @property
+    def missed(self) -> int:
+        """How often moto itself has been asked."""
+        return self._replay.missed
 
 
 class OpenStack(Cloud):
@@ -175,20 +200,6 @@ def delete_servers(clouds: str) -> None:
         if time.monotonic() > deadline:
             raise SystemExit("nova does not delete the servers of the benchmark.")
         time.sleep(0.2)
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes a process has started, and theirs."""
-    children: dict[int, list[int]] = {}
-    for file in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            # pid (name) state parent: the name may hold blanks and brackets.
-            parent = int(file.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(file.parent.name))
-    found = list(children.get(pid, []))
-    for child in found:
-        found.extend(children.get(child, []))
-    return found
 
 
 def kill(pid: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from . import openstack_wishes as wishes
 from .cloud import OpenStack, openstack_connection, program
 from .openstack_servers import copy, make
-from .rows import BenchmarkBroken, Row, Side, side, unchanged
+from .row import BenchmarkBroken, Row, Side, side, unchanged
 
 # A play of twenty servers in a loop takes its time where the machine has much to do.
 PATIENCE = 600.0

@@ -15,9 +15,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Optional
 
-from .rows import Row, Side
+from .row import Row, Side
 
-RULE = "|---" * 11 + "|"
+RULE = "|---" * 13 + "|"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Table:
 
     @property
     def head(self) -> str:
-        sides = [f"{side} s | calls | polls | tags" for side in ("haven.gpu", self.peer)]
+        sides = [f"{side} s | calls | polls | tags | MiB" for side in ("haven.gpu", self.peer)]
         return f"| case | {' | '.join(sides)} | times faster | notes |"
 
     @property
@@ -47,10 +47,11 @@ EC2 = Table(
     "amazon.aws",
     ("boto3", "moto"),
     """\
-Seconds are those of the whole command. *Polls* only ask whether something is done: listings beyond the first, and reads
-of the console for the host key, of which EC2 gives one instance's at a time. *Tags* are separate calls that write tags:
-each instance has a host key of its own, and one call writes one value. *Calls* are all others; all three add up to what
-the API's log shows.
+Seconds are those of the whole command, *MiB* what it and its processes hold at the peak. *Polls* only ask whether
+something is done: listings beyond the first, and reads of the console for the host key, of which EC2 gives one
+instance's at a time. *Tags* are separate calls that write tags: each instance has a host key of its own, and one call
+writes one value. *Calls* are all others; all three add up to what the API's log shows. Inventories make no polls: all
+that they ask are *calls*, and the API answers them at once, with what moto said when it was asked before.
 """,
 )
 OPENSTACK = Table(
@@ -59,11 +60,12 @@ OPENSTACK = Table(
     "openstack.cloud",
     ("openstacksdk",),
     """\
-Seconds are those of the whole command. The services are OpenStack's own (keystone, placement, glance, neutron, nova and
-cinder) with the sandbox's nova driver, whose guests exist in memory only. Requests are counted by the client's user
-agent, without what services ask each other. *Polls* only ask again whether something is done: reads of a server, of the
-servers or of a console beyond the first. *Tags* are requests that write the host key into a server's metadata. *Calls*
-are all others, authentication included; all three add up to what the services' log shows.
+Seconds are those of the whole command, *MiB* what it and its processes hold at the peak. The services are OpenStack's
+own (keystone, placement, glance, neutron, nova and cinder) with the sandbox's nova driver, whose guests exist in memory
+only. Requests are counted by the client's user agent, without what services ask each other. *Polls* only ask again
+whether something is done: reads of a server, of the servers or of a console beyond the first. *Tags* are requests that
+write the host key into a server's metadata. *Calls* are all others, authentication included; all three add up to what
+the services' log shows.
 """,
 )
 
@@ -98,8 +100,8 @@ def line(row: Row) -> str:
 
 def _numbers(side: Optional[Side]) -> str:
     if side is None:
-        return " | | | "
-    return f"{side.seconds:.2f} | {side.calls} | {side.polls or ''} | {side.tags or ''}"
+        return " | | | | "
+    return f"{side.seconds:.2f} | {side.calls} | {side.polls or ''} | {side.tags or ''} | {side.mib:.0f}"
 
 
 def as_dict(row: Row) -> dict[str, object]:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rows of the table: what was measured, on which side, next to what."""
+"""The rows of EC2's table."""
 
 from __future__ import annotations
 
@@ -10,68 +10,21 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-from . import wishes
-from .cloud import Cloud, Measured, program
+from . import inventory_rows, wishes
+from .cloud import Ec2, Measured, program
+from .row import Row, side, unchanged
 
 # An SDK that keeps trying is stopped here, so that the benchmark ends.
 PATIENCE = 60.0
 
 
-@dataclass(frozen=True)
-class Side:
-    """One side of a row: ``polls`` only ask whether it is done, ``tags`` write tags, ``calls`` are all other calls."""
-
-    seconds: float
-    calls: int
-    polls: int = 0
-    tags: int = 0
-    note: str = ""
-    # Every action with its number, for the JSON.
-    actions: Optional[dict[str, int]] = None
-
-
-@dataclass(frozen=True)
-class Row:
-    case: str
-    ours: Side
-    peer: Optional[Side] = None
-    note: str = ""
-
-    @property
-    def ratio(self) -> Optional[float]:
-        """How many times longer the peer takes."""
-        return self.peer.seconds / self.ours.seconds if self.peer else None
-
-
-class BenchmarkBroken(Exception):  # noqa: N818 -- it says what happened
-    """A measured command did not do what is measured."""
-
-
-def side(measured: Measured, *, wanted: int = 0, note: str = "") -> Side:
-    """A measurement as one side of a row, checked: a failed run has no time."""
-    if measured.stopped:
-        note = f"stopped by the benchmark after {measured.seconds:.0f} s"
-    elif (measured.status != 0) != (wanted != 0):
-        raise BenchmarkBroken(f"exit status {measured.status}: {measured.output[-3000:]}")
-    polls, tags = measured.polls, measured.tags
-    calls = measured.calls.total() - polls - tags
-    return Side(round(measured.seconds, 2), calls, polls, tags, note, dict(sorted(measured.calls.items())))
-
-
-def unchanged(measured: Measured) -> Side:
-    if "changed=0" not in measured.output:
-        raise BenchmarkBroken(f"the second run changed something: {measured.output[-3000:]}")
-    return side(measured)
-
-
 class Bench:
     """All rows in order. ``quick`` measures fewer repetitions and fewer machines."""
 
-    def __init__(self, cloud: Cloud, *, quick: bool = False) -> None:
+    def __init__(self, cloud: Ec2, *, quick: bool = False) -> None:
         self._cloud = cloud
         self._quick = quick
         self._random = random.Random(20260101)  # noqa: S311 -- the same waits in every run
@@ -161,42 +114,7 @@ class Bench:
         yield Row("instance: no capacity", results[0], results[1])
 
     def _inventory(self) -> Iterator[Row]:
-        ours, peer = wishes.our_inventory(self._cloud.folder), wishes.peer_inventory(self._cloud.folder)
-        made = 0
-        for number in (10, 200 if self._quick else 1000):
-            self._fill(made, number)
-            made = number
-            results = []
-            for file in (ours, peer):
-                listed = self._list(file)
-                if f"node-{number - 1:04}" not in listed.output:
-                    raise BenchmarkBroken(f"{file.name} lists no node-{number - 1:04}: {listed.output[-2000:]}")
-                results.append(side(listed))
-            yield Row(f"inventory: {number} hosts, --list", results[0], results[1])
+        return inventory_rows.rows(self._cloud, quick=self._quick)
 
     def _list(self, file: Path) -> Measured:
         return self._cloud.measure([program("ansible-inventory"), "-i", str(file), "--list"])
-
-    def _fill(self, first: int, last: int) -> None:
-        """Make machines of the project, named node-0000 and following."""
-        import boto3
-
-        environment = self._cloud.environment
-        client = boto3.client(
-            "ec2",
-            region_name=environment["AWS_DEFAULT_REGION"],
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        )
-        for number in range(first, last):
-            tags = {"haven:project": "bench", "Name": f"node-{number:04}", "haven:generation": "1"}
-            client.run_instances(
-                ImageId=wishes.IMAGE_ID,
-                InstanceType="g6.xlarge",
-                MinCount=1,
-                MaxCount=1,
-                TagSpecifications=[
-                    {"ResourceType": "instance", "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
-                ],
-            )

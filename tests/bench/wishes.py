@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -78,28 +77,3 @@ def peer_stack(key: Path) -> Tasks:
 
 def _add_host(address: str) -> dict[str, Any]:
     return {"ansible.builtin.add_host": {"name": f"{{{{ {address} }}}}"}, "changed_when": False}
-
-
-def our_inventory(folder: Path) -> Path:
-    file = folder / "haven.yml"
-    file.write_text(json.dumps({"plugin": "haven.gpu.instances", "cloud": "ec2", "projects": ["bench"]}))
-    return file
-
-
-def peer_inventory(folder: Path) -> Path:
-    file = folder / "bench.aws_ec2.yml"
-    options = {
-        "plugin": "amazon.aws.aws_ec2",
-        "regions": ["us-east-1"],
-        "filters": {"instance-state-name": "running", "tag:haven:project": "bench"},
-        "hostnames": ["tag:Name"],
-        "keyed_groups": [
-            {"key": "tags['haven:project']", "prefix": "haven_project"},
-            {"key": "instance_state.name", "prefix": "haven_state"},
-            {"key": "instance_type", "prefix": "haven_type"},
-        ],
-        "compose": {"ansible_host": "private_ip_address", "ansible_user": "'debian'"},
-    }
-    # JSON is YAML.
-    file.write_text(json.dumps(options))
-    return file
