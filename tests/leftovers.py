@@ -37,6 +37,17 @@ def _of_project(clouds_yaml: str, cloud: str) -> list[str]:
     return [f"{kind} {each.name} ({each.id})" for kind, found in listings.items() for each in found]
 
 
+def explained(clouds_yaml: str, found: Collection[str]) -> str:
+    """What was found, with what nova says of the servers among it: whose they are and what they wait for."""
+    told = sorted(found)
+    for cloud in CLOUDS:
+        config = OpenStackConfig(config_files=[clouds_yaml], load_envvars=False).get_one(cloud)
+        for server in Connection(config=config).compute.servers():
+            state = (server.status, server.task_state, server.created_at, server.metadata, server.fault)
+            told.append(f"{server.id}: {state}")
+    return "\n".join(told)
+
+
 def remaining(clouds_yaml: str, before: Collection[str] = ()) -> set[str]:
     """What is there and was not before, once OpenStack had the time to delete it."""
     deadline = time.monotonic() + PATIENCE
@@ -47,7 +58,7 @@ def remaining(clouds_yaml: str, before: Collection[str] = ()) -> set[str]:
 
 def main() -> None:
     found = remaining(os.environ["OS_CLIENT_CONFIG_FILE"])
-    print("\n".join(sorted(found)) or "Nothing is left on OpenStack.")
+    print(explained(os.environ["OS_CLIENT_CONFIG_FILE"], found) if found else "Nothing is left on OpenStack.")
     sys.exit(1 if found else 0)
 
 

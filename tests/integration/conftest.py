@@ -65,7 +65,8 @@ def _left_as_found(sandbox: Sandbox) -> Iterator[Sandbox]:
     clouds = sandbox.env["OS_CLIENT_CONFIG_FILE"]
     before = leftovers.resources(clouds)
     yield sandbox
-    assert leftovers.remaining(clouds, before) == set()
+    remaining = leftovers.remaining(clouds, before)
+    assert not remaining, leftovers.explained(clouds, remaining)
 
 
 @pytest.fixture(scope="session")

@@ -90,9 +90,10 @@ def service_processes(cloud: Cloud) -> dict[str, int]:
     found = {}
 
     def look(pid: int) -> None:
-        inside = int(_status(pid)["NSpid"].split()[-1])
-        if inside in names:
-            found[names[inside]] = pid
+        # As this machine sees it, and as the sandbox does; a guest's processes have numbers of the guest's own, too.
+        seen = _status(pid)["NSpid"].split()
+        if len(seen) == 2 and int(seen[1]) in names:
+            found[names[int(seen[1])]] = pid
         for child in outer_children(pid):
             look(child)
 

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from tests.integration.clouds import Api, OpenStackApi
+from tests.integration.sandbox_guests import wait_until
 
 COLLECTION = "ansible_collections.haven.gpu.plugins.modules"
 
@@ -142,3 +143,14 @@ def _leave_nothing(account: Account, api: OpenStackApi) -> None:
             gone = account.run(each.kind.replace("_", ""), name=each.name, state="absent")
             assert gone.ok, gone.message
     assert not left or api.adapter.resources(account.project) == []
+    # What is being deleted counts as gone there; here it has to get there.
+    assert wait_until(lambda: not servers_of(account.project, api), 60), servers_of(account.project, api)
+
+
+def servers_of(project: str, api: OpenStackApi) -> list[tuple[str, ...]]:
+    """All that nova knows of a project's servers, whatever their state."""
+    return [
+        (each.id, each.name, each.status, str(each.task_state), each.created_at, str(each.fault))
+        for each in api.sdk().compute.servers()
+        if each.metadata.get("haven:project") == project
+    ]
