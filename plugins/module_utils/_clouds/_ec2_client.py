@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from typing import Any, Optional
 
 from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable
+from .._wait import WORKERS
 from . import _ec2_errors
 
 try:
@@ -34,7 +35,6 @@ OTHER_ATTEMPTS = 4
 # Seconds: the n-th pause is a random part of FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
 FIRST_PAUSE = 0.4
 LONGEST_PAUSE = 8.0
-WORKERS = 10
 
 
 class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name

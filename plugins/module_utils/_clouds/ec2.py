@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional
 
 from .._errors import CloudFailure, HavenError, InvalidRequest, NotFound, Refused, TokenUsed, Unsupported
 from .._models import (
@@ -26,13 +25,11 @@ from .._models import (
     Spec,
     Traits,
 )
+from .._wait import together
 from . import _ec2_gpus
 from . import _ec2_shapes as shapes
 from ._ec2_access import Access
-from ._ec2_client import WORKERS, Connection, RefusedCall
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
+from ._ec2_client import Connection, RefusedCall
 
 _SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentInstanceTerminated")
 # Ours: (the API's name for it in the question, in the answer)
@@ -130,7 +127,7 @@ class Ec2(Access):
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
         asked = [(instance.id, name) for instance in instances for name in sorted(names)]
-        answers = dict(zip(asked, self._together(lambda pair: self._attribute(*pair), asked)))
+        answers = dict(zip(asked, together(lambda pair: self._attribute(*pair), asked)))
         return [
             dataclasses.replace(
                 instance, attributes={name: value for (owner, name), value in answers.items() if owner == instance.id}
@@ -188,7 +185,7 @@ class Ec2(Access):
         found = [
             Resource("instance", each.id, each.name, each.state) for each in self.instances(project) if not each.gone
         ]
-        answers = self._together(lambda listing: self._ec2.pages(listing[0], listing[1], Filters=tagged), listings)
+        answers = together(lambda listing: self._ec2.pages(listing[0], listing[1], Filters=tagged), listings)
         for (_action, _key, make), items in zip(listings, answers):
             found.extend(make(item) for item in items)
         return found
@@ -306,7 +303,7 @@ class Ec2(Access):
         return [_resource("volume", item, "VolumeId", item["State"]) for item in items]
 
     def delete_volumes(self, ids: Sequence[str]) -> None:
-        self._together(self._delete_volume, list(ids))
+        together(self._delete_volume, list(ids))
 
     def _delete_volume(self, volume_id: str) -> None:
         try:
@@ -315,13 +312,6 @@ class Ec2(Access):
             # The root disk went with its instance.
             if refused.code != "InvalidVolume.NotFound":
                 raise refused.explain() from refused
-
-    @staticmethod
-    def _together(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-        if len(items) < 2:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:
-            return list(pool.map(function, items))
 
 
 def _resource(kind: str, item: Mapping[str, Any], id_field: str, state: str = "") -> Resource:

@@ -70,5 +70,5 @@ def test_the_tunnel_leads_to_the_same_server_over_tls(host: Host, visit: Any) ->
 
 def test_a_link_in_a_home_gives_nobody_the_keys_of_root(host: Host) -> None:
     with host.sudo():
-        keys = host.file("/root/.ssh/authorized_keys")
+        keys = host.file(host.user("root").home + "/.ssh/authorized_keys")
         assert (keys.user, keys.size) == ("root", 0)
