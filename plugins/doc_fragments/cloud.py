@@ -27,6 +27,42 @@ options:
       - Taken from the environment variable E(HAVEN_PROJECT) when it is not given.
     type: str
     required: true
+  api_via:
+    description:
+      - How the calls reach the cloud's API. V(jump_host) is for an API that can be reached from the inside only. The
+        calls go through one SSH connection to the last of the O(hops), which lasts as long as the task.
+      - The SDK gets a proxy on this computer's loopback address for that, with a credential of its own for each task.
+        TLS is between the SDK and the API, whose certificate has to be right for its real name, and an address without
+        TLS is refused. The jump host has to permit connections to the API, all of the SDK's services included.
+    type: str
+    choices: [direct, jump_host]
+    default: direct
+    version_added: "0.1.0"
+  hops:
+    description:
+      - The jump hosts between the controller and the cloud's private network, outermost first. They are used for
+        O(api_via=jump_host), and by M(haven.gpu.instance) to reach the machines, by their private addresses then.
+    type: list
+    elements: dict
+    version_added: "0.1.0"
+    suboptions:
+      host:
+        description: The name or address.
+        type: str
+        required: true
+      port:
+        description: The port.
+        type: int
+        default: 22
+      user:
+        description: The user.
+        type: str
+      key:
+        description: The file of the private key. Without it, ssh asks the agent and tries the usual files.
+        type: path
+      host_key:
+        description: The host key, such as C(ssh-ed25519 AAAA...). Without it, the user's own known_hosts decides.
+        type: str
   openstack:
     description:
       - How to reach OpenStack, and what only OpenStack has. What is not given comes from where openstacksdk looks
@@ -99,7 +135,7 @@ notes:
     that gives O(ec2) or O(openstack) itself replaces the default's dictionary as a whole.
   - Failures carry C(reason), a stable word to test in a playbook, which is one of C(invalid_request), C(not_found),
     C(refused), C(bad_credentials), C(denied), C(quota), C(no_capacity), C(throttled), C(unreachable), C(timeout),
-    C(unsupported), C(missing_library) and C(cloud_failure).
+    C(unsupported), C(untrusted), C(missing_library) and C(cloud_failure).
 """
 
 _ONLY_OPENSTACK_INSTANCES = r"""

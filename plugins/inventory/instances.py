@@ -59,6 +59,15 @@ options:
       - Where and as whom on OpenStack, as in M(haven.gpu.instance_info) (C(cloud), C(region), C(auth), and so on).
       - Default is the variable C(haven_openstack).
     type: dict
+  api_via:
+    description:
+      - >-
+        How the cloud's API is reached. V(jump_host) is for an API that can be reached from the inside only. It is asked
+        through one SSH connection to the last of the O(hops), as described at M(haven.gpu.instance_info); host keys of
+        hops are checked strictly for it, whatever O(host_keys) says.
+      - Default is the variable C(haven_api_via), else V(direct).
+    type: str
+    choices: [direct, jump_host]
   hops:
     description:
       - The jump hosts between the controller and the machines, outermost first; an empty list is direct access.

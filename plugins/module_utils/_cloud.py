@@ -11,7 +11,7 @@ decides nothing: what to do is decided in :mod:`_plan`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Optional, Protocol
 
 from ._errors import HavenError, InvalidRequest
 from ._models import (
@@ -30,6 +30,9 @@ from ._models import (
     Spec,
     Traits,
 )
+
+if TYPE_CHECKING:
+    from ._api_proxy import ApiProxy
 
 
 class Cloud(Protocol):
@@ -128,17 +131,18 @@ class Cloud(Protocol):
         """Everything that carries the project's tag and is not gone."""
 
 
-def connect(cloud: str, options: Optional[Mapping[str, Any]] = None) -> Cloud:
+def connect(cloud: str, options: Optional[Mapping[str, Any]] = None, proxy: Optional[ApiProxy] = None) -> Cloud:
     """The adapter for ``cloud``, with its own options (region, credentials, endpoint). Touches no network.
 
+    ``proxy`` is the way to an API that only a jump host reaches; it has to stay open as long as the adapter is used.
     Raises MissingLibrary, BadCredentials, InvalidRequest, Unsupported.
     """
     if cloud == "ec2":
         from ._clouds import ec2
 
-        return ec2.connect(dict(options or {}))
+        return ec2.connect(dict(options or {}), proxy)
     if cloud == "openstack":
         from ._clouds import openstack
 
-        return openstack.connect(dict(options or {}))
+        return openstack.connect(dict(options or {}), proxy)
     raise InvalidRequest(f"There is no cloud called {cloud!r}: choose ec2 or openstack.")

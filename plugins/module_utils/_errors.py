@@ -78,6 +78,12 @@ class Unsupported(HavenError):
     reason = "unsupported"
 
 
+class Untrusted(HavenError):
+    """Somebody shows a host key that is not the known one, or none is known."""
+
+    reason = "untrusted"
+
+
 class CloudFailure(HavenError):
     """The cloud answered with an error of its own that none of the others describes."""
 

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
 from ._cloud import Cloud, connect
 from ._errors import HavenError, MissingLibrary
+from ._options import HOPS
+from ._ssh_config import hops_from
+
+if TYPE_CHECKING:
+    from ._api_proxy import ApiProxy
 
 CONNECTION: dict[str, Any] = {
     "cloud": {
@@ -24,6 +30,8 @@ CONNECTION: dict[str, Any] = {
         "fallback": (env_fallback, ["HAVEN_CLOUD"]),
     },
     "project": {"type": "str", "required": True, "fallback": (env_fallback, ["HAVEN_PROJECT"])},
+    "api_via": {"type": "str", "choices": ["direct", "jump_host"], "default": "direct"},
+    "hops": HOPS,
     "ec2": {
         "type": "dict",
         "options": {
@@ -81,8 +89,9 @@ def run(module: AnsibleModule, body: Body) -> None:
     ``body`` gets the cloud, the options and whether this is check mode.
     """
     try:
-        cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]))
-        ended: Union[Outcome, HavenError] = body(cloud, module.params, module.check_mode)
+        with _way(module.params) as proxy:
+            cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]), proxy)
+            ended: Union[Outcome, HavenError] = body(cloud, module.params, module.check_mode)
     except HavenError as error:
         ended = error
     # Outside of the handler: core would append the whole chain of causes to the message.
@@ -90,6 +99,15 @@ def run(module: AnsibleModule, body: Body) -> None:
         _fail(module, ended)
     else:
         _succeed(module, ended)
+
+
+def _way(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
+    if params["api_via"] == "direct":
+        return nullcontext()
+    # Here, because what it needs takes longer to load than the module itself.
+    from ._api_proxy import api_proxy
+
+    return api_proxy(hops_from(params["hops"]))
 
 
 def _succeed(module: AnsibleModule, outcome: Outcome) -> None:

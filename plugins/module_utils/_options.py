@@ -33,7 +33,7 @@ _IMAGE: dict[str, Any] = {
     "required_one_of": [("id", "name", "ssm")],
     "required_by": {"owner": ["name"]},
 }
-_HOPS: dict[str, Any] = {
+HOPS: dict[str, Any] = {
     "type": "list",
     "elements": "dict",
     "options": {
@@ -77,7 +77,6 @@ INSTANCE: dict[str, Any] = {
     "record_host_key": {"type": "bool", "default": True, "no_log": False},
     "wait": {"type": "str", "choices": ["running", "ssh", "none"], "default": "running"},
     "wait_timeout": {"type": "int", "default": 600},
-    "hops": _HOPS,
     "private_key": {"type": "path", "no_log": False},
     "allow_stop": {"type": "bool", "default": False},
     "recreate": {"type": "bool", "default": False},

@@ -204,29 +204,6 @@ options:
     description: How long to wait in all, in seconds.
     type: int
     default: 600
-  hops:
-    description:
-      - The jump hosts on the way, outermost first, for O(wait=ssh). With any, private addresses are used.
-    type: list
-    elements: dict
-    suboptions:
-      host:
-        description: The name or address.
-        type: str
-        required: true
-      port:
-        description: The port.
-        type: int
-        default: 22
-      user:
-        description: The user.
-        type: str
-      key:
-        description: The file of the private key. Without it, ssh asks the agent and tries the usual files.
-        type: path
-      host_key:
-        description: The host key, such as C(ssh-ed25519 AAAA...). Without it, the user's own known_hosts decides.
-        type: str
   private_key:
     description: The file of the private key for the instances, for O(wait=ssh).
     type: path

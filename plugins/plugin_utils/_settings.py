@@ -22,12 +22,14 @@ FALLBACKS = {
     "projects": "haven_project",
     "ec2": "haven_ec2",
     "openstack": "haven_openstack",
+    "api_via": "haven_api_via",
     "hops": "haven_hops",
     "login_user": "haven_login_user",
     "private_key": "haven_private_key",
 }
 EVERY_PROJECT = "*"
 ADDRESSES = ("auto", "private", "public")
+DIRECT, JUMP_HOST = "direct", "jump_host"
 # Parts of an environment variable's or option's name that make it a secret: it never gets near a file name.
 _SECRET = ("secret", "token", "password")
 
@@ -46,6 +48,7 @@ class Settings:
     private_key: Optional[str] = None
     host_keys: str = VERIFIED
     address: str = "auto"
+    api_via: str = DIRECT
 
     def options_for(self, region: Optional[str]) -> dict[str, Any]:
         return {**self.cloud_options, "region": region} if region else dict(self.cloud_options)
@@ -80,6 +83,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         private_key=private_key if private_key and quoted_path(private_key, "private_key") else None,
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),
+        api_via=_one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST)),
     )
 
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Optional
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Optional
 
 from ..module_utils import _cloud
 from ..module_utils._models import Instance
-from ._settings import Settings
+from ._settings import DIRECT, Settings
+
+if TYPE_CHECKING:
+    from ..module_utils._api_proxy import ApiProxy
 
 # What decides, besides the options, which account and endpoint the SDKs speak to.
 _ENVIRONMENT = ("AWS_", "OS_")
@@ -31,12 +35,22 @@ def listing(settings: Settings) -> list[Instance]:
     """The machines of every region and project, in a stable order; regions are asked at the same time."""
 
     def of_region(region: Optional[str]) -> list[Instance]:
-        cloud = _cloud.connect(settings.cloud, settings.options_for(region))
+        cloud = _cloud.connect(settings.cloud, settings.options_for(region), proxy)
         return [each for project in settings.projects for each in cloud.instances(project, states=settings.states)]
 
-    with ThreadPoolExecutor(max_workers=min(16, len(settings.regions))) as pool:
+    with _way(settings) as proxy, ThreadPoolExecutor(max_workers=min(16, len(settings.regions))) as pool:
         found = {each.id: each for part in pool.map(of_region, settings.regions) for each in part}
     return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
+
+
+def _way(settings: Settings) -> AbstractContextManager[Optional[ApiProxy]]:
+    """The way to the cloud's API, for as long as it is asked."""
+    if settings.api_via == DIRECT:
+        return nullcontext()
+    # Here, because most have no use for it and it takes a while to load.
+    from ..module_utils._api_proxy import api_proxy
+
+    return api_proxy(settings.hops)
 
 
 def identity() -> list[tuple[str, str]]:

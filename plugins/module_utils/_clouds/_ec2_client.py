@@ -14,11 +14,14 @@ import os
 import random
 import time
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable
 from .._wait import WORKERS
 from . import _ec2_errors
+
+if TYPE_CHECKING:
+    from .._api_proxy import ApiProxy
 
 try:
     import botocore
@@ -57,13 +60,18 @@ class Connection:
     Threads may share it once the first call was made.
     """
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> None:
+        """``proxy``: the way of all calls, where only a jump host reaches the API."""
         if not HAS_BOTOCORE:
             raise MissingLibrary("boto3")
         self._options = options
+        self._proxy = proxy
         self._clients: dict[str, Any] = {}
         try:
             self._session = self._make_session(options)
+            if proxy:
+                # For the SDK's own clients, too, such as the one that assumes a role.
+                self._session.set_default_client_config(botocore.config.Config(proxies=proxy.proxies))
             self.region: str = options.get("region") or self._session.get_config_variable("region") or ""
         except botocore.exceptions.ProfileNotFound as error:
             raise BadCredentials(
@@ -132,19 +140,23 @@ class Connection:
             raise BadCredentials("The AWS SSO session is over: run aws sso login and try again.") from error
         except (errors.ParamValidationError, errors.InvalidRegionError) as error:
             raise InvalidRequest(f"{action} cannot be sent: {_ec2_errors.tidy(str(error))}.") from error
-        except errors.SSLError as error:
-            raise CloudFailure(
-                f"The certificate of {self._endpoint(service)} is not trusted: set ec2.ca_bundle, or check "
-                "the endpoint."
-            ) from error
-        except (errors.HTTPClientError, errors.ConnectionError) as error:
-            raise Unreachable(self._no_answer(service)) from error
+        except (errors.SSLError, errors.HTTPClientError, errors.ConnectionError) as error:
+            raise self._lost(error, service) from error
         except errors.BotoCoreError as error:
             raise CloudFailure(f"{action} failed in the AWS SDK: {_ec2_errors.tidy(str(error))}.") from error
         return answer
 
-    def _no_answer(self, service: str) -> str:
-        return (
+    def _lost(self, error: Exception, service: str) -> HavenError:
+        """Why there was no connection to the API."""
+        on_the_way = self._proxy.take_failure() if self._proxy else None
+        if on_the_way:
+            return on_the_way
+        if isinstance(error, botocore.exceptions.SSLError):
+            return CloudFailure(
+                f"The certificate of {self._endpoint(service)} is not trusted: set ec2.ca_bundle, or check "
+                "the endpoint."
+            )
+        return Unreachable(
             f"The API at {self._endpoint(service)} does not answer: check the network, the proxy and ec2.endpoint_url, "
             "then run again (nothing is made twice)."
         )
@@ -168,7 +180,7 @@ class Connection:
             user_agent_extra="haven.gpu",
         )
         try:
-            return self._session.create_client(
+            client = self._session.create_client(
                 service,
                 region_name=self.region,
                 endpoint_url=options.get("endpoint_url") or None,
@@ -183,6 +195,9 @@ class Connection:
                 f"The connection to AWS cannot be set up: {_ec2_errors.tidy(str(error))}. "
                 "Check region, endpoint and keys."
             ) from error
+        if self._proxy:
+            self._proxy.require_tls(str(client.meta.endpoint_url))
+        return client
 
     @staticmethod
     def _make_session(options: dict[str, Any]) -> Any:

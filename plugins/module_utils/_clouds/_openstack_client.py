@@ -12,21 +12,27 @@ layer asks each service for its versions first and looks things up one by one, w
 from __future__ import annotations
 
 import functools
+import os
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from threading import Lock
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import quote, urlencode
 
 from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable, Unsupported
 from . import _openstack_errors as errors
 
+if TYPE_CHECKING:
+    from .._api_proxy import ApiProxy
+
 try:
     import openstack.config
     import openstack.exceptions
+    import requests
     from keystoneauth1 import exceptions as auth_errors
+    from keystoneauth1.session import Session
 except ImportError:
     HAS_SDK = False
 else:
@@ -73,10 +79,12 @@ class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
 class Connection:
     """A session with one cloud as one identity. Threads may share it."""
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], proxy: Optional[ApiProxy] = None) -> None:
+        """``proxy``: the way of all requests, where only a jump host reaches the API."""
         if not HAS_SDK:
             raise MissingLibrary("openstacksdk")
-        self._config = _configuration(options)
+        self._proxy = proxy
+        self._config = _configuration(options, functools.partial(Session, session=_through(proxy)) if proxy else None)
         self._session = self._make_session()
         self.region: str = self._config.get_region_name() or ""
         self._endpoints: dict[str, str] = {}
@@ -240,15 +248,30 @@ class Connection:
                 "openstack.interface, or do without what needs it."
             )
         url = str(url).rstrip("/")
+        if self._proxy:
+            self._proxy.require_tls(url)
         return url if re.search(r"/v\d+(\.\d+)?(/|$)", url) else url + version
 
     def _make_session(self) -> Any:
+        if self._proxy:
+            self._proxy.require_tls(self._auth_url)
         try:
-            return self._config.get_session()
+            session = self._config.get_session()
+            if self._proxy and session.verify is True:
+                # requests itself looks at these where it may also take its proxies from the environment.
+                bundles = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+                session.verify = next(filter(None, bundles), True)
+            return session
         except (auth_errors.ClientException, openstack.exceptions.SDKException) as error:
             raise self._explained(error, "identity") from error
 
     def _explained(self, error: Exception, service: str) -> HavenError:
+        on_the_way = self._proxy.take_failure() if self._proxy else None
+        if on_the_way and isinstance(error, auth_errors.ConnectionError):
+            return on_the_way
+        return self._explained_by_itself(error, service)
+
+    def _explained_by_itself(self, error: Exception, service: str) -> HavenError:
         said = errors.tidy(str(error))
         if isinstance(error, auth_errors.SSLError):
             return CloudFailure(
@@ -287,7 +310,15 @@ _WHERE = (
 )
 
 
-def _configuration(options: Mapping[str, Any]) -> Any:
+def _through(proxy: ApiProxy) -> Any:
+    """A session of requests that goes through the proxy and takes no other from the environment."""
+    session = requests.Session()
+    session.proxies = proxy.proxies
+    session.trust_env = False
+    return session
+
+
+def _configuration(options: Mapping[str, Any], make_session: Optional[Callable[..., Any]] = None) -> Any:
     """The SDK's configuration of one cloud and region, from clouds.yaml, the environment and our options."""
     given: dict[str, Any] = {
         "cloud": options.get("cloud") or None,
@@ -300,7 +331,7 @@ def _configuration(options: Mapping[str, Any]) -> Any:
     }
     given = {name: value for name, value in given.items() if value is not None}
     try:
-        loader = openstack.config.OpenStackConfig()
+        loader = openstack.config.OpenStackConfig(session_constructor=make_session)
         if "cloud" not in given and not given.get("auth") and not loader.get_cloud_names():
             raise BadCredentials(f"There are no OpenStack credentials: {_WHERE}.")
         config = loader.get_one(**given)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from .._errors import CloudFailure, HavenError, InvalidRequest, NotFound, Refused, TokenUsed, Unsupported
 from .._models import (
@@ -31,6 +31,9 @@ from . import _ec2_shapes as shapes
 from ._ec2_access import Access
 from ._ec2_client import Connection, RefusedCall
 
+if TYPE_CHECKING:
+    from .._api_proxy import ApiProxy
+
 _SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentInstanceTerminated")
 # Ours: (the API's name for it in the question, in the answer)
 _ATTRIBUTES = {
@@ -40,9 +43,9 @@ _ATTRIBUTES = {
 }
 
 
-def connect(options: dict[str, Any]) -> Ec2:
+def connect(options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> Ec2:
     """The adapter for one region; options as documented for ``ec2`` in the modules."""
-    return Ec2(Connection(options))
+    return Ec2(Connection(options, proxy))
 
 
 class Ec2(Access):

@@ -18,7 +18,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from .. import _cloud_init
 from .._errors import CloudFailure, HavenError, InvalidRequest, NoCapacity, NotFound, QuotaExceeded, Unreachable
@@ -45,6 +45,9 @@ from ._openstack_client import Connection, RefusedCall
 from ._openstack_network import Belongings, Networks
 from ._openstack_volumes import Volumes
 
+if TYPE_CHECKING:
+    from .._api_proxy import ApiProxy
+
 # Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
 # listing once that second is over by nova's clock: when our server has changed in a later one (mostly, it became
 # ACTIVE), and in any case SETTLED seconds after our own request was answered. FIRST_LOOK: when most servers are ACTIVE.
@@ -67,9 +70,9 @@ _UP = {
 _MOST_NAMES = 60
 
 
-def connect(options: dict[str, Any]) -> OpenStack:
+def connect(options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> OpenStack:
     """The adapter for one region; options as documented for ``openstack`` in the modules."""
-    return OpenStack(Connection(options))
+    return OpenStack(Connection(options, proxy))
 
 
 class OpenStack(Access):
