@@ -76,8 +76,20 @@ class Sandbox:
         finally:
             self.machines.destroy(guest.id)
 
-    def ssh(self, user: str, address: str, script: str, known_key: str = "") -> subprocess.CompletedProcess[str]:
-        """Run a script on a host behind the gate, all host keys checked; without a known key the host is the gate."""
+    def on_gate(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script as root on the gate, past the network: who comes through its sshd gets no shell."""
+        return command("shell", "gate", "/bin/bash", "-c", script, folder=self.paths.dir)
+
+    def ssh(self, user: str, address: str, script: str, known_key: str) -> subprocess.CompletedProcess[str]:
+        """Run a script on a host behind the gate, all host keys checked."""
+        return self._run_ssh(self._ssh_config(user, address, known_key), "guest", "bash -s", given=script)
+
+    def ask_gate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Ask the gate itself for something, its host key checked: options of ssh, and a command."""
+        options = [argument for argument in arguments if argument.startswith("-")]
+        return self._run_ssh(self._ssh_config("nobody", "gate", ""), *options, "gate", *arguments[len(options) :])
+
+    def _ssh_config(self, user: str, address: str, known_key: str) -> Path:
         folder = self.paths.dir / "test-ssh"
         folder.mkdir(exist_ok=True)
         name = secrets.token_hex(6)
@@ -90,9 +102,12 @@ class Sandbox:
             f"User {self.env['HAVEN_SANDBOX_GATE_USER']}\n{shared}"
             f"Host guest\nHostName {address}\nHostKeyAlias guest\nUser {user}\nProxyJump gate\n{shared}"
         )
+        return config
+
+    def _run_ssh(self, config: Path, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
         # Where the wire drops packets ssh waits for its jump, whatever ConnectTimeout says; timeout ends them both.
-        full = ["timeout", "30", "ssh", "-F", str(config), "guest" if known_key else "gate", "bash -s"]
-        return subprocess.run(full, input=script, capture_output=True, text=True, check=False, timeout=60)
+        full = ["timeout", "30", "ssh", "-F", str(config), *arguments]
+        return subprocess.run(full, input=given, capture_output=True, text=True, check=False, timeout=60)
 
 
 class Guest:

@@ -238,7 +238,7 @@ def test_two_sandboxes_run_side_by_side(own: Sandbox, tmp_path: Path) -> None:
         assert other.machines.state("t-victim") == "absent"
         take_down(own)
         assert other.machines.state("gate") == "ready"
-        assert other.ssh("sshuser", "127.0.0.1", "id -un").stdout.strip() == "sshuser"
+        assert other.on_gate("hostname").stdout.strip() == "gate"
     finally:
         command("down", folder=other_folder)
 

@@ -261,6 +261,17 @@ class Guests:
                 return Facts(guest.id, guest.hostname, guest.address, guest.public_address)
         return None
 
+    def root(self, id: str) -> Path:
+        """Where a guest's disk is mounted."""
+        return self._get(id).root
+
+    def changes(self, id: str) -> Path:
+        """What a guest's disk has beyond its image, as the upper layer of an overlay."""
+        disk = self._get(id).disk
+        if disk is None:
+            raise SandboxError(f"{id} has no disk.")
+        return disk.folder / "upper"
+
     def list(self) -> list[dict[str, str]]:
         """A line for each guest: id, hostname, address, public_address, state, leader (process id or '')."""
         return [

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import gate, gate_image
 from .errors import SandboxError
 from .registries import debian_mirrors
 
@@ -31,14 +32,14 @@ _MASKED = (
     "systemd-resolved.service",
     # This asks questions.
     "systemd-firstboot.service",
-    # These hold apt's lock whenever they please.
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
     # These are for somebody at a keyboard, and each takes an inotify instance, of which all guests together have 128.
     "console-getty.service",
     "systemd-ask-password-console.path",
     "systemd-ask-password-wall.path",
 )
+
+# These hold apt's lock whenever they please.
+_TIMERS_OF_APT = ("apt-daily.timer", "apt-daily-upgrade.timer")
 
 _CLOUD_CONFIG = """\
 datasource_list: [NoCloud, None]
@@ -71,6 +72,10 @@ class _Layer:
     links: dict[str, str]
 
 
+def _masks(units: tuple[str, ...]) -> dict[str, str]:
+    return {f"etc/systemd/system/{unit}": "/dev/null" for unit in units}
+
+
 _SETTINGS = _Layer(
     {
         "etc/cloud/cloud.cfg.d/99-sandbox.cfg": _CLOUD_CONFIG,
@@ -78,9 +83,11 @@ _SETTINGS = _Layer(
     },
     {
         "etc/systemd/system/local-fs.target.wants/sandbox-disks.service": "../sandbox-disks.service",
-        **{f"etc/systemd/system/{unit}": "/dev/null" for unit in _MASKED},
+        **_masks(_MASKED),
     },
 )
+# A layer of its own, for the jump host has them run: what one layer masks none above can bring back everywhere.
+_NO_UPDATES = _Layer({}, _masks(_TIMERS_OF_APT))
 _CUDA = _Layer({"etc/haven-sandbox-cuda": "This guest stands for an image with a GPU driver.\n"}, {})
 
 
@@ -93,14 +100,18 @@ class _Recipe:
 
 
 _RECIPES = {
-    "bookworm": _Recipe("bookworm", (_SETTINGS,)),
-    "trixie": _Recipe("trixie", (_SETTINGS,)),
-    "bookworm-cuda": _Recipe("bookworm", (_CUDA, _SETTINGS)),
+    "bookworm": _Recipe("bookworm", (_NO_UPDATES, _SETTINGS)),
+    "trixie": _Recipe("trixie", (_NO_UPDATES, _SETTINGS)),
+    gate_image.BASE: _Recipe("bookworm", (_SETTINGS,)),
+    "bookworm-cuda": _Recipe("bookworm", (_CUDA, _NO_UPDATES, _SETTINGS)),
 }
 
 
 def locate(cache: Path, name: str) -> tuple[Path, ...]:
     """The folders of an image, topmost first; SandboxError when it is unknown or not built."""
+    if name == gate.IMAGE:
+        base = locate(cache, gate_image.BASE)
+        return gate_image.folder(cache, base), *base
     recipe = _RECIPES.get(name)
     if recipe is None:
         raise SandboxError(f"There is no image {name}: there are {', '.join(_RECIPES)}.")
@@ -113,7 +124,7 @@ def locate(cache: Path, name: str) -> tuple[Path, ...]:
 def build_missing(cache: Path, say: Callable[[str], None]) -> None:
     """Build every image that the cache lacks (minutes the first time, nothing afterwards)."""
     cache.mkdir(parents=True, exist_ok=True)
-    with _only_one_builder(cache):
+    with only_one_builder(cache):
         for layer in {_layer(cache, layer): layer for recipe in _RECIPES.values() for layer in recipe.layers}.values():
             _write(layer, _layer(cache, layer))
         suites = sorted({recipe.suite for recipe in _RECIPES.values()})
@@ -142,7 +153,8 @@ def _digest(text: str) -> str:
 
 
 @contextmanager
-def _only_one_builder(cache: Path) -> Iterator[None]:
+def only_one_builder(cache: Path) -> Iterator[None]:
+    """Wait until nobody else writes into the cache."""
     with (cache / "lock").open("w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

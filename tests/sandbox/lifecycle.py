@@ -17,14 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from . import images, plan, probe
+from . import gate, images, plan, probe
 from .errors import SandboxError
 from .keeper import Running, clear
 from .openstack import environment, template
 from .paths import Paths, image_cache, openstack_cache, repository
 from .processes import run
 
-_UP_WITHIN_S = 300.0
+_UP_WITHIN_S = 600.0
 # The keeper removes what the guests wrote, which may be gigabytes in many files.
 _DOWN_WITHIN_S = 120.0
 
@@ -47,6 +47,8 @@ def up(paths: Paths, clouds: tuple[str, ...], say: Callable[[str], None]) -> boo
         if "openstack" in clouds:
             environment.install_missing(openstack_cache(), say)
             template.prepare_missing(openstack_cache(), say)
+        if not images.locate(image_cache(), gate.IMAGE)[0].is_dir():
+            say("The role jump_host has changed, or is new here: applying it takes half a minute more")
         say("Starting the sandbox")
         plan.make(paths.dir, clouds).write(paths.plan)
         _make_key(paths, paths.key, "researcher")

@@ -18,6 +18,10 @@ from .processes import run
 
 # RFC 5737's second documentation range stands for the internet in here; nothing of it leaves the sandbox's namespaces.
 PUBLIC = IPv4Network("198.51.100.0/24")
+# What machines get of it.
+PUBLIC_ADDRESSES = next(PUBLIC.subnets(new_prefix=25))
+# Every sandbox is somewhere in here.
+PRIVATE = IPv4Network("10.0.0.0/8")
 _INTERNET_LINK = IPv4Network("198.51.100.252/30")
 _PREFIX = 20
 
@@ -56,7 +60,7 @@ class Ranges:
     @property
     def public(self) -> IPv4Network:
         """Public addresses for guests."""
-        return next(PUBLIC.subnets(new_prefix=25))
+        return PUBLIC_ADDRESSES
 
     # Two clouds share the wire: each gives out addresses of its own half.
 
@@ -94,7 +98,7 @@ def choose(folder: Path, hosts: Iterable[str]) -> Ranges:
 
 def pick(seed: str, taken: Iterable[IPv4Network]) -> IPv4Network:
     """The first free /20 of 10.0.0.0/8, the search starting at a place that the seed decides."""
-    blocks = list(IPv4Network("10.0.0.0/8").subnets(new_prefix=_PREFIX))
+    blocks = list(PRIVATE.subnets(new_prefix=_PREFIX))
     start = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big") % len(blocks)
     occupied = [network for network in taken if network.prefixlen > 0]
     for block in blocks[start:] + blocks[:start]:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import cgroups, egress_proxy, gate, metadata, netns, private, rpc, unprivileged, wire
+from . import cgroups, egress_proxy, gate, gate_image, images, metadata, netns, private, rpc, unprivileged, wire
 from .egress_proxy import ProxySettings
 from .errors import SandboxError
 from .firewall import METADATA_ADDRESS, PROXY_PORT
@@ -44,6 +44,7 @@ class Supervisor:
         self._paths = paths
         self._plan = Plan.read(paths.plan)
         self._machine_net = machine_net
+        self._cache = cache
         folder = private.make_run(paths)
         self._network = Network(self._plan.ranges)
         self._guests = Guests(
@@ -63,10 +64,12 @@ class Supervisor:
         if "openstack" in clouds:  # first, because it takes longest
             unprivileged.give(self._paths.socket)
             self._start_openstack()
+        proxy = self._start_proxy()
+        self._make_gate_image(proxy["HAVEN_SANDBOX_PROXY_URL"])
         self._start_gate(gate_listener)
         threading.Thread(target=rpc.serve, args=(machines, self._guests), daemon=True).start()
         metadata.serve(netns.listen_inside(ROUTER, METADATA_ADDRESS, 80), self._guests.facts)
-        facts = {**self._start_proxy(), **self._gate_facts(gate_listener)}
+        facts = {**proxy, **self._gate_facts(gate_listener)}
         if "ec2" in clouds:
             facts |= self._start_ec2()
         try:
@@ -84,13 +87,25 @@ class Supervisor:
                     return f"{name} ended with {child.returncode}."
             time.sleep(0.5)
 
+    def _make_gate_image(self, proxy: str) -> None:
+        layer = images.locate(self._cache, gate.IMAGE)[0]
+        if layer.is_dir():
+            return
+        with images.only_one_builder(self._cache):
+            if layer.is_dir():  # somebody else has made it meanwhile
+                return
+            ranges = self._plan.ranges
+            way = gate_image.Way(
+                str(ranges.gate), str(ranges.gate_outside), self._paths.key, self._paths.gate_host_key, proxy
+            )
+            gate_image.make(self._guests, self._network.add_outside_leg, way, layer, private.FOLDER / "ansible")
+
     def _start_gate(self, listener: int) -> None:
         addresses = self._plan.ranges
-        user_data = gate.user_data(
-            self._paths.gate_host_key.read_text(encoding="ascii"),
-            self._paths.public(self._paths.key).read_text(encoding="ascii").strip(),
-        )
+        user_data = gate.user_data(self._paths.gate_host_key.read_text(encoding="ascii"))
         self._guests.create(gate.NAME, gate.IMAGE, str(addresses.gate), user_data, [], gate.NAME, [])
+        public_key = self._paths.public(self._paths.key).read_text(encoding="ascii").strip()
+        gate.admit(self._guests.root(gate.NAME), public_key, addresses.subnet)
         self._network.add_outside_leg(gate.NAME)
         self._guests.start(gate.NAME, "")
         self._start("gate relay", _relay(listener, f"{addresses.gate_outside}:22"), listener)

@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import subprocess
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.sandbox import cgroups, egress_proxy, gate, metadata, wire
 from tests.sandbox.egress_proxy import ProxySettings
+from tests.sandbox.errors import SandboxError
 from tests.sandbox.machines import Volume
 from tests.sandbox.network import short_name
 from tests.sandbox.paths import read_env, write_env
@@ -127,14 +129,27 @@ def test_a_seed_tells_cloud_init_who_the_machine_is(tmp_path: Path) -> None:
     assert "127.0.1.1 web\n" in (tmp_path / "etc/hosts").read_text()
 
 
-def test_the_gates_user_data_is_a_cloud_config_that_forbids_what_a_gate_must_not_do() -> None:
-    text = gate.user_data("PRIVATE", "ssh-ed25519 AAAA").decode()
-    head, _, body = text.partition("\n")
+def test_the_gates_user_data_is_a_cloud_config_that_makes_no_user() -> None:
+    head, _, body = gate.user_data("PRIVATE").decode().partition("\n")
     config = json.loads(body)
     assert head == "#cloud-config"
     assert config["ssh_keys"]["ed25519_private"] == "PRIVATE"
-    settings_of_sshd = config["write_files"][0]["content"].splitlines()
-    assert {"PasswordAuthentication no", "PermitRootLogin no", "AllowAgentForwarding no"} <= set(settings_of_sshd)
+    assert config["users"] == []
+
+
+def test_the_gate_lets_a_sandboxs_own_key_pass_to_its_own_subnet(tmp_path: Path) -> None:
+    keys, *rules = (tmp_path / name for name in (gate.KEYS, *gate.RULES))
+    for path, text in [
+        (keys, "restrict ssh-ed25519 OLD old\n"),
+        *((rule, "elements = { 10.0.0.0/8, 1.2.3.0/24 }\n") for rule in rules),
+    ]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    gate.admit(tmp_path, "ssh-ed25519 NEW new", IPv4Network("10.1.0.0/20"))
+    assert keys.read_text() == "restrict ssh-ed25519 NEW new\n"
+    assert [rule.read_text() for rule in rules] == ["elements = { 10.1.0.0/20, 1.2.3.0/24 }\n"] * 2
+    with pytest.raises(SandboxError, match="0 times"):
+        gate.admit(tmp_path, "ssh-ed25519 NEW new", IPv4Network("10.1.0.0/20"))
 
 
 def superblock(magic: bytes, at: int, uuid_at: int) -> bytes:
