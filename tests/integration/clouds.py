@@ -166,6 +166,11 @@ class OpenStackApi(Api):
         """Ours, in this process: it knows its token already."""
         return ours.connect({"cloud": "haven"})
 
+    @functools.cached_property
+    def aside(self) -> Any:
+        """One connection of the SDK's to look again and again."""
+        return self.sdk()
+
     def sdk(self, cloud: str = "haven") -> Any:
         """The SDK's own connection, to look from aside."""
         file = self.environment["OS_CLIENT_CONFIG_FILE"]
