@@ -12,6 +12,8 @@ author: The haven.gpu contributors (@haven-gpu)
 description:
   - Makes the text of an ssh configuration and of its known_hosts file, by the same rules as the inventory plugin
     P(haven.gpu.instances#inventory). Host keys are checked strictly on every machine and hop.
+  - Connections through the same jump hosts share one connection to each. A helper does that, a Python program without
+    requirements, which also says both fingerprints where a host key is not the recorded one.
   - Writes nothing; the role P(haven.gpu.ssh_config#role) puts the texts into files.
 positional: _input
 options:
@@ -30,9 +32,13 @@ options:
     elements: dict
     default: []
   known_hosts:
-    description: Absolute path that the known_hosts file will have.
+    description: Absolute path that the known_hosts file will have. The helper lies beside it, as C(way.py).
     type: str
     required: true
+  config:
+    description: What ssh reads for the jump hosts, as an absolute path; ssh's own default when it is not given.
+    type: str
+    default: ""
   user:
     description: User on the machines. Without it, the inventory's login user.
     type: str
@@ -60,7 +66,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The two texts.
+  description: The texts.
   type: dict
   contains:
     config:
@@ -68,6 +74,9 @@ _value:
       type: str
     known_hosts:
       description: The known_hosts file that belongs to it.
+      type: str
+    helper:
+      description: The helper that belongs to it.
       type: str
 """
 
@@ -80,10 +89,12 @@ from ..module_utils._errors import HavenError
 from ..plugin_utils._user_config import Defaults, user_config
 
 
-def ssh_config(machines: Iterable[Any], *, known_hosts: str, hops: Any = (), **defaults: Any) -> dict[str, str]:
-    """Both texts, or AnsibleFilterError with one sentence."""
+def ssh_config(
+    machines: Iterable[Any], *, known_hosts: str, hops: Any = (), config: str = "", **defaults: Any
+) -> dict[str, str]:
+    """The texts, or AnsibleFilterError with one sentence."""
     try:
-        return user_config(machines, hops, known_hosts, Defaults(**defaults))
+        return user_config(machines, hops, known_hosts, Defaults(**defaults), config)
     except HavenError as error:
         raise AnsibleFilterError(f"haven.gpu.ssh_config: {error}") from None
 

@@ -15,6 +15,10 @@ description:
     Writes an ssh configuration with every hop and every known host key, and points C(ansible_ssh_common_args) at it.
     Host keys come from the tag C(haven:host-key), which M(haven.gpu.instance) records from the machine's own console;
     connections to machines and hops whose key is not known are refused. Whoever may write tags decides what is trusted.
+    Where another key is shown than the recorded one, the message names the machine and both fingerprints.
+  - >-
+    All connections through the same hops share one connection to each hop, opened by the first that needs it and closed
+    a minute after the last, so that a play on many machines is no storm of logins for the jump host.
   - >-
     An option that the file leaves out is taken from a variable of C(group_vars/all) beside the file, or from extra
     variables, so that the file may hold no more than C(plugin). These variables may be templates and vaulted.
@@ -162,7 +166,7 @@ notes:
 requirements:
   - boto3 for EC2
   - openstacksdk for OpenStack
-  - OpenSSH 7.6 or later on the controller
+  - OpenSSH 8.5 or later on the controller
 """
 
 EXAMPLES = r"""

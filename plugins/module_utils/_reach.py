@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from . import _ssh_config
-from ._errors import InvalidRequest, TimedOut
+from ._errors import InvalidRequest, TimedOut, WrongHostKey
 from ._models import Hop, Instance
 from ._wait import Deadline, Pace, together
+from ._way import REFUSED
 
 # Seconds for one try; the configuration's own ConnectTimeout counts for each hop.
 ONE_TRY = 30.0
@@ -44,7 +45,7 @@ class Route:
     def wait(self, instances: Sequence[Instance], deadline: Deadline, before: Mapping[str, str]) -> None:
         """Return when every instance has answered a verified handshake, in a boot other than the one ``before``.
 
-        Raises TimedOut with what ssh said last.
+        Raises WrongHostKey at once, and TimedOut with what ssh said last.
         """
         keyless = [each.name for each in instances if not each.host_key]
         if keyless:
@@ -58,10 +59,11 @@ class Route:
 
     def _write_configuration(self, folder: str, instances: Sequence[Instance]) -> str:
         machines = [self._machine(each) for each in instances]
-        known_hosts, config = os.path.join(folder, "known_hosts"), os.path.join(folder, "ssh_config")
-        _write_private(known_hosts, _ssh_config.known_hosts(machines, self.hops))
-        _write_private(config, _ssh_config.render(machines, self.hops, known_hosts=known_hosts))
-        return config
+        files = _ssh_config.Files.in_folder(folder)
+        _write_private(files.known_hosts, _ssh_config.known_hosts(machines, self.hops))
+        _write_private(files.helper, _ssh_config.helper())
+        _write_private(files.config, _ssh_config.render(machines, self.hops, files=files))
+        return files.config
 
     def _machine(self, instance: Instance) -> _ssh_config.Machine:
         # Behind hops an instance is known by its private address; from outside only the public one leads there.
@@ -69,6 +71,7 @@ class Route:
         first, second = addresses if self.hops else addresses[::-1]
         return _ssh_config.Machine(
             alias=instance.id,
+            name=instance.name,
             address=first or second,
             user=self.login_user or instance.login_user,
             host_key=instance.host_key,
@@ -80,6 +83,7 @@ class Route:
 class _Answer:
     succeeded: bool
     said: str
+    refused: bool = False
 
 
 def _command(config: str, instance: Instance) -> list[str]:
@@ -93,6 +97,12 @@ def _wait_for_one(config: str, instance: Instance, deadline: Deadline, before: O
         answer = _attempt(_command(config, instance), min(ONE_TRY, max(deadline.left, 1.0)))
         if answer.succeeded and answer.said != before:
             return
+        if answer.refused:
+            # Waiting does not make it the right one.
+            raise WrongHostKey(
+                f"{answer.said}. If it was, make sure which of them is right before you change the tag haven:host-key,"
+                " or the host_key of a hop."
+            )
         if deadline.over:
             reason = "it has not restarted" if answer.succeeded else answer.said
             raise TimedOut(
@@ -121,9 +131,12 @@ def _attempt(command: Sequence[str], seconds: float) -> _Answer:
         raise InvalidRequest("wait: ssh needs the program ssh: install the OpenSSH client.") from error
     if done.returncode == 0:
         return _Answer(True, done.stdout.strip())
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    said = "".join(filter(str.isprintable, lines[-1]))[:200] if lines else f"ssh ended with {done.returncode}"
-    return _Answer(False, said.rstrip("."))
+    lines = ["".join(filter(str.isprintable, line)).strip() for line in done.stderr.splitlines()]
+    refusal = next((line for line in lines if line.startswith(REFUSED)), "")
+    if refusal:
+        return _Answer(False, refusal[:500].rstrip("."), refused=True)
+    last = next((line for line in reversed(lines) if line), f"ssh ended with {done.returncode}")
+    return _Answer(False, last[:200].rstrip("."))
 
 
 def _write_private(path: str, text: str) -> None:

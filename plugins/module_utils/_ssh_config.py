@@ -5,7 +5,8 @@
 """Hops and trust as one OpenSSH client configuration. Pure: text in, text out.
 
 ``ssh -J`` hands a hop neither key nor known_hosts, and ``-o`` options do not reach it at all; a file given with ``-F``
-reaches every hop. So the inventory, the ``instance`` module and the user's own configuration all use this text.
+reaches every hop. So the inventory, the ``instance`` module and the user's own configuration all use this text. Beside
+it lies a helper (:mod:`_way`), by which all machines share one connection to each hop, and which explains a wrong key.
 
 Two kinds of values go in. What the *user* wrote (hops, paths, key files) is checked and raises InvalidRequest. What a
 *cloud* said (ids, addresses, users and keys from tags) is untrusted: a value that is not plainly what it should be is
@@ -17,20 +18,24 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import inspect
 import ipaddress
 import re
 import struct
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from . import _way
 from ._errors import InvalidRequest
 from ._models import Hop
 
-__all__ = ["Forward", "Hop", "Machine", "hop_alias", "hops_from", "known_hosts", "render"]
+__all__ = ["Files", "Forward", "Hop", "Machine", "helper", "hop_alias", "hops_from", "known_hosts", "render"]
 
 VERIFIED = "verified"
 TOFU = "tofu"
+HELPER = "way.py"
 NO_ADDRESS = "this-machine-has-no-usable-address.invalid"
 
 # Patterns are matched with fullmatch; none admits a blank, a quote, a token (%), a pattern character or a leading "-".
@@ -55,6 +60,31 @@ _HOP_FIELDS = frozenset(["host", "port", "user", "key", "host_key"])
 
 
 @dataclass(frozen=True)
+class Files:
+    """Where the parts of one configuration lie, as absolute paths.
+
+    ``known_hosts`` has :func:`known_hosts`' text, ``helper`` has :func:`helper`'s, which ``python`` runs: words, the
+    first an absolute path. ``config`` is what ssh reads for the hops: this configuration or one that includes it;
+    empty for ssh's own default.
+    """
+
+    known_hosts: str
+    helper: str
+    config: str = ""
+    python: tuple[str, ...] = ("/usr/bin/env", "python3")
+
+    @classmethod
+    def in_folder(cls, folder: str) -> Files:
+        """The parts of a configuration that is used with ``-F`` on this controller, and by whom it is run."""
+        return cls(
+            known_hosts=f"{folder}/known_hosts",
+            helper=f"{folder}/{HELPER}",
+            config=f"{folder}/ssh_config",
+            python=(sys.executable,) if sys.executable else cls.python,
+        )
+
+
+@dataclass(frozen=True)
 class Forward:
     """A port on this computer's loopback addresses that leads to a unix socket on the machine. From the user."""
 
@@ -67,9 +97,9 @@ class Machine:
     """One machine as ssh sees it.
 
     ``alias`` is what one types after ``ssh``; ``identity`` is what its host key is filed under (the instance id, so
-    that a new address or name changes nothing), the alias where it is empty. ``key`` (a path on the controller),
-    ``port`` and ``forwards`` are the user's; all else may come from a cloud. ``forwards`` are opened by every
-    connection, so they belong in the user's own configuration only.
+    that a new address or name changes nothing), the alias where it is empty; ``name`` is what people call it, for
+    messages. ``key`` (a path on the controller), ``port`` and ``forwards`` are the user's; all else may come from a
+    cloud. ``forwards`` are opened by every connection, so they belong in the user's own configuration only.
     """
 
     alias: str
@@ -79,6 +109,7 @@ class Machine:
     key: Optional[str] = None
     port: int = 22
     identity: str = ""
+    name: str = ""
     forwards: tuple[Forward, ...] = ()
 
     @property
@@ -182,12 +213,16 @@ def require_user(user: str, where: str) -> str:
 
 def quoted_path(path: str, what: str) -> str:
     """The path as one word of ssh_config with its tokens escaped. Raises InvalidRequest where that is impossible."""
+    return f'"{_checked_path(path, what)}"'
+
+
+def _checked_path(path: str, what: str) -> str:
     if not path or path.startswith("-") or path.lower() == "none" or _UNSAFE_IN_PATH.search(path):
         raise InvalidRequest(
             f"The path of {what} cannot be written to an ssh configuration: {_shown(path)}; avoid quotes, backslashes,"
             " ${ and control characters."
         )
-    return '"' + path.replace("%", "%%") + '"'
+    return path.replace("%", "%%")
 
 
 def hop_alias(hops: Sequence[Hop], index: int) -> str:
@@ -201,25 +236,31 @@ def render(
     machines: Iterable[Machine],
     hops: Sequence[Hop],
     *,
-    known_hosts: str,
+    files: Files,
     host_keys: str = VERIFIED,
     include_user_config: bool = True,
 ) -> str:
     """The ssh configuration for these machines behind these hops (outermost first, none: direct).
 
-    ``known_hosts`` is the path of the file with :func:`known_hosts`' text. With ``host_keys="tofu"`` a key that is not
-    known is accepted and written beside it, to ``<known_hosts>.accepted``, which nothing here overwrites.
-    ``include_user_config`` is for a file used with ``-F``: the user's own settings fill in what this text leaves open.
+    With ``host_keys="tofu"`` a key that is not known is accepted and written to ``<known_hosts>.accepted``, which
+    nothing here overwrites. ``include_user_config`` is for a file used with ``-F``: the user's own settings fill in
+    what this text leaves open.
     """
     hops = hops_from(hops)
     if host_keys not in (VERIFIED, TOFU):
         raise InvalidRequest(f"host_keys must be verified or tofu, not {_shown(host_keys)}.")
-    trust = [quoted_path(known_hosts, "known_hosts")]
+    trust = [quoted_path(files.known_hosts, "known_hosts")]
     if host_keys == TOFU:
         # ssh writes what it accepts to the first file; ours is rewritten and would forget.
-        trust.insert(0, quoted_path(f"{known_hosts}.accepted", "known_hosts"))
+        trust.insert(0, quoted_path(f"{files.known_hosts}.accepted", "known_hosts"))
     checking = f"StrictHostKeyChecking {'accept-new' if host_keys == TOFU else 'yes'}"
-    ours = [f"UserKnownHostsFile {' '.join(trust)}", "GlobalKnownHostsFile /dev/null", "UpdateHostKeys no"]
+    ours = [
+        f"UserKnownHostsFile {' '.join(trust)}",
+        "GlobalKnownHostsFile /dev/null",
+        "UpdateHostKeys no",
+        f"KnownHostsCommand {_run_by_ssh(files)} explain %I %H %f {' '.join(trust)}",
+    ]
+    ways = [_way_through(hop_alias(hops, index), files, host_keys) for index in range(len(hops))]
 
     blocks = ["# Made by haven.gpu: changes are overwritten."]
     for index, hop in enumerate(hops):
@@ -229,9 +270,8 @@ def render(
             lines += [f"HostKeyAlias {alias}", *ours]
         lines += _common(hop.user, hop.key, f"hop {index + 1}")
         if index:
-            lines.append(f"ProxyJump {hop_alias(hops, index - 1)}")
+            lines.append(ways[index - 1])
         blocks.append(_block(alias, lines))
-    jump = [f"ProxyJump {hop_alias(hops, len(hops) - 1)}"] if hops else []
     taken = {hop_alias(hops, index) for index in range(len(hops))}
     for machine in machines:
         alias = machine.alias.lower() if is_alias(machine.alias) else ""
@@ -239,7 +279,7 @@ def render(
             blocks.append(f"# Left out, the name cannot be used: {_shown(machine.alias)}")
             continue
         taken.add(alias)
-        blocks.append(_block(machine.alias, [*_machine(machine, jump), checking, *ours]))
+        blocks.append(_block(machine.alias, [*_machine(machine, ways[-1:]), checking, *ours]))
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
@@ -247,24 +287,42 @@ def render(
 
 
 def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
-    """The known_hosts file that belongs to :func:`render`: one line for each key that is known."""
+    """The known_hosts file that belongs to :func:`render`: a line for each known key, with a name for people."""
     hops = hops_from(hops)
     keys: dict[str, str] = {}
     for index, hop in enumerate(hops):
         key = public_key(hop.host_key)
         if key:
-            keys[hop_alias(hops, index)] = key
+            keys[hop_alias(hops, index)] = f"{key} {hop.host}"
     for machine in machines:
         key = public_key(machine.host_key)
         if key and is_alias(machine.filed_under):
-            keys.setdefault(machine.filed_under.lower(), key)
+            name = machine.name or machine.alias
+            keys.setdefault(machine.filed_under.lower(), f"{key} {name}" if is_alias(name) else key)
     return "".join(f"{name} {key}\n" for name, key in keys.items())
 
 
-def _machine(machine: Machine, jump: list[str]) -> list[str]:
+def helper() -> str:
+    """The text of the helper that belongs to :func:`render`."""
+    return inspect.getsource(_way)
+
+
+def _way_through(hop: str, files: Files, host_keys: str) -> str:
+    """The line that leads through this hop. It is run by a shell, where quoted_path's double quotes would do less."""
+    config = f"'{_checked_path(files.config, 'the ssh configuration')}'" if files.config else "-"
+    command = _run_by_ssh(files).replace('"', "'")
+    return f"ProxyCommand {command} through {host_keys} {config} {hop} '[%h]:%p'"
+
+
+def _run_by_ssh(files: Files) -> str:
+    words = [quoted_path(word, "Python") for word in files.python]
+    return f"{' '.join(words)} -IS {quoted_path(files.helper, 'the helper')}"
+
+
+def _machine(machine: Machine, way: list[str]) -> list[str]:
     lines = []
     if is_address(machine.address):
-        lines += [f"HostName {machine.address}", *jump]
+        lines += [f"HostName {machine.address}", *way]
     else:
         # Without this line ssh would look the alias up in DNS and go wherever that leads.
         lines += [f"HostName {NO_ADDRESS}", "ProxyJump none"]
@@ -286,6 +344,8 @@ def _common(user: Optional[str], key: Optional[str], where: str) -> list[str]:
         lines += [f"IdentityFile {quoted_path(key, f'the key of {where}')}", "IdentitiesOnly yes"]
     return [
         *lines,
+        # Connections are shared by us, and by Ansible under the machine's id; a user's own path may go by address.
+        "ControlPath none",
         "CheckHostIP no",
         "VerifyHostKeyDNS no",
         "ForwardAgent no",

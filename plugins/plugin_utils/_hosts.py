@@ -96,6 +96,7 @@ def login_user(instance: Instance, settings: Settings) -> Optional[str]:
 def machine(instance: Instance, settings: Settings) -> Machine:
     return Machine(
         alias=alias(instance),
+        name=instance.name,
         address=address(instance, settings),
         user=login_user(instance, settings),
         host_key=public_key(instance.host_key),

@@ -21,10 +21,10 @@ def write(parent: str, inventory: str, instances: Iterable[Instance], settings: 
     """The ssh configuration for these machines of an inventory file, in a folder of its own. Returns its path."""
     asked = repr((os.path.abspath(inventory), settings.cloud, settings.projects, settings.regions, settings.hops))
     folder = private_folder(os.path.join(parent, hashlib.sha256(asked.encode()).hexdigest()[:16]))
-    known_hosts = os.path.join(folder, "known_hosts")
+    files = _ssh_config.Files.in_folder(folder)
     machines = [_hosts.machine(instance, settings) for instance in instances]
-    config = _ssh_config.render(machines, settings.hops, known_hosts=known_hosts, host_keys=settings.host_keys)
-    write_private(known_hosts, _ssh_config.known_hosts(machines, settings.hops))
-    path = os.path.join(folder, "ssh_config")
-    write_private(path, config)
-    return path
+    config = _ssh_config.render(machines, settings.hops, files=files, host_keys=settings.host_keys)
+    write_private(files.known_hosts, _ssh_config.known_hosts(machines, settings.hops))
+    write_private(files.helper, _ssh_config.helper())
+    write_private(files.config, config)
+    return files.config

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -27,8 +28,12 @@ class Defaults:
     host_keys: str = _ssh_config.VERIFIED
 
 
-def user_config(machines: Iterable[Any], hops: Any, known_hosts: str, defaults: Defaults) -> dict[str, str]:
-    """``config`` and ``known_hosts``, the texts of both files.
+def user_config(
+    machines: Iterable[Any], hops: Any, known_hosts: str, defaults: Defaults, config: str = ""
+) -> dict[str, str]:
+    """``config``, ``known_hosts`` and ``helper``, the texts of the files.
+
+    ``known_hosts`` is where that file will lie, the helper beside it; ``config`` is what ssh will read for the hops.
 
     A machine is either the variables of a host of our inventory (untrusted: what cannot be used is left out) or the
     user's own dictionary with name, address and host_key (checked: InvalidRequest says what is wrong).
@@ -37,10 +42,11 @@ def user_config(machines: Iterable[Any], hops: Any, known_hosts: str, defaults: 
         _ssh_config.require_user(defaults.user, "the ssh configuration")
     listed = [_machine(machine, defaults) for machine in machines]
     the_hops = _ssh_config.hops_from(hops)
-    config = _ssh_config.render(
-        listed, the_hops, known_hosts=known_hosts, host_keys=defaults.host_keys, include_user_config=False
-    )
-    return {"config": config, "known_hosts": _ssh_config.known_hosts(listed, the_hops)}
+    helper = os.path.join(os.path.dirname(known_hosts), _ssh_config.HELPER)
+    files = _ssh_config.Files(known_hosts=known_hosts, helper=helper, config=config)
+    text = _ssh_config.render(listed, the_hops, files=files, host_keys=defaults.host_keys, include_user_config=False)
+    known = _ssh_config.known_hosts(listed, the_hops)
+    return {"config": text, "known_hosts": known, "helper": _ssh_config.helper()}
 
 
 def _machine(machine: Any, defaults: Defaults) -> Machine:
@@ -50,6 +56,7 @@ def _machine(machine: Any, defaults: Defaults) -> Machine:
         return Machine(
             alias=str(machine["inventory_hostname"]),
             identity=str(machine["ansible_host"]),
+            name=str(machine["inventory_hostname"]),
             address=str(machine["haven_address"]),
             host_key=str(machine["haven_host_key"]) or None,
             user=defaults.user or machine.get("haven_login_user"),

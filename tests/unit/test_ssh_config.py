@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import re
 import subprocess
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
 from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import (
     NO_ADDRESS,
+    Files,
     Forward,
     Hop,
     Machine,
@@ -33,6 +35,7 @@ HOPS = [
     Hop("gate.example.org", port=2222, user="sshuser", key="~/keys/gate 100% mine", host_key=KEY),
     Hop("fd00::1", user="second"),
 ]
+FILES = Files(known_hosts="/k", helper="/h", config="/c", python=("/p",))
 MACHINE = Machine("i-1", address="10.0.0.5", user="debian", host_key=OTHER_KEY)
 
 HOSTILE = [
@@ -73,6 +76,7 @@ MACHINES = st.lists(
         user=st.none() | WORDS,
         host_key=st.none() | WORDS,
         identity=WORDS,
+        name=WORDS,
     ),
     max_size=6,
 )
@@ -88,7 +92,10 @@ LINE = re.compile(
         | HostKeyAlias\ [A-Za-z0-9][A-Za-z0-9._-]*
         | User\ [A-Za-z_][A-Za-z0-9._@-]*
         | Port\ [0-9]+
-        | ProxyJump\ (none|haven-hop-[a-z0-9-]+)
+        | ProxyJump\ none
+        | ControlPath\ none
+        | ProxyCommand\ '/p'\ -IS\ '/h'\ through\ verified\ '/c'\ haven-hop-[a-z0-9-]+\ '\[%h\]:%p'
+        | KnownHostsCommand\ "/p"\ -IS\ "/h"\ explain\ %I\ %H\ %f\ "/k"
         | StrictHostKeyChecking\ yes
         | UserKnownHostsFile\ "/k"
         | GlobalKnownHostsFile\ /dev/null
@@ -115,9 +122,13 @@ def asked(folder: pathlib.Path, text: str, host: str) -> dict[str, str]:
 
 def rendered(*machines: Machine, hops: list[Hop] | None = None, **options: str) -> str:
     # Without the user's own configuration, so that the outcome is the same on every computer.
-    return render(
-        machines, HOPS if hops is None else hops, known_hosts="/k/known hosts", include_user_config=False, **options
-    )
+    files = Files(known_hosts="/k/known hosts", helper="/k/100% h", config="/k/my config", python=("/p y/python",))
+    return render(machines, HOPS if hops is None else hops, files=files, include_user_config=False, **options)
+
+
+def way_through(hop: str, mode: str = "verified") -> str:
+    """What ssh -G says of a way; it fills tokens in when it connects."""
+    return f"'/p y/python' -IS '/k/100%% h' through {mode} '/k/my config' {hop} '[%h]:%p'"
 
 
 def test_a_machine_is_reached_through_every_hop_in_order(tmp_path: pathlib.Path) -> None:
@@ -125,11 +136,11 @@ def test_a_machine_is_reached_through_every_hop_in_order(tmp_path: pathlib.Path)
     first, second = hop_alias(HOPS, 0), hop_alias(HOPS, 1)
     machine = asked(tmp_path, text, "i-1")
     assert (machine["hostname"], machine["user"], machine["port"]) == ("10.0.0.5", "debian", "22")
-    assert machine["proxyjump"] == second
-    assert asked(tmp_path, text, second)["proxyjump"] == first
+    assert machine["proxycommand"] == way_through(second)
+    assert asked(tmp_path, text, second)["proxycommand"] == way_through(first)
     gate = asked(tmp_path, text, first)
     assert (gate["hostname"], gate["port"], gate["user"]) == ("gate.example.org", "2222", "sshuser")
-    assert "proxyjump" not in gate
+    assert "proxycommand" not in gate
 
 
 def test_host_keys_are_checked_strictly_on_the_machine_and_on_every_hop(tmp_path: pathlib.Path) -> None:
@@ -164,11 +175,13 @@ def test_only_a_key_file_limits_the_identities(tmp_path: pathlib.Path) -> None:
 
 def test_the_agent_is_never_forwarded(tmp_path: pathlib.Path) -> None:
     text = rendered(MACHINE)
-    assert {asked(tmp_path, text, host)["forwardagent"] for host in ("i-1", hop_alias(HOPS, 0))} == {"no"}
+    assert {
+        asked(tmp_path, text, host)["forwardagent"] for host in ("i-1", hop_alias(HOPS, 0), hop_alias(HOPS, 1))
+    } == {"no"}
 
 
 def test_no_hops_is_direct_access(tmp_path: pathlib.Path) -> None:
-    assert "proxyjump" not in asked(tmp_path, rendered(MACHINE, hops=[]), "i-1")
+    assert "proxycommand" not in asked(tmp_path, rendered(MACHINE, hops=[]), "i-1")
 
 
 def test_tofu_accepts_new_keys_and_keeps_them_where_nothing_is_rewritten(tmp_path: pathlib.Path) -> None:
@@ -201,7 +214,7 @@ def test_a_forward_to_anything_but_a_plain_path_is_refused(path: str) -> None:
 
 
 def test_the_users_own_configuration_is_included_for_every_host() -> None:
-    text = render([MACHINE], HOPS, known_hosts="/k")
+    text = render([MACHINE], HOPS, files=FILES)
     assert text.endswith("\n\nMatch all\n  Include ~/.ssh/config\n")
 
 
@@ -225,7 +238,7 @@ def test_the_same_host_in_two_chains_has_two_names() -> None:
 @settings(max_examples=400, deadline=None)
 @given(machines=MACHINES)
 def test_no_value_from_a_cloud_adds_a_line_or_a_word(machines: list[Machine]) -> None:
-    text = render([*machines, MACHINE], HOPS, known_hosts="/k")
+    text = render([*machines, MACHINE], HOPS, files=FILES)
     assert [line for line in text.split("\n") if not LINE.fullmatch(line)] == []
     assert text.isascii()
 
@@ -238,16 +251,16 @@ def test_ssh_reads_the_file_whatever_a_cloud_says(
     others = [machine for machine in machines if machine.alias.lower() != "i-1"]
     text = rendered(*others, MACHINE)
     answer = asked(tmp_path_factory.getbasetemp(), text, "i-1")
-    assert (answer["hostname"], answer["proxyjump"]) == ("10.0.0.5", hop_alias(HOPS, 1))
-    assert "proxycommand" not in answer
+    assert (answer["hostname"], answer["proxycommand"]) == ("10.0.0.5", way_through(hop_alias(HOPS, 1)))
 
 
 @settings(max_examples=400, deadline=None)
 @given(machines=MACHINES)
 def test_every_line_of_known_hosts_is_one_name_and_one_key(machines: list[Machine]) -> None:
     lines = known_hosts(machines, HOPS).split("\n")
-    assert lines[0] == f"{hop_alias(HOPS, 0)} {KEY}"
-    assert [line for line in lines[1:-1] if not re.fullmatch(rf"[a-z0-9][a-z0-9._-]* {re.escape(KEY)}", line)] == []
+    assert lines[0] == f"{hop_alias(HOPS, 0)} {KEY} gate.example.org"
+    one = re.compile(rf"[a-z0-9][a-z0-9._-]* {re.escape(KEY)}( [A-Za-z0-9][A-Za-z0-9._-]*)?")
+    assert [line for line in lines[1:-1] if not one.fullmatch(line)] == []
 
 
 def test_ssh_finds_the_recorded_keys(tmp_path: pathlib.Path) -> None:
@@ -260,8 +273,8 @@ def test_ssh_finds_the_recorded_keys(tmp_path: pathlib.Path) -> None:
         )
         return answer.stdout.splitlines()[-1] if answer.stdout else ""
 
-    assert found("i-1") == f"i-1 {OTHER_KEY}"
-    assert found(hop_alias(HOPS, 0)) == f"{hop_alias(HOPS, 0)} {KEY}"
+    assert found("i-1") == f"i-1 {OTHER_KEY} i-1"
+    assert found(hop_alias(HOPS, 0)) == f"{hop_alias(HOPS, 0)} {KEY} gate.example.org"
     assert found("i-2") == ""
 
 
@@ -331,11 +344,17 @@ def test_hops_are_refused_or_rendered_as_plain_lines(
         hops = hops_from([{"host": host, "user": user, "key": key, "host_key": host_key, "port": port}])
     except InvalidRequest:
         return
-    lines = [line for line in render([], hops, known_hosts="/k").split("\n") if "IdentityFile" not in line]
+    lines = [line for line in render([], hops, files=FILES).split("\n") if "IdentityFile" not in line]
     assert [line for line in lines if not LINE.fullmatch(line)] == []
 
 
 @pytest.mark.parametrize("path", ["", "none", "-x", 'a"b', "a\nb", "a\\b", "${X}/y", "a'b"])
 def test_a_known_hosts_path_that_cannot_be_written_safely_is_refused(path: str) -> None:
     with pytest.raises(InvalidRequest, match="cannot be written to an ssh configuration"):
-        render([], [], known_hosts=path)
+        render([], [], files=dataclasses.replace(FILES, known_hosts=path))
+
+
+@pytest.mark.parametrize("part", ["known_hosts", "helper", "config"])
+def test_no_path_breaks_out_of_the_command_that_ssh_runs(part: str) -> None:
+    with pytest.raises(InvalidRequest, match="cannot be written to an ssh configuration"):
+        render([MACHINE], HOPS, files=dataclasses.replace(FILES, **{part: "/k'; touch /tmp/pwned; '"}))

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -40,7 +41,7 @@ def test_a_host_of_the_inventory_is_filed_under_its_id() -> None:
     texts = made(HOSTVARS)
     lines = block(texts["config"], "jupyter-demo")
     assert {"HostName 10.0.0.5", "HostKeyAlias i-1", "User debian", "StrictHostKeyChecking yes"} <= set(lines)
-    assert texts["known_hosts"] == f"i-1 {KEY}\n"
+    assert texts["known_hosts"] == f"i-1 {KEY} jupyter-demo\n"
 
 
 def test_what_is_said_for_all_holds_for_all_who_do_not_differ() -> None:
@@ -63,13 +64,16 @@ def test_what_is_said_for_all_holds_for_all_who_do_not_differ() -> None:
 
 
 def test_a_machine_of_ones_own_is_filed_under_its_name_or_id() -> None:
-    assert made(PLAIN, {**PLAIN, "name": "other", "id": "rack-7"})["known_hosts"] == f"box {KEY}\nrack-7 {KEY}\n"
+    assert (
+        made(PLAIN, {**PLAIN, "name": "other", "id": "rack-7"})["known_hosts"] == f"box {KEY} box\nrack-7 {KEY} other\n"
+    )
 
 
 def test_hops_lead_to_every_machine() -> None:
     lines = made(HOSTVARS, hops=[{"host": "gate.example.org"}])["config"]
     assert "HostName gate.example.org" in lines
-    assert any(line.startswith("ProxyJump haven-hop-gate") for line in block(lines, "jupyter-demo"))
+    (way,) = [line for line in block(lines, "jupyter-demo") if line.startswith("ProxyCommand ")]
+    assert re.search(r" '/way.py' through verified - haven-hop-gate-[a-z0-9-]+ '\[%h\]:%p'$", way)
 
 
 def test_no_other_variable_of_a_host_gets_into_the_texts() -> None:

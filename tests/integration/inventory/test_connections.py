@@ -81,6 +81,17 @@ class Guest:
         self.api.write_tag(self.id, "haven:host-key", host_key)
 
 
+def fingerprint(key: str) -> str:
+    """As the real ssh writes it."""
+    done = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=key, capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+def refusal(name: str, shown: str, known: str) -> str:
+    """What is said of a machine with a wrong key."""
+    return f"haven.gpu refuses {name}: it shows the host key {fingerprint(shown)}, and {fingerprint(known)} is known"
+
+
 @pytest.fixture(scope="module", params=["ec2", "openstack"])
 def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     name = {"ec2": "ec2_guests_api", "openstack": "openstack_api"}[request.param]
@@ -178,6 +189,7 @@ def test_a_machine_that_shows_another_key_is_refused(way: Way, guest: Guest) -> 
     done = way.connect()
     assert done.returncode != 0
     assert "Host key verification failed" in done.stdout
+    assert refusal(f"guest ({guest.id})", guest.found["host_key"], KEY) in " ".join(done.stdout.split())
 
 
 def test_a_machine_whose_key_is_not_recorded_is_refused(way: Way, guest: Guest) -> None:
@@ -188,10 +200,15 @@ def test_a_machine_whose_key_is_not_recorded_is_refused(way: Way, guest: Guest) 
 
 
 def test_a_jump_host_that_shows_another_key_is_refused(way: Way) -> None:
+    facts = way.guest.api.environment
     way.set(key=way.guest.key, host_key=KEY)
     done = way.connect()
     assert done.returncode != 0
     assert "Host key verification failed" in done.stdout
+    (said,) = set(re.findall(r"haven\.gpu refuses .*? is known", " ".join(done.stdout.split())))
+    shown = re.sub(r"\(haven-hop-[a-z0-9-]+\)", "(HOP)", said)
+    name = f"{facts['HAVEN_SANDBOX_GATE_HOST']} (HOP)"
+    assert shown == refusal(name, facts["HAVEN_SANDBOX_GATE_HOST_KEY"], KEY)
 
 
 def test_trust_on_first_use_is_kept_and_a_change_is_refused(way: Way, guest: Guest) -> None:

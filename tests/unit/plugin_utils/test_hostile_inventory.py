@@ -180,7 +180,8 @@ def leaves(value: Any) -> Iterator[str]:
 def rendered(machines: list[Instance], settings: Settings) -> str:
     # Without the user's own configuration, so that the outcome is the same on every computer.
     listed = [_hosts.machine(each, settings) for each in machines]
-    return _ssh_config.render(listed, settings.hops, known_hosts="/k/known_hosts", include_user_config=False)
+    files = _ssh_config.Files.in_folder("/k")
+    return _ssh_config.render(listed, settings.hops, files=files, include_user_config=False)
 
 
 def says(config: Path, host: str) -> dict[str, str]:
@@ -235,7 +236,7 @@ def test_ssh_is_told_nothing_else(case: tuple[list[Instance], Settings], tmp_pat
     assert len(blocks) == len(set(map(str.lower, blocks))) == len(settings.hops) + len(machines)
 
     known = _ssh_config.known_hosts([_hosts.machine(each, settings) for each in machines], settings.hops)
-    assert all(re.fullmatch(rf"{PLAIN_WORD} {re.escape(KEY)}", line) for line in known.split("\n")[:-1])
+    assert all(re.fullmatch(rf"{PLAIN_WORD} {re.escape(KEY)}( {PLAIN_WORD})?", line) for line in known.split("\n")[:-1])
 
     file = tmp_path / "ssh_config"
     file.write_text(config)

@@ -1,0 +1,232 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What ssh runs on the controller: the shared way through a jump host, and words for a host key that is not the known.
+
+A copy of this file lies beside each ssh configuration of ours, which names it in two places:
+
+- ``ProxyCommand … through MODE CONFIG HOP DESTINATION`` carries one connection through the one that all share to this
+  jump host. ``ControlMaster auto`` would not do: of twenty that start at once each finds no master and opens its own.
+- ``KnownHostsCommand … explain PURPOSE HOST FINGERPRINT FILE…`` vouches for nothing. Where the key that a machine shows
+  is not the recorded one, it names the machine and both fingerprints; ssh itself says one of them, and refuses.
+
+Standard library only, run with ``-IS``: it depends on no environment, and starts quickly.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Optional
+
+# How the line begins that tells of a wrong host key; _reach looks for it.
+REFUSED = "haven.gpu refuses "
+# Seconds that a connection to a jump host outlives the last one through it.
+PERSIST = 60
+_FAILED = 255
+
+
+# -- the way through a jump host
+
+
+def through(mode: str, config: str, hop: str, destination: str) -> int:
+    """Carry standard input and output to ``[host]:port`` behind the hop. Returns the exit status.
+
+    ``config`` is what ssh reads for the hop, its own defaults where it is "-". ``mode`` says how unknown host keys are
+    treated: who checks strictly never uses what somebody opened who does not.
+    """
+    ssh = ["ssh"] if config == "-" else ["ssh", "-F", config]
+    folder = _private_folder()
+    if not folder:
+        return _run([*ssh, "-o", "ControlPath=none", "-W", destination, hop])
+    control = os.path.join(folder, hashlib.sha256(f"{mode} {hop}".encode()).hexdigest()[:20])
+    shared = [*ssh, "-o", f"ControlPath={control}"]
+    status = _FAILED
+    for _attempt in range(2):
+        if not _is_open(control) and not _open(shared, hop, control):
+            return _FAILED
+        _leave_terminal()
+        status = _run([*shared, "-o", "ControlMaster=no", "-W", destination, hop])
+        # A jump host that was restarted shows only when it is used: nothing has been carried then, so try anew.
+        if status == 0 or _is_open(control):
+            break
+    if status:
+        _say(f"haven.gpu: the jump host {hop} opened no connection to {destination}.")
+    return status
+
+
+def _private_folder() -> Optional[str]:
+    """A folder of the user's own with a short path, which sockets need; None where somebody else took its name."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    parent = runtime if 0 < len(runtime) < 40 and os.path.isdir(runtime) else "/tmp"  # noqa: S108 -- see below
+    folder = os.path.join(parent, f"haven-ssh-{os.getuid()}")
+    try:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        found = os.lstat(folder)
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+    return folder if ours else None
+
+
+def _is_open(control: str) -> bool:
+    """Whether a master listens there: what a dead one left refuses."""
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        return link.connect_ex(control) == 0
+
+
+def _open(shared: Sequence[str], hop: str, control: str) -> bool:
+    """Open the connection that all share, unless somebody else just did. Says why when it cannot be opened."""
+    began = time.time()
+    with _locked(f"{control}.lock"):
+        if _is_open(control):
+            return True
+        reason = _failed_since(f"{control}.failed", began)
+        if reason is None:
+            reason = _start_master(shared, hop, control)
+            if not reason:
+                return True
+            _note(f"{control}.failed", reason)
+    _say(reason)
+    return False
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
+    """Start the master, in the background once it is logged in. Returns why not, or nothing."""
+    import tempfile
+
+    if os.path.lexists(control):
+        os.unlink(control)
+    options = ["ControlMaster=yes", f"ControlPersist={PERSIST}", "ClearAllForwardings=yes", "PermitLocalCommand=no"]
+    arguments = [word for option in options for word in ("-o", option)]
+    # A file: what stays in the background must not hold the pipe that our caller reads to its end.
+    with tempfile.TemporaryFile() as said:
+        status = _run([*shared, *arguments, "-f", "-N", hop], quiet=True, stderr=said)
+        said.seek(0)
+        text = said.read().decode(errors="replace").strip()
+    if status == 0:
+        _say(text)
+        return ""
+    return text or f"haven.gpu: ssh to the jump host {hop} ended with {status}."
+
+
+def _failed_since(path: str, began: float) -> Optional[str]:
+    """Why somebody else failed while we waited for the lock: twenty must not wait for a dead jump host in turn."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read() if os.fstat(file.fileno()).st_mtime >= began else None
+    except OSError:
+        return None
+
+
+def _note(path: str, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _leave_terminal() -> None:
+    """So that an interrupt there does not end a connection that others use."""
+    try:
+        os.setsid()
+    except OSError:  # it leads a session already
+        return
+
+
+def _run(command: Sequence[str], *, quiet: bool = False, stderr: Any = None) -> int:
+    """Run it to its end, and end it when we are ended. With ``quiet`` it has neither input nor output."""
+    import subprocess
+
+    def end(_signal: int, _frame: Optional[FrameType]) -> None:
+        raise SystemExit(_FAILED)
+
+    for each in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(each, end)
+    nothing = subprocess.DEVNULL if quiet else None
+    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=stderr) as process:
+        try:
+            return process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+# -- words for a wrong host key
+
+
+def explain(purpose: str, host: str, fingerprint: str, files: Sequence[str]) -> None:
+    """Say who shows a key that is not the known one, and both fingerprints. Without any known one ssh says enough."""
+    if purpose != "HOSTNAME":
+        return
+    known = [entry for file in files for entry in _entries(file, host)]
+    if not known or fingerprint in [each for each, _name in known]:
+        return
+    name = next((name for _each, name in known if name), "")
+    who = f"{name} ({host})" if name and name != host else host
+    _say(
+        f"{REFUSED}{who}: it shows the host key {fingerprint}, and {' or '.join(each for each, _name in known)} is"
+        " known. Somebody else answers at its address, or it was made anew without us."
+    )
+
+
+def _entries(path: str, host: str) -> Iterator[tuple[str, str]]:
+    """The fingerprint of each key that the file knows the host by, and the host's name from the comment."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.readlines()
+    except OSError:
+        return
+    for line in lines:
+        words = [*line.split(), "", "", "", ""]
+        if words[0].lower() == host.lower():
+            yield _fingerprint(words[2]), words[3]
+
+
+def _fingerprint(key: str) -> str:
+    """As ssh writes it: the digest's base64 form without its padding."""
+    try:
+        digest = hashlib.sha256(base64.b64decode(key)).digest()
+    except binascii.Error:
+        return ""
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def _say(text: str) -> None:
+    if text:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+def main(arguments: Sequence[str]) -> int:
+    verb, *rest = arguments
+    if verb == "explain":
+        purpose, host, fingerprint, *files = rest
+        explain(purpose, host, fingerprint, files)
+        return 0
+    return through(*rest)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
