@@ -34,8 +34,11 @@ class Leg:
     halted: bool = False
 
 
-def render(legs: Sequence[Leg], proxy_address: str) -> str:
-    """The whole rule set as one `nft -f` transaction that replaces the one before."""
+def render(legs: Sequence[Leg], proxy_address: str, api: tuple[str, str] | None = None) -> str:
+    """The whole rule set as one `nft -f` transaction that replaces the one before.
+
+    api: the address of the clouds' APIs, and of the only guest that may reach it.
+    """
     return "\n".join(
         [
             "table ip haven",
@@ -45,7 +48,7 @@ def render(legs: Sequence[Leg], proxy_address: str) -> str:
             *_no_forged_sources(legs),
             *_public_addresses(legs),
             *_forward(legs),
-            *_to_the_router(legs, proxy_address),
+            *_to_the_router(legs, proxy_address, api),
             "}",
             "",
         ]
@@ -101,11 +104,13 @@ def _forward(legs: Sequence[Leg]) -> list[str]:
     return [*lines, "  }"]
 
 
-def _to_the_router(legs: Sequence[Leg], proxy_address: str) -> list[str]:
+def _to_the_router(legs: Sequence[Leg], proxy_address: str, api: tuple[str, str] | None) -> list[str]:
     lines = ["  chain input {", "    type filter hook input priority filter; policy drop;"]
     lines += ['    iifname "lo" accept', "    ct state established,related accept"]
     # As on AWS, no security group stands between a machine and its metadata.
     lines += [f"    ip daddr {METADATA_ADDRESS} tcp dport 80 accept"]
     lines += [f'    iifname "{leg.link}" jump out_{leg.link}' for leg in legs]
     lines += [f"    ip daddr {proxy_address} tcp dport {PROXY_PORT} accept"]
+    if api:
+        lines += [f"    ip saddr {api[1]} ip daddr {api[0]} meta l4proto tcp accept"]
     return [*lines, "  }"]

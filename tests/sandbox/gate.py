@@ -37,9 +37,14 @@ def role_variables(public_key: str) -> dict[str, Any]:
     }
 
 
-def user_data(host_key: str) -> bytes:
-    """The gate's cloud-config: a host key known beforehand, and no user; who may pass is the role's business."""
-    config = {"users": [], "ssh_keys": {"ed25519_private": host_key}, "ssh_deletekeys": True}
+def user_data(host_key: str, hosts: str = "") -> bytes:
+    """The gate's cloud-config: a host key known beforehand, and no user; who may pass is the role's business.
+
+    hosts: lines for its /etc/hosts.
+    """
+    names = {"path": "/etc/hosts", "content": hosts, "append": True}
+    keys = {"ssh_keys": {"ed25519_private": host_key}, "ssh_deletekeys": True}
+    config: dict[str, Any] = {"users": [], **keys, "write_files": [names] if hosts else []}
     return b"#cloud-config\n" + json.dumps(config).encode()
 
 

@@ -46,6 +46,7 @@ class Network:
             ROUTER,
             "link set lo up",
             f"addr add {self.ranges.proxy}/32 dev lo",
+            f"addr add {self.ranges.api}/32 dev lo",
             f"addr add {METADATA_ADDRESS}/32 dev lo",
         )
         netns.set_sysctls(ROUTER, {"ipv4/ip_forward": "1"})
@@ -146,7 +147,8 @@ class Network:
         self._guests[guest] = replace(known, leg=replace(known.leg, **changes))
 
     def _load(self) -> None:
-        text = firewall.render([guest.leg for guest in self._guests.values()], str(self.ranges.proxy))
+        legs = [guest.leg for guest in self._guests.values()]
+        text = firewall.render(legs, str(self.ranges.proxy), (str(self.ranges.api), str(self.ranges.gate)))
         run("ip", "netns", "exec", ROUTER, "nft", "-f", "-", stdin=text)
 
 

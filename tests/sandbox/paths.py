@@ -82,6 +82,16 @@ class Paths:
         return self.dir / "proxy-ca.pem"
 
     @property
+    def inside(self) -> Path:
+        """The certificate of the APIs on the private network, with its key."""
+        return self.dir / "inside.pem"
+
+    @property
+    def inside_ca(self) -> Path:
+        """The authority that vouches for it."""
+        return self.dir / "inside-ca.pem"
+
+    @property
     def ec2(self) -> Path:
         """The EC2 API's files."""
         return self.dir / "ec2"
@@ -112,7 +122,9 @@ class Paths:
         """Remove all a sandbox that has ended left in its folder, but its log."""
         for path in (self.guests, self.volumes, self.proxy, self.ec2, self.openstack):
             shutil.rmtree(path, ignore_errors=True)
-        for path in (self.env, self.socket, self.proxy_ca, self.plan, self.process, self.clouds):
+        for path in (self.env, self.socket, self.plan, self.process, self.clouds):
+            path.unlink(missing_ok=True)
+        for path in (self.proxy_ca, self.inside, self.inside_ca):
             path.unlink(missing_ok=True)
         for key in (self.key, self.gate_host_key):
             key.unlink(missing_ok=True)

@@ -28,9 +28,15 @@ _PREFIX = 20
 
 @dataclass(frozen=True)
 class Ranges:
-    """Where everything is. The subnet's first four addresses are reserved, as on AWS: proxy and gate are among them."""
+    """Where everything is. The subnet's first four addresses are reserved, as on AWS: APIs, proxy and gate are
+    among them."""
 
     subnet: IPv4Network
+
+    @property
+    def api(self) -> IPv4Address:
+        """Where the jump host finds the clouds' APIs."""
+        return self.subnet[1]
 
     @property
     def proxy(self) -> IPv4Address:

@@ -19,9 +19,23 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
-from . import cgroups, egress_proxy, gate, gate_image, images, metadata, netns, private, rpc, unprivileged, wire
+from . import (
+    cgroups,
+    egress_proxy,
+    gate,
+    gate_image,
+    images,
+    inside_api,
+    metadata,
+    netns,
+    private,
+    rpc,
+    unprivileged,
+    wire,
+)
 from .egress_proxy import ProxySettings
 from .errors import SandboxError
 from .firewall import METADATA_ADDRESS, PROXY_PORT
@@ -35,6 +49,13 @@ from .volumes import Volumes
 _WITHIN_S = 40.0
 _OPENSTACK_WITHIN_S = 240.0  # six seconds where nothing else runs
 _EVERY_S = 0.05
+# The APIs' addresses on this machine, and the variables that say where the jump host finds them; those without one are
+# in OpenStack's catalogue.
+_APIS = {
+    "AWS_ENDPOINT_URL": "HAVEN_SANDBOX_INSIDE_EC2_URL",
+    "HAVEN_SANDBOX_KEYSTONE_URL": "HAVEN_SANDBOX_INSIDE_KEYSTONE_URL",
+    **{f"HAVEN_SANDBOX_{service}_URL": "" for service in ("GLANCE", "PLACEMENT", "NEUTRON", "NOVA", "CINDER")},
+}
 
 
 class Supervisor:
@@ -77,7 +98,9 @@ class Supervisor:
         except SandboxError:
             print(self._guests.console(gate.NAME)[-3000:], flush=True)  # to the log: the console goes with the sandbox
             raise
-        return facts | self._await_openstack() if "openstack" in clouds else facts
+        if "openstack" in clouds:
+            facts |= self._await_openstack()
+        return facts | self._start_inside_api(facts)
 
     def watch(self) -> str:
         """Wait until one of the processes the sandbox cannot be without ends; returns which."""
@@ -102,7 +125,8 @@ class Supervisor:
 
     def _start_gate(self, listener: int) -> None:
         addresses = self._plan.ranges
-        user_data = gate.user_data(self._paths.gate_host_key.read_text(encoding="ascii"))
+        hosts = f"{addresses.api} {inside_api.NAME}\n"
+        user_data = gate.user_data(self._paths.gate_host_key.read_text(encoding="ascii"), hosts)
         self._guests.create(gate.NAME, gate.IMAGE, str(addresses.gate), user_data, [], gate.NAME, [])
         public_key = self._paths.public(self._paths.key).read_text(encoding="ascii").strip()
         gate.admit(self._guests.root(gate.NAME), public_key, addresses.subnet)
@@ -171,6 +195,22 @@ class Supervisor:
         log = found["HAVEN_SANDBOX_OPENSTACK_LOG"]
         seen_from_outside = str(self._paths.openstack / Path(log).relative_to(private.OPENSTACK))
         return {**found, "HAVEN_SANDBOX_OPENSTACK_LOG": seen_from_outside}
+
+    def _start_inside_api(self, facts: dict[str, str]) -> dict[str, str]:
+        """Let the jump host reach every API, at its own port; returns where."""
+        known = {name: url for name, url in facts.items() if name in _APIS}
+        ports = [int(url.rpartition(":")[2]) for url in known.values()]
+        inside_api.make_certificate(self._paths.inside_ca, self._paths.inside)
+        command = [sys.executable, "-m", "tests.sandbox.inside_api", "--certificate", str(self._paths.inside)]
+        with ExitStack() as listeners:
+            descriptors = []
+            for port in ports:
+                listener = netns.listen_inside(ROUTER, str(self._plan.ranges.api), port)
+                descriptors.append(listeners.enter_context(listener).fileno())
+                command += ["--forward", f"{descriptors[-1]}=127.0.0.1:{port}"]
+            self._start("inside API", self._outside(command), self._machine_net, *descriptors)
+        inside = {_APIS[name]: inside_api.url(port) for name, port in zip(known, ports, strict=True) if _APIS[name]}
+        return {**inside, "HAVEN_SANDBOX_INSIDE_CA": str(self._paths.inside_ca)}
 
     def _gate_facts(self, listener: int) -> dict[str, str]:
         kind, key = self._paths.public(self._paths.gate_host_key).read_text(encoding="ascii").split()[:2]

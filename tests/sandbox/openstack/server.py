@@ -17,14 +17,14 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NoReturn
 
-from .. import rpc, wire
+from .. import inside_api, rpc, wire
 from ..http_server import Server
 from ..memory import MemoryMachines
 from ..ranges import Ranges
 from . import clouds, seed
 from .control import Control
 from .fleet import Fleet
-from .layout import HOST, SERVICES, Layout, url
+from .layout import HOST, PATHS, SERVICES, Layout, url
 from .settings import SERVICE_USER, Settings
 
 _SUBNET = IPv4Network("10.64.0.0/16")  # without guests, on no link
@@ -53,7 +53,12 @@ def start(options: argparse.Namespace) -> tuple[Fleet, dict[str, str]]:
     passwords = clouds.new_passwords()
     Settings(layout, options.environment, fleet.ports, passwords[SERVICE_USER]).write()
     endpoints = {kind: url(service, fleet.ports[service]) for service, kind in SERVICES.items()}
-    asked = {"dir": str(layout.dir), "endpoints": endpoints, "passwords": passwords}
+    inside = {
+        kind: inside_api.url(fleet.ports[service], PATHS.get(service, ""))
+        for service, kind in SERVICES.items()
+        if options.machines_socket
+    }
+    asked = {"dir": str(layout.dir), "endpoints": endpoints, "inside": inside, "passwords": passwords}
     fleet.run("python", "-m", "tests.sandbox.openstack.adopt", stdin=json.dumps(asked))
     for service in SERVICES:
         fleet.start(service)

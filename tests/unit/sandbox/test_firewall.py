@@ -99,3 +99,10 @@ def test_a_rule_survives_its_json_form() -> None:
 def test_ports_that_a_protocol_has_not_may_be_null() -> None:
     data = {"direction": "in", "protocol": "all", "from_port": None, "to_port": None, "cidrs": ["10.0.0.1/8"]}
     assert Rule.from_dict(data) == Rule("in", "all", 0, 0, ("10.0.0.0/8",))
+
+
+def test_the_apis_are_for_the_jump_host_only() -> None:
+    lines = chain(render([leg()], PROXY, ("10.0.0.1", "10.0.0.3")), "input")
+    assert [line for line in lines if "10.0.0.1" in line] == [
+        "ip saddr 10.0.0.3 ip daddr 10.0.0.1 meta l4proto tcp accept"
+    ]

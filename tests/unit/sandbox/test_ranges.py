@@ -52,10 +52,10 @@ def test_a_machine_that_routes_all_private_addresses_is_told_so() -> None:
 
 def test_the_addresses_of_a_sandbox_are_apart() -> None:
     ranges = Ranges(IPv4Network("10.7.16.0/20"))
-    inside = [ranges.proxy, ranges.gate]
+    inside = [ranges.api, ranges.proxy, ranges.gate]
     # A cloud gives out the fifth address and those after it.
     assert all(address in list(ranges.subnet)[:4] for address in inside)
     outside = [ranges.outside, ranges.gate_outside]
-    assert len({*inside, *outside}) == 4
+    assert len({*inside, *outside}) == 5
     assert all(address in PUBLIC and address not in ranges.public for address in outside)
     assert ranges.public.subnet_of(PUBLIC)
