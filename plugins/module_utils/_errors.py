@@ -74,12 +74,6 @@ class TimedOut(HavenError):
     reason = "timeout"
 
 
-class WrongHostKey(HavenError):
-    """A machine, or a jump host on the way to it, shows another host key than the recorded one."""
-
-    reason = "host_key"
-
-
 class Unsupported(HavenError):
     reason = "unsupported"
 

@@ -79,13 +79,14 @@ def held(hops: Sequence[Hop], forwards: Sequence[tuple[str, str, int]] = ()) -> 
 
 def _write_configuration(connection: HeldConnection, forwards: Sequence[tuple[str, str, int]]) -> None:
     hops, folder = connection.hops, connection.folder
-    known_hosts = os.path.join(folder, "known_hosts")
-    text = _ssh_config.render([], hops, known_hosts=known_hosts)
+    files = _ssh_config.Files.in_folder(folder)
+    text = _ssh_config.render([], hops, files=files)
     if forwards:
         lines = [f"  LocalForward {os.path.join(folder, name)} [{host}]:{port}" for name, host, port in forwards]
         text = "\n".join([f"Host {_ssh_config.hop_alias(hops, len(hops) - 1)}", *lines, "", text])
     # The folder is the user's alone.
-    for path, content in ((known_hosts, _ssh_config.known_hosts([], hops)), (f"{folder}/ssh_config", text)):
+    known_hosts, helper = _ssh_config.known_hosts([], hops), _ssh_config.helper()
+    for path, content in ((files.known_hosts, known_hosts), (files.helper, helper), (files.config, text)):
         with open(path, "w", encoding="utf-8") as file:
             file.write(content)
 

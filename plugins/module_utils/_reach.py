@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from . import _ssh_config
-from ._errors import InvalidRequest, TimedOut, WrongHostKey
+from ._errors import InvalidRequest, TimedOut, Untrusted
 from ._models import Hop, Instance
 from ._wait import Deadline, Pace, together
 from ._way import REFUSED
@@ -45,7 +45,7 @@ class Route:
     def wait(self, instances: Sequence[Instance], deadline: Deadline, before: Mapping[str, str]) -> None:
         """Return when every instance has answered a verified handshake, in a boot other than the one ``before``.
 
-        Raises WrongHostKey at once, and TimedOut with what ssh said last.
+        Raises Untrusted at once, and TimedOut with what ssh said last.
         """
         keyless = [each.name for each in instances if not each.host_key]
         if keyless:
@@ -99,7 +99,7 @@ def _wait_for_one(config: str, instance: Instance, deadline: Deadline, before: O
             return
         if answer.refused:
             # Waiting does not make it the right one.
-            raise WrongHostKey(
+            raise Untrusted(
                 f"{answer.said}. If it was, make sure which of them is right before you change the tag haven:host-key,"
                 " or the host_key of a hop."
             )

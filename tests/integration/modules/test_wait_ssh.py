@@ -91,7 +91,7 @@ def test_a_guest_that_is_not_who_it_should_be_is_not_reached(guests: Account) ->
         answer = reached(guests)
     finally:
         guests.write_tag(guest["id"], "haven:host-key", guest["host_key"])
-    assert answer["reason"] == "host_key"
+    assert answer["reason"] == "untrusted"
     shown, known = fingerprint(guest["host_key"]), fingerprint(wrong)
     refused = f"haven.gpu refuses reached ({guest['id']}): it shows the host key {shown}, and {known} is known."
     assert answer.message.startswith(refused)
