@@ -10,11 +10,8 @@ working; each stream is a channel of that one connection, and costs the jump hos
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +21,7 @@ from dataclasses import dataclass
 from . import _ssh_config
 from ._errors import HavenError, InvalidRequest, Unreachable, Untrusted
 from ._models import Hop
+from ._way import REFUSED
 
 # Seconds: a connection whose owner was killed ends itself this long after its last stream.
 PERSIST = 30
@@ -84,9 +82,9 @@ def _write_configuration(connection: HeldConnection, forwards: Sequence[tuple[st
     if forwards:
         lines = [f"  LocalForward {os.path.join(folder, name)} [{host}]:{port}" for name, host, port in forwards]
         text = "\n".join([f"Host {_ssh_config.hop_alias(hops, len(hops) - 1)}", *lines, "", text])
-    # The folder is the user's alone.
-    known_hosts, helper = _ssh_config.known_hosts([], hops), _ssh_config.helper()
-    for path, content in ((files.known_hosts, known_hosts), (files.helper, helper), (files.config, text)):
+    known_hosts = _ssh_config.known_hosts([], hops)
+    for path, content in ((files.known_hosts, known_hosts), (files.helper, _ssh_config.helper()), (files.config, text)):
+        # The folder is the user's alone.
         with open(path, "w", encoding="utf-8") as file:
             file.write(content)
 
@@ -117,27 +115,22 @@ def _run(command: Sequence[str], connection: HeldConnection, seconds: float) -> 
 def _failure(connection: HeldConnection, status: int) -> HavenError:
     """Why the connection could not be made, in a sentence that names the hop where ssh named it."""
     said = connection.said()
-    named = [hop for index, hop in enumerate(connection.hops) if _ssh_config.hop_alias(connection.hops, index) in said]
-    hop = named[0] if len(named) == 1 else connection.hops[-1]
+    lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
+    refusal = next((line for line in lines if line.startswith(REFUSED)), "")
+    if refusal:
+        return Untrusted(
+            f"{refusal[:500].rstrip('.')}. Ask the jump host's operator before you change the host_key of the hop."
+        )
+    hops = connection.hops
+    named = [hop for index, hop in enumerate(hops) if _ssh_config.hop_alias(hops, index) in said]
+    hop = named[0] if len(named) == 1 else hops[-1]
     where = f"The jump host {hop.host}"
     if "Host key verification failed" in said:
-        shown = re.search(r"SHA256:[A-Za-z0-9+/]{43}", said)
-        if shown is None:
-            return Untrusted(f"{where} is not known: set the hop's host_key, or add the key to your own known_hosts.")
-        known = f"not the known {_fingerprint(hop.host_key)}" if hop.host_key else "not the one in your known_hosts"
         return Untrusted(
-            f"{where} shows the host key {shown.group()}, {known}: somebody may stand in between, so ask its operator "
-            "before you trust the new key."
+            f"{where} is not known by the host key it shows: set the hop's host_key, or see to your own known_hosts."
         )
     if "Permission denied" in said:
         return Unreachable(f"{where} does not let us in: check the hop's user and key, or whether the agent has it.")
-    lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
     last = next((line for line in reversed(lines) if line), f"ssh ended with {status}")
     last = "no answer in time" if status == 124 else last[:200].rstrip(".")
     return Unreachable(f"{where} cannot be reached ({last}): check the hops, their ports and the network.")
-
-
-def _fingerprint(public_key: str) -> str:
-    """As ssh-keygen -l shows it."""
-    digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
