@@ -43,7 +43,7 @@ class ApiProxy:
     """The proxy, as those see it who use it."""
 
     def __init__(self, connection: HeldConnection) -> None:
-        self._connection = connection
+        self.connection = connection
         self._secret = secrets.token_urlsafe(32)
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
@@ -82,9 +82,9 @@ class ApiProxy:
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         # With a time limit Python copes with ssh, which makes the same socket non-blocking.
         client.settimeout(STALLED)
-        seen = os.path.getsize(self._connection.log)
+        seen = os.path.getsize(self.connection.log)
         with subprocess.Popen(  # pylint: disable=ansible-bad-function
-            self._connection.command("-o", "ControlMaster=no", "-W", target),
+            self.connection.command("-o", "ControlMaster=no", "-W", target),
             stdin=client.fileno(),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -93,13 +93,13 @@ class ApiProxy:
             said = ssh.stderr.read().decode(errors="replace") if ssh.stderr else ""
             if ssh.wait() != 0 and not answered:
                 # Before the client learns of the end, so that it finds the reason here.
-                self._failure = self._reason(target, said + self._connection.said(seen))
+                self._failure = self._reason(target, said + self.connection.said(seen))
             # ssh waits for the client's end, and the client for the server's.
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
 
     def _reason(self, target: str, said: str) -> HavenError:
-        gate = self._connection.hops[-1].host
+        gate = self.connection.hops[-1].host
         match = re.search(r"open failed: (?:connect failed: )?([A-Za-z ]{1,80})", said)
         if match is None:
             return Unreachable(
