@@ -10,7 +10,8 @@ version_added: "0.1.0"
 author:
   - The haven.gpu contributors (@haven-gpu)
 description:
-  - Lists the machines that carry the project's tag, with one listing a project and region.
+  - Lists the machines that carry the project's tag, with one listing a project and region, of one cloud or of any
+    number of O(sources) at the same time, and machines of your own beside them (O(machines)).
   - >-
     Writes an ssh configuration with every hop and every known host key, and points C(ansible_ssh_common_args) at it.
     Host keys come from the tag C(haven:host-key), which M(haven.gpu.instance) records from the machine's own console;
@@ -28,6 +29,7 @@ description:
     section
     C([inventory]) of your C(ansible.cfg), or a cloud that does not answer looks like an empty one.
 extends_documentation_fragment:
+  - haven.gpu.sources
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
 options:
@@ -50,7 +52,8 @@ options:
     elements: str
   regions:
     description:
-      - The regions to list, at the same time. Default is the region of the cloud's own options.
+      - The regions to list, at the same time; V(all) is every region the account may use, which takes one more call.
+      - Default is the region of the cloud's own options.
     type: list
     elements: str
   ec2:
@@ -129,7 +132,7 @@ options:
     choices: [auto, private, public]
     default: auto
   states:
-    description: List machines in these states.
+    description: List machines in these states. A filter on the state comes before it.
     type: list
     elements: str
     choices: [pending, running, stopping, stopped, shelved, failed, terminating, terminated]
@@ -148,18 +151,22 @@ options:
       - Default is C(haven/cache) in ansible-core's own folder.
 notes:
   - >-
-    Host variables are C(haven_id), C(haven_name), C(haven_project), C(haven_cloud), C(haven_region), C(haven_state),
-    C(haven_instance_type), C(haven_image),
+    Host variables are C(haven_id), C(haven_name), C(haven_project), C(haven_cloud), C(haven_source) (where it has a
+    name), C(haven_region), C(haven_availability_zone), C(haven_state), C(haven_instance_type), C(haven_image),
     C(haven_private_address), C(haven_public_address), C(haven_address), C(haven_gpu) (C(model), C(count),
-    C(memory_gib), or null), C(haven_instance_tags),
-    C(haven_host_key) (empty where it is not known), C(haven_login_user), C(haven_hops) and C(haven_ssh_config); and
-    C(ansible_host) (the instance's id,
-    which the ssh configuration knows), C(ansible_user) and C(ansible_ssh_common_args).
+    C(memory_gib), or null), C(haven_launched_at) (in UTC), C(haven_price_class) (what the cloud says, C(on_demand),
+    C(spot) and others on EC2, empty on OpenStack), C(haven_hourly_price) (from O(hourly_prices), or null),
+    C(haven_instance_tags), C(haven_host_key) (empty where it is not known), C(haven_login_user), C(haven_hops) and
+    C(haven_ssh_config); and C(ansible_host) (the instance's id, which the ssh configuration knows), C(ansible_user)
+    and C(ansible_ssh_common_args).
   - >-
-    Groups are C(haven) and C(haven_project_*), C(haven_cloud_*), C(haven_state_*), C(haven_type_*) and
-    C(haven_gpu_*), with anything but letters, digits and underscores
+    Groups are C(haven) and C(haven_project_*), C(haven_cloud_*), C(haven_state_*), C(haven_type_*), C(haven_gpu_*)
+    and C(haven_source_*) (where it has a name), with anything but letters, digits and underscores
     replaced by an underscore.
-  - A host is named after its machine; machines with the same name, or with one that is no plain word, go by their id.
+  - >-
+    The listing is cached by what was asked of whom, with which account, endpoint and version of this plugin, so that
+    another question is never answered from the cache. C(--flush-cache) and the task C(meta: refresh_inventory) list
+    anew.
   - >-
     M(ansible.posix.synchronize) checks host keys through the same configuration only with
     O(ansible.posix.synchronize#module:use_ssh_args=true) and O(ansible.posix.synchronize#module:verify_host=true).
@@ -192,6 +199,41 @@ keyed_groups:
     prefix: team
 compose:
   gpu_count: (haven_gpu or {}).count | default(0)
+
+---
+# everything.haven.yml, two clouds and a computer of your own
+plugin: haven.gpu.instances
+projects: [pathology]
+sources:
+  - name: campus
+    cloud: openstack
+    openstack: {cloud: campus}
+    hops: [{host: gate.example.org, user: sshuser}]
+  - name: aws
+    cloud: ec2
+    ec2: {profile: research}
+    regions: [all]
+    filters:
+      instance-type: ["g5.*", "g6.*"]
+    exclude_filters:
+      - tag:team: [visitors]
+    hourly_prices: {g6.xlarge: 0.80, g5.xlarge: 1.01}
+    on_error: warn
+machines:
+  # "gamer" is a Host of your own ~/.ssh/config
+  - name: gamer-pc
+    ssh_alias: gamer
+    gpu: {model: RTX3090, count: 1, memory_gib: 24}
+  - name: lab-box
+    address: 10.1.2.3
+    user: alice
+    host_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBoZ3Y5vM0W0vY0mC4bW1k0V5mC0wV4H3nJ5r7C8dXyZ
+    hops: [{host: lab-gate.example.org}]
+# a tag first, where a machine has it
+hostnames:
+  - tag:hostname
+  - haven_region ~ '-' ~ haven_name
+  - name
 """
 
 import glob
@@ -208,20 +250,20 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.utils.vars import combine_vars
 
-from ..module_utils._errors import HavenError
-from ..module_utils._models import Instance
-from ..module_utils._ssh_config import TOFU
+from ..module_utils._errors import HavenError, InvalidRequest
+from ..module_utils._models import Hop, Instance
+from ..module_utils._ssh_config import TOFU, Machine
 from ..plugin_utils import _hosts, _sources, _ssh_files
 from ..plugin_utils._files import PRIVATE, private_folder
-from ..plugin_utils._populate import populate
-from ..plugin_utils._settings import FALLBACKS, Settings, cache_key, settings_from
+from ..plugin_utils._machines import Static, machines_from
+from ..plugin_utils._populate import Entry, add_source, populate
+from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, cache_key, hostnames_from, sources_from
 
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
-_OPTIONS = (*FALLBACKS, "regions", "states", "host_keys", "address")
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
-    """options -> Settings -> listing (or cache) -> ssh configuration -> hosts."""
+    """options -> sources -> listings (or cache) -> ssh configurations -> hosts."""
 
     NAME = "haven.gpu.instances"
 
@@ -232,13 +274,17 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         super().parse(inventory, loader, path, cache)
         config = self._read_config_data(path)
         try:
-            settings = settings_from(self._wanted(config, path))
-            instances = self._instances(settings, use_cache=cache)
-            ssh_config = self._write_ssh_config(path, instances, settings)
+            wanted = self._wanted(config, path)
+            sources, machines = sources_from(wanted), machines_from(wanted)
+            hostnames = hostnames_from(config)
+            entries = [*self._static(path, machines), *self._listed(path, sources, use_cache=cache)]
         except HavenError as error:
             # The message says it all; the chain of causes would only repeat it.
             raise AnsibleParserError(f"{self.NAME}: {error}") from None
-        populate(self.inventory, instances, settings, ssh_config, self._construct)
+        # A machine that several sources list is that of the first.
+        first = {entry.instance.id: entry for entry in reversed(entries)}
+        ordered = [entry for entry in entries if first[entry.instance.id] is entry]
+        populate(self.inventory, ordered, hostnames, self._construct, self._evaluate)
 
     # -- options
 
@@ -254,13 +300,13 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         variables = self._variables_beside(path)
         self.templar.available_variables = variables
         # From the file itself: core would cut a template for a list at its commas.
-        wanted = {name: self._filled_in(name, config.get(name, self.get_option(name))) for name in _OPTIONS}
+        wanted = {name: self._filled_in(name, config.get(name, self.get_option(name))) for name in FILE_OPTIONS}
         for option, variable in FALLBACKS.items():
             if wanted[option] is None and variable in variables:
                 wanted[option] = self._filled_in(variable, variables[variable])
-        if wanted["private_key"]:
-            key = os.path.expanduser(wanted["private_key"])
-            wanted["private_key"] = os.path.join(os.path.dirname(os.path.abspath(path)), key)
+        for owner in (wanted, *(wanted["sources"] or []), *(wanted["machines"] or [])):
+            if isinstance(owner, dict) and owner.get("private_key"):
+                owner["private_key"] = _beside(path, str(owner["private_key"]))
         return wanted
 
     def _variables_beside(self, path: str) -> dict[str, Any]:
@@ -280,19 +326,58 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     # -- listing
 
-    def _instances(self, settings: Settings, use_cache: bool) -> list[Instance]:
+    def _static(self, path: str, machines: list[Static]) -> list[Entry]:
+        """The entries of the file's own machines; those with the same hops share an ssh configuration."""
+        ways: dict[tuple[Hop, ...], list[Static]] = {}
+        for each in machines:
+            ways.setdefault(each.settings.hops, []).append(each)
+        written = {
+            hops: self._write_ssh_config(path, [each.machine for each in group], group[0].settings)
+            for hops, group in ways.items()
+        }
+        return [
+            Entry(each.instance, each.settings, config, each.variables(config))
+            for each in machines
+            for config in [written[each.settings.hops]]
+        ]
+
+    def _listed(self, path: str, sources: list[Settings], use_cache: bool) -> list[Entry]:
+        """The entries of all sources, one after the other. Raises HavenError."""
+        entries: list[Entry] = []
+        for source, answer in zip(sources, self._answers(sources, use_cache)):
+            if isinstance(answer, HavenError):
+                self._leave_out(source, answer)
+                continue
+            machines = [_hosts.machine(instance, source) for instance in answer]
+            ssh_config = self._write_ssh_config(path, machines, source)
+            add_source(self.inventory, source, ssh_config)
+            entries.extend(Entry(instance, source, ssh_config) for instance in answer)
+        return entries
+
+    def _leave_out(self, source: Settings, error: HavenError) -> None:
+        said = f"Source {source.name}: {error}" if source.name else str(error)
+        if source.on_error != WARN:
+            raise InvalidRequest(said) from error
+        self.display.warning(f"{self.NAME}: {said} Its machines are left out.")
+
+    def _answers(self, sources: list[Settings], use_cache: bool) -> list[_sources.Answer]:
+        """What each source says, from the cache where that may be asked."""
         if not self.get_option("cache"):
-            return _sources.listing(settings)
-        key = cache_key(settings, _hosts.FIELDS, _sources.identity())
-        if use_cache:
-            cached = self._cached(key)
-            if cached is not None:
-                return cached
-        instances = _sources.listing(settings)
-        # One string: core would walk through, tag and copy every leaf of anything else.
-        self._cache[key] = json.dumps([_hosts.pack(instance) for instance in instances])
-        self._store(key)
-        return instances
+            return _sources.listings(sources)
+        identity = _sources.identity()
+        keys = [cache_key(source, _hosts.FIELDS, identity) for source in sources]
+        cached = [self._cached(key) if use_cache else None for key in keys]
+        missing = [source for source, known in zip(sources, cached) if known is None]
+        asked = iter(_sources.listings(missing) if missing else [])
+        answers = [next(asked) if known is None else known for known in cached]
+        fresh = {
+            key: answer
+            for key, answer, known in zip(keys, answers, cached)
+            if known is None and not isinstance(answer, HavenError)
+        }
+        if fresh:
+            self._store(fresh)
+        return answers
 
     def _cached(self, key: str) -> Optional[list[Instance]]:
         try:
@@ -300,25 +385,40 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _store(self, key: str) -> None:
+    def _store(self, listings: Mapping[str, list[Instance]]) -> None:
         """Write the cache now and make it the user's alone: core's plugins leave it readable by everybody."""
         folder = self.get_option("cache_connection")
         if folder == _cache_folder():
             private_folder(folder)
+        for key, instances in listings.items():
+            # One string: core would walk through, tag and copy every leaf of anything else.
+            self._cache[key] = json.dumps([_hosts.pack(instance) for instance in instances])
         self.update_cache_if_changed()
-        # Core puts prefixes of its own before the key.
-        for file in glob.glob(f"{glob.escape(os.path.expanduser(folder))}/*{key}"):
-            os.chmod(file, PRIVATE)
+        for key in listings:
+            # Core puts prefixes of its own before the key.
+            for file in glob.glob(f"{glob.escape(os.path.expanduser(folder))}/*{key}"):
+                os.chmod(file, PRIVATE)
 
     # -- results
 
-    def _write_ssh_config(self, path: str, instances: list[Instance], settings: Settings) -> str:
+    def _write_ssh_config(self, path: str, machines: list[Machine], settings: Settings) -> str:
         """The ssh configuration for these machines; written on cache hits too. Returns its path."""
         if settings.host_keys == TOFU:
             self.display.warning(
                 "host_keys is tofu: the first host key that a machine or hop shows is believed, whoever shows it."
             )
-        return _ssh_files.write(self.get_option("ssh_folder"), path, instances, settings)
+        return _ssh_files.write(self.get_option("ssh_folder"), path, machines, settings)
+
+    def _evaluate(self, expression: str, variables: dict[str, Any]) -> Any:
+        """The value of one of the hostnames; None where this host has not what it needs."""
+        try:
+            return self._compose(expression, variables)
+        except AnsibleError as error:
+            if self.get_option("strict"):
+                raise AnsibleParserError(
+                    f"{self.NAME}: hostnames: {expression} cannot be evaluated for {variables['haven_id']}: {error}"
+                ) from error
+            return None
 
     def _construct(self, host: str, variables: dict[str, Any]) -> None:
         strict = self.get_option("strict")
@@ -334,6 +434,11 @@ def _folder() -> str:
 
 def _cache_folder() -> str:
     return os.path.join(_folder(), "cache")
+
+
+def _beside(inventory: str, path: str) -> str:
+    """The path, which starts at the inventory file where it is relative."""
+    return os.path.join(os.path.dirname(os.path.abspath(inventory)), os.path.expanduser(path))
 
 
 def _plain(value: Any) -> Any:

@@ -46,10 +46,20 @@ class Cloud(Protocol):
     restart_shows: bool
 
     def instances(
-        self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
+        self,
+        project: Optional[str] = None,
+        names: Iterable[str] = (),
+        *,
+        states: Iterable[str] = (),
+        filters: Optional[Mapping[str, Sequence[str]]] = None,
+        details: bool = False,
     ) -> list[Instance]:
         """All instances of a project (None: of every project that carries the tag), terminated ones included unless
-        ``states`` says which. One listing, whatever the number."""
+        ``states`` says which. One listing, whatever the number. ``filters`` are the cloud's own, by name; one on the
+        state replaces ``states``. With ``details`` each carries all that the cloud said."""
+
+    def regions(self) -> list[str]:
+        """The regions that the account may use."""
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
         """The instances with these ids as they are now; one not visible yet is missing from the answer."""

@@ -75,6 +75,10 @@ class Instance:
     tags: Mapping[str, str] = field(default_factory=dict)
     # What one cloud has and the other lacks, by option name; only what the listing shows.
     options: Mapping[str, Any] = field(default_factory=dict)
+    # How it is paid for, where the cloud says so: on_demand, spot, capacity_block ...; empty where it does not.
+    price_class: str = ""
+    # Everything the cloud said, in its own words and plain JSON types; only in a listing that asks for it.
+    details: Mapping[str, Any] = field(default_factory=dict)
     # Attributes outside the listing: filled by Cloud.attributes() for those asked for.
     attributes: Mapping[str, Any] = field(default_factory=dict)
 

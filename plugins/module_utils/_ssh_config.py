@@ -100,6 +100,8 @@ class Machine:
     that a new address or name changes nothing), the alias where it is empty; ``name`` is what people call it, for
     messages. ``key`` (a path on the controller), ``port`` and ``forwards`` are the user's; all else may come from a
     cloud. ``forwards`` are opened by every connection, so they belong in the user's own configuration only.
+    With ``own_config`` the alias is one of the user's own configuration, which says what is not said here: address,
+    user, keys, and which host key to trust.
     """
 
     alias: str
@@ -111,6 +113,7 @@ class Machine:
     identity: str = ""
     name: str = ""
     forwards: tuple[Forward, ...] = ()
+    own_config: bool = False
 
     @property
     def filed_under(self) -> str:
@@ -279,7 +282,9 @@ def render(
             blocks.append(f"# Left out, the name cannot be used: {_shown(machine.alias)}")
             continue
         taken.add(alias)
-        blocks.append(_block(machine.alias, [*_machine(machine, ways[-1:]), checking, *ours]))
+        # The key of a machine of the user's own configuration may be in the user's own known_hosts.
+        trusted = [] if machine.own_config and not machine.host_key else ours
+        blocks.append(_block(machine.alias, [*_machine(machine, ways[-1:]), checking, *trusted]))
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
@@ -321,7 +326,9 @@ def _run_by_ssh(files: Files) -> str:
 
 def _machine(machine: Machine, way: list[str]) -> list[str]:
     lines = []
-    if is_address(machine.address):
+    if machine.own_config:
+        lines += way
+    elif is_address(machine.address):
         lines += [f"HostName {machine.address}", *way]
     else:
         # Without this line ssh would look the alias up in DNS and go wherever that leads.
@@ -332,7 +339,10 @@ def _machine(machine: Machine, way: list[str]) -> list[str]:
         user = None
     if machine.host_key is not None and public_key(machine.host_key) is None:
         lines.append(f"# Left out, not a host key: {_shown(machine.host_key)}")
-    lines += [f"Port {_port(machine.port, machine.alias)}", f"HostKeyAlias {machine.filed_under}"]
+    if not machine.own_config or machine.port != 22:
+        lines.append(f"Port {_port(machine.port, machine.alias)}")
+    if not machine.own_config or machine.host_key:
+        lines.append(f"HostKeyAlias {machine.filed_under}")
     return lines + _common(user, machine.key, machine.alias) + [_forward(forward) for forward in machine.forwards]
 
 

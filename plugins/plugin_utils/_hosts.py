@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from ..module_utils._models import Gpu, Hop, Instance
@@ -29,14 +29,20 @@ FIELDS = (
     "project",
     "cloud",
     "region",
+    "availability_zone",
     "state",
     "instance_type",
     "gpu",
     "image",
     "private_address",
     "public_address",
+    "launched_at",
+    "price_class",
     "tags",
+    "details",
 )
+# What a host can be named after besides a tag and an expression.
+HOSTNAMES = ("name", "id", "private_address", "public_address")
 # As host names these would take over plays meant for the controller, or confuse a host with a group.
 _RESERVED = frozenset(["all", "ungrouped", "localhost", "127.0.0.1", GROUP])
 
@@ -46,6 +52,7 @@ def pack(instance: Instance) -> dict[str, Any]:
     packed = {name: getattr(instance, name) for name in FIELDS}
     packed["gpu"] = dataclasses.asdict(instance.gpu) if instance.gpu else None
     packed["tags"] = dict(instance.tags)
+    packed["details"] = dict(instance.details)
     return packed
 
 
@@ -56,20 +63,45 @@ def unpack(packed: Mapping[str, Any]) -> Instance:
     return Instance(**values)
 
 
-def names(instances: Sequence[Instance]) -> dict[str, str]:
-    """The host name of each machine, by id: its name where that is a plain word and nobody else's, else its alias."""
-    shared = Counter(instance.name.lower() for instance in instances)
-    ids = {instance.id.lower() for instance in instances}
+def wanted_name(
+    preferences: Sequence[str], variables: dict[str, Any], evaluate: Callable[[str, dict[str, Any]], Any]
+) -> str:
+    """The first of the preferences that gives a plain word for the host with these variables; empty where none does.
+
+    A preference is one of HOSTNAMES, ``tag:KEY``, or an expression, which ``evaluate`` turns into a value.
+    """
+    for preference in preferences:
+        if preference in HOSTNAMES:
+            value = variables[f"haven_{preference}"]
+        elif preference.startswith("tag:"):
+            value = variables["haven_instance_tags"].get(preference[4:])
+        else:
+            value = evaluate(preference, variables)
+        text = str(value) if isinstance(value, (str, int)) else ""
+        if is_host_name(text):
+            return text
+    return ""
+
+
+def names(instances: Sequence[Instance], wanted: Optional[Sequence[str]] = None) -> dict[str, str]:
+    """The host name of each machine, by id: the wanted one (its own name) where that is a plain word and nobody else's,
+    else its alias."""
+    chosen = [instance.name for instance in instances] if wanted is None else wanted
+    shared = Counter(name.lower() for name in chosen)
+    ids = {instance.id.lower(): instance.id for instance in instances}
     return {
-        instance.id: instance.name
-        if _is_host_name(instance.name) and shared[instance.name.lower()] == 1 and instance.name.lower() not in ids
+        instance.id: name
+        if is_host_name(name) and shared[name.lower()] == 1 and ids.get(name.lower(), instance.id) == instance.id
         else alias(instance)
-        for instance in instances
+        for instance, name in zip(instances, chosen)
     }
 
 
-def _is_host_name(name: str) -> bool:
-    return is_alias(name) and name.lower() not in _RESERVED and not name.startswith(f"{GROUP}_")
+def is_host_name(name: object) -> bool:
+    """Whether the text can be a host's name: a plain word that means nothing else to Ansible."""
+    return (
+        isinstance(name, str) and is_alias(name) and name.lower() not in _RESERVED and not name.startswith(f"{GROUP}_")
+    )
 
 
 def alias(instance: Instance) -> str:
@@ -112,6 +144,7 @@ def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
         "haven_project": instance.project,
         "haven_cloud": instance.cloud,
         "haven_region": instance.region,
+        "haven_availability_zone": instance.availability_zone or "",
         "haven_state": instance.state,
         "haven_instance_type": instance.instance_type or "",
         "haven_image": instance.image or "",
@@ -119,21 +152,38 @@ def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
         "haven_public_address": instance.public_address or "",
         "haven_address": address(instance, settings) or "",
         "haven_gpu": dataclasses.asdict(instance.gpu) if instance.gpu else None,
+        "haven_launched_at": instance.launched_at or "",
+        "haven_price_class": instance.price_class,
+        "haven_hourly_price": price(instance, settings),
         "haven_instance_tags": dict(instance.tags),
         "haven_host_key": public_key(instance.host_key) or "",
         "ansible_host": alias(instance),
     }
+    if settings.details:
+        known["haven_details"] = dict(instance.details)
+    if settings.name:
+        known["haven_source"] = settings.name
     user = login_user(instance, settings)
     return {**known, "haven_login_user": user, "ansible_user": user} if user else known
 
 
+def price(instance: Instance, settings: Settings) -> Optional[float]:
+    """What the user says that its type costs an hour; the price of a spot instance is not known from its type."""
+    return None if instance.price_class == "spot" else settings.prices.get(instance.instance_type or "")
+
+
 def groupvars(settings: Settings, ssh_config: str) -> dict[str, Any]:
-    """The variables of the group haven."""
+    """The variables of the group of a source."""
     return {"haven_hops": [hop_as_dict(hop) for hop in settings.hops], "haven_ssh_config": ssh_config}
 
 
 def hop_as_dict(hop: Hop) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(hop).items() if value is not None}
+
+
+def source_group(settings: Settings) -> str:
+    """The group of a source's machines: that of all of them where it has no name."""
+    return _group("source", settings.name) if settings.name else GROUP
 
 
 def groups(instance: Instance) -> list[str]:
@@ -145,4 +195,8 @@ def groups(instance: Instance) -> list[str]:
         ("type", instance.instance_type),
         ("gpu", instance.gpu.model if instance.gpu else None),
     ]
-    return [f"{GROUP}_{kind}_{re.sub(r'[^A-Za-z0-9_]', '_', value)[:100]}" for kind, value in parts if value]
+    return [_group(kind, value) for kind, value in parts if value]
+
+
+def _group(kind: str, value: str) -> str:
+    return f"{GROUP}_{kind}_{re.sub(r'[^A-Za-z0-9_]', '_', value)[:100]}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.inventory.data import InventoryData
@@ -21,27 +22,66 @@ from ._settings import Settings
 _NO_TEMPLATE = re.compile(r"[A-Za-z0-9 @+=:,./_~-]*")
 # What is done with each host and its variables once it is there.
 Construct = Callable[[str, dict[str, Any]], None]
+# The value of an expression over a host's variables.
+Evaluate = Callable[[str, dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One machine to list, the source it is from, the ssh configuration that leads to it, and variables of its own."""
+
+    instance: Instance
+    settings: Settings
+    ssh_config: str
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 def populate(
-    inventory: InventoryData, instances: list[Instance], settings: Settings, ssh_config: str, construct: Construct
+    inventory: InventoryData,
+    entries: Sequence[Entry],
+    hostnames: Sequence[str],
+    construct: Construct,
+    evaluate: Evaluate,
 ) -> None:
+    """List each machine once, under a name of its own."""
     inventory.add_group(_hosts.GROUP)
-    for name, value in _hosts.groupvars(settings, ssh_config).items():
-        inventory.set_variable(_hosts.GROUP, name, _readable(value))
-    # On the hosts, because a variable of the same name in group_vars must not switch the checking off.
-    arguments = {"ansible_ssh_common_args": f"-F {shlex.quote(ssh_config)}"}
-    names = _hosts.names(instances)
-    for instance in instances:
-        host = names[instance.id]
+    known = [_variables(entry) for entry in entries]
+    names = _names([entry.instance for entry in entries], known, hostnames, evaluate)
+    for entry, variables in zip(entries, known):
+        host = names[entry.instance.id]
         inventory.add_host(host, _hosts.GROUP)
-        for group in _hosts.groups(instance):
+        for group in _hosts.groups(entry.instance):
             inventory.add_group(group)
             inventory.add_host(host, group)
-        variables = {**_hosts.hostvars(instance, settings), **arguments}
+        if entry.settings.name:
+            inventory.add_host(host, _hosts.source_group(entry.settings))
         for name, value in variables.items():
             inventory.set_variable(host, name, _readable(value))
         construct(host, variables)
+
+
+def add_source(inventory: InventoryData, settings: Settings, ssh_config: str) -> None:
+    """The group of a source, with the variables that all its machines share."""
+    inventory.add_group(_hosts.GROUP)
+    group = _hosts.source_group(settings)
+    inventory.add_group(group)
+    for name, value in _hosts.groupvars(settings, ssh_config).items():
+        inventory.set_variable(group, name, _readable(value))
+
+
+def _variables(entry: Entry) -> dict[str, Any]:
+    # On the hosts, because a variable of the same name in group_vars must not switch the checking off.
+    arguments = {"ansible_ssh_common_args": f"-F {shlex.quote(entry.ssh_config)}"}
+    return {**_hosts.hostvars(entry.instance, entry.settings), **entry.own, **arguments}
+
+
+def _names(
+    instances: Sequence[Instance], known: Sequence[dict[str, Any]], hostnames: Sequence[str], evaluate: Evaluate
+) -> dict[str, str]:
+    if list(hostnames) == ["name"]:
+        return _hosts.names(instances)
+    wanted = [_hosts.wanted_name(hostnames, variables, evaluate) for variables in known]
+    return _hosts.names(instances, wanted)
 
 
 def _readable(value: Any) -> Any:

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -15,6 +17,7 @@ from typing import Any, Optional
 from ..module_utils._errors import InvalidRequest
 from ..module_utils._models import STATES, Hop
 from ..module_utils._ssh_config import TOFU, VERIFIED, hops_from, quoted_path, require_user
+from ._version import VERSION
 
 # Where an option that the file leaves out comes from: the variables the modules and roles are given, too.
 FALLBACKS = {
@@ -27,16 +30,30 @@ FALLBACKS = {
     "login_user": "haven_login_user",
     "private_key": "haven_private_key",
 }
+# Stands in for the cloud of a machine that belongs to none.
+STATIC = "static"
 EVERY_PROJECT = "*"
+EVERY_REGION = "all"
+FAIL = "fail"
+WARN = "warn"
 ADDRESSES = ("auto", "private", "public")
 DIRECT, JUMP_HOST = "direct", "jump_host"
 # Parts of an environment variable's or option's name that make it a secret: it never gets near a file name.
 _SECRET = ("secret", "token", "password")
 
 
+_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+# A cloud's own filters: names and the values of which one must match.
+Filters = Mapping[str, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Settings:
-    """The inventory's options, checked. ``projects`` and ``regions`` hold None for "every" and "the default"."""
+    """The options of one source, checked. ``projects`` and ``regions`` hold None for "every" and "the default".
+
+    ``name`` is empty for the one source of a file without a list of them. A machine is listed where one of the
+    ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, an hour, by instance type.
+    """
 
     cloud: str
     projects: tuple[Optional[str], ...]
@@ -49,13 +66,84 @@ class Settings:
     host_keys: str = VERIFIED
     address: str = "auto"
     api_via: str = DIRECT
+    name: str = ""
+    on_error: str = FAIL
+    include: tuple[Filters, ...] = ()
+    exclude: tuple[Filters, ...] = ()
+    details: bool = False
+    prices: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def questions(self) -> tuple[Filters, ...]:
+        return self.include or ({},)
 
     def options_for(self, region: Optional[str]) -> dict[str, Any]:
         return {**self.cloud_options, "region": region} if region else dict(self.cloud_options)
 
 
+# What a source may say itself; it takes from the file what it leaves out.
+SOURCE_OPTIONS = (
+    *FALLBACKS,
+    "regions",
+    "states",
+    "host_keys",
+    "address",
+    "on_error",
+    "filters",
+    "include_filters",
+    "exclude_filters",
+    "hourly_prices",
+)
+
+FILE_OPTIONS = (*SOURCE_OPTIONS, "sources", "machines", "hostvars")
+
+
+def hostnames_from(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """What hosts are named after, in order of preference."""
+    wanted = options.get("hostnames") or ["name"]
+    if not isinstance(wanted, Sequence) or not all(isinstance(each, str) and each for each in wanted):
+        raise InvalidRequest("The option hostnames must be a list of names, tags and expressions.")
+    # Not copied: ansible-core marks expressions of the user's own file as such.
+    return (wanted,) if isinstance(wanted, str) else tuple(wanted)
+
+
+def sources_from(options: Mapping[str, Any]) -> list[Settings]:
+    """The settings of each source, from the plugin's options, after :data:`FALLBACKS`. Raises InvalidRequest."""
+    listed = options.get("sources")
+    if listed is None:
+        # A file with nothing but machines of its own asks no cloud.
+        return [] if options.get("machines") and not options.get("cloud") else [settings_from(options)]
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise InvalidRequest("The option sources must be a list of dictionaries, each with a name.")
+    sources = [_source_from(item, number, options) for number, item in enumerate(listed, start=1)]
+    # Group names are the same whatever the case and the separators.
+    taken = [re.sub(r"[^a-z0-9]", "_", source.name.lower()) for source in sources]
+    for source, name in zip(sources, taken):
+        if taken.count(name) > 1:
+            raise InvalidRequest(f"Two sources are called {source.name}: give each a name of its own.")
+    return sources
+
+
+def _source_from(item: Any, number: int, options: Mapping[str, Any]) -> Settings:
+    if not isinstance(item, Mapping) or not _SOURCE.fullmatch(_text(item.get("name"))):
+        raise InvalidRequest(
+            f"Source {number} must be a dictionary with a name of letters, digits, dashes and underscores."
+        )
+    name = _text(item["name"])
+    unknown = sorted(str(option) for option in item if option not in ("name", *SOURCE_OPTIONS))
+    if unknown:
+        raise InvalidRequest(
+            f"Source {name} has unknown options ({', '.join(unknown)}): use {', '.join(sorted(SOURCE_OPTIONS))}."
+        )
+    said = {option: value for option, value in item.items() if value is not None}
+    try:
+        return dataclasses.replace(settings_from({**options, **said}), name=name)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"Source {name}: {error}") from error
+
+
 def settings_from(options: Mapping[str, Any]) -> Settings:
-    """Settings from the plugin's options, after :data:`FALLBACKS`. Raises InvalidRequest with what to set."""
+    """The settings of one source. Raises InvalidRequest with what to set."""
     cloud = _text(options.get("cloud"))
     if not cloud:
         raise InvalidRequest(
@@ -84,20 +172,64 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),
         api_via=_one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST)),
+        on_error=_one_of("on_error", _text(options.get("on_error")) or FAIL, (FAIL, WARN)),
+        include=_included(options),
+        exclude=_all_filters("exclude_filters", options.get("exclude_filters")),
+        details=_one_of("hostvars", _text(options.get("hostvars")) or "compact", ("compact", "full")) == "full",
+        prices=_prices(options.get("hourly_prices")),
     )
+
+
+def _included(options: Mapping[str, Any]) -> tuple[Filters, ...]:
+    """As in amazon.aws: ``filters`` is one more of ``include_filters``, where it is given."""
+    first = _filters("filters", options.get("filters") or {})
+    return (*([first] if first else []), *_all_filters("include_filters", options.get("include_filters")))
+
+
+def _all_filters(option: str, value: Any) -> tuple[Filters, ...]:
+    if not isinstance(value or [], Sequence) or isinstance(value, str):
+        raise InvalidRequest(f"The option {option} must be a list of dictionaries, each with filters and their values.")
+    return tuple(_filters(option, item) for item in value or [])
+
+
+def _filters(option: str, value: Any) -> Filters:
+    if not isinstance(value, Mapping):
+        raise InvalidRequest(f"The option {option} takes dictionaries with filters and their values, not {value!r}.")
+    filters = {str(name): _texts(found) for name, found in value.items()}
+    empty = sorted(name for name, found in filters.items() if not found)
+    if empty:
+        raise InvalidRequest(f"The filter {empty[0]!r} of {option} has no value: give one, or leave the filter out.")
+    return filters
+
+
+def _prices(value: Any) -> dict[str, float]:
+    if not isinstance(value or {}, Mapping):
+        raise InvalidRequest("The option hourly_prices must be a dictionary of instance types and numbers.")
+    try:
+        prices = {str(name): float(price) for name, price in (value or {}).items()}
+    except (TypeError, ValueError):
+        prices = {"": -1.0}
+    # Neither negative nor "not a number".
+    if not all(0 <= price < float("inf") for price in prices.values()):
+        raise InvalidRequest("The option hourly_prices must be a dictionary of instance types and numbers.")
+    return prices
 
 
 def cache_key(settings: Settings, shape: Sequence[str], identity: Iterable[tuple[str, str]]) -> str:
     """The name of the cached listing: another question, account, endpoint or shape of the answer is another name.
 
-    ``shape`` are the fields that a listing has in this version; ``identity`` is what else decides who asks and whom,
-    as (name, value): environment variables and files that the SDK reads. Secrets are left out.
+    ``shape`` are the fields that a listing has; ``identity`` is what else decides who asks and whom, as (name, value):
+    environment variables and files that the SDK reads. Secrets are left out.
     """
     asked = {
+        "version": VERSION,
         "cloud": settings.cloud,
         "projects": settings.projects,
         "regions": settings.regions,
         "states": sorted(settings.states),
+        "include": settings.include,
+        "exclude": settings.exclude,
+        "details": settings.details,
         "options": _public(settings.cloud_options.items()),
         "identity": _public(identity),
         "shape": list(shape),
@@ -106,10 +238,16 @@ def cache_key(settings: Settings, shape: Sequence[str], identity: Iterable[tuple
 
 
 def _public(pairs: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    return sorted((name, value) for name, value in pairs if not any(word in name.lower() for word in _SECRET))
+    return sorted(
+        (name, _public(value.items()) if isinstance(value, Mapping) else str(value))
+        for name, value in pairs
+        if not any(word in name.lower() for word in _SECRET)
+    )
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     return "" if value is None else str(value).strip()
 
 

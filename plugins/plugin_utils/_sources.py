@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Optional
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Optional, Union
 
 from ..module_utils import _cloud
-from ..module_utils._models import Instance
-from ._settings import DIRECT, Settings
+from ..module_utils._errors import HavenError
+from ..module_utils._models import Hop, Instance
+from ._settings import DIRECT, EVERY_REGION, Settings
 
 if TYPE_CHECKING:
     from ..module_utils._api_proxy import ApiProxy
+
+# Threads for all sources and regions together.
+_WORKERS = 16
+Answer = Union[list[Instance], HavenError]
 
 # What decides, besides the options, which account and endpoint the SDKs speak to.
 _ENVIRONMENT = ("AWS_", "OS_")
@@ -31,26 +37,90 @@ _ACCOUNT_FILES = (
 )
 
 
-def listing(settings: Settings) -> list[Instance]:
-    """The machines of every region and project, in a stable order; regions are asked at the same time."""
+def listings(sources: Sequence[Settings]) -> list[Answer]:
+    """What each source says: its machines in a stable order, or why it says nothing.
 
-    def of_region(region: Optional[str]) -> list[Instance]:
-        cloud = _cloud.connect(settings.cloud, settings.options_for(region), proxy)
-        return [each for project in settings.projects for each in cloud.instances(project, states=settings.states)]
+    All regions of all sources are asked at the same time, as far as there are threads.
+    """
+    with _Ways() as ways, ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        found = [ways.to(source) for source in sources]
+        regions = [pool.submit(_regions, source, way) for source, way in zip(sources, found)]
+        asked = [_asked(pool, source, way, known) for source, way, known in zip(sources, found, regions)]
+        return [_joined(parts) for parts in asked]
 
-    with _way(settings) as proxy, ThreadPoolExecutor(max_workers=min(16, len(settings.regions))) as pool:
-        found = {each.id: each for part in pool.map(of_region, settings.regions) for each in part}
+
+# A way to a cloud's API: none is the direct one. An error is why there is no way.
+Way = Union["ApiProxy", HavenError, None]
+
+
+class _Ways:
+    """The ways to the clouds' APIs, for as long as they are asked; sources with the same hops share one."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._known: dict[tuple[Hop, ...], Way] = {}
+
+    def __enter__(self) -> _Ways:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._open.close()
+
+    def to(self, source: Settings) -> Way:
+        if source.api_via == DIRECT:
+            return None
+        if source.hops not in self._known:
+            # Here, because most have no use for it and it takes a while to load.
+            from ..module_utils._api_proxy import api_proxy
+
+            try:
+                self._known[source.hops] = self._open.enter_context(api_proxy(source.hops))
+            except HavenError as error:
+                self._known[source.hops] = error
+        return self._known[source.hops]
+
+
+def _asked(
+    pool: ThreadPoolExecutor, source: Settings, way: Way, regions: Future[Sequence[Optional[str]]]
+) -> Union[list[Future[list[Instance]]], HavenError]:
+    try:
+        return [pool.submit(_of_region, source, way, region) for region in regions.result()]
+    except HavenError as error:
+        return error
+
+
+def _joined(parts: Union[list[Future[list[Instance]]], HavenError]) -> Answer:
+    if isinstance(parts, HavenError):
+        return parts
+    try:
+        found = {each.id: each for part in parts for each in part.result()}
+    except HavenError as error:
+        return error
     return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
 
 
-def _way(settings: Settings) -> AbstractContextManager[Optional[ApiProxy]]:
-    """The way to the cloud's API, for as long as it is asked."""
-    if settings.api_via == DIRECT:
-        return nullcontext()
-    # Here, because most have no use for it and it takes a while to load.
-    from ..module_utils._api_proxy import api_proxy
+def _connect(source: Settings, way: Way, region: Optional[str]) -> _cloud.Cloud:
+    if isinstance(way, HavenError):
+        raise way
+    return _cloud.connect(source.cloud, source.options_for(region), way)
 
-    return api_proxy(settings.hops)
+
+def _regions(source: Settings, way: Way) -> Sequence[Optional[str]]:
+    return _connect(source, way, None).regions() if EVERY_REGION in source.regions else source.regions
+
+
+def _of_region(source: Settings, way: Way, region: Optional[str]) -> list[Instance]:
+    cloud = _connect(source, way, region)
+    found: dict[str, Instance] = {}
+    for project in source.projects:
+        for filters in source.questions:
+            listed = cloud.instances(project, states=source.states, filters=filters, details=source.details)
+            found.update({each.id: each for each in listed})
+        if found:
+            for filters in source.exclude:
+                for each in cloud.instances(project, states=source.states, filters=filters):
+                    found.pop(each.id, None)
+    return list(found.values())
 
 
 def identity() -> list[tuple[str, str]]:

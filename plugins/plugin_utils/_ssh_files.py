@@ -11,18 +11,23 @@ import os
 from collections.abc import Iterable
 
 from ..module_utils import _ssh_config
-from ..module_utils._models import Instance
-from . import _hosts
+from ..module_utils._ssh_config import Machine
 from ._files import private_folder, write_private
 from ._settings import Settings
 
 
-def write(parent: str, inventory: str, instances: Iterable[Instance], settings: Settings) -> str:
-    """The ssh configuration for these machines of an inventory file, in a folder of its own. Returns its path."""
-    asked = repr((os.path.abspath(inventory), settings.cloud, settings.projects, settings.regions, settings.hops))
-    folder = private_folder(os.path.join(parent, hashlib.sha256(asked.encode()).hexdigest()[:16]))
+def folder_of(parent: str, inventory: str, settings: Settings) -> str:
+    """The folder of one source in an inventory file, made where it is missing."""
+    source = (settings.name, settings.cloud, settings.projects, settings.regions, settings.hops)
+    asked = repr((os.path.abspath(inventory), *source))
+    return private_folder(os.path.join(parent, hashlib.sha256(asked.encode()).hexdigest()[:16]))
+
+
+def write(parent: str, inventory: str, machines: Iterable[Machine], settings: Settings) -> str:
+    """The ssh configuration for these machines of one source in an inventory file. Returns its path."""
+    folder = folder_of(parent, inventory, settings)
     files = _ssh_config.Files.in_folder(folder)
-    machines = [_hosts.machine(instance, settings) for instance in instances]
+    machines = list(machines)
     config = _ssh_config.render(machines, settings.hops, files=files, host_keys=settings.host_keys)
     write_private(files.known_hosts, _ssh_config.known_hosts(machines, settings.hops))
     write_private(files.helper, _ssh_config.helper())

@@ -14,6 +14,7 @@ from typing import Any, Optional
 from ..module_utils import _ssh_config
 from ..module_utils._errors import InvalidRequest
 from ..module_utils._ssh_config import TOFU, Forward, Machine
+from ._settings import STATIC
 
 _FIELDS = frozenset(["name", "id", "address", "port", "host_key", "user", "private_key", "forwards"])
 
@@ -40,13 +41,18 @@ def user_config(
     """
     if defaults.user:
         _ssh_config.require_user(defaults.user, "the ssh configuration")
-    listed = [_machine(machine, defaults) for machine in machines]
+    listed = [_machine(machine, defaults) for machine in machines if not _is_configured(machine)]
     the_hops = _ssh_config.hops_from(hops)
     helper = os.path.join(os.path.dirname(known_hosts), _ssh_config.HELPER)
     files = _ssh_config.Files(known_hosts=known_hosts, helper=helper, config=config)
     text = _ssh_config.render(listed, the_hops, files=files, host_keys=defaults.host_keys, include_user_config=False)
     known = _ssh_config.known_hosts(listed, the_hops)
     return {"config": text, "known_hosts": known, "helper": _ssh_config.helper()}
+
+
+def _is_configured(machine: Any) -> bool:
+    """Whether it is a host of our inventory that stands in the user's own configuration already."""
+    return isinstance(machine, Mapping) and machine.get("haven_cloud") == STATIC and not machine.get("haven_address")
 
 
 def _machine(machine: Any, defaults: Defaults) -> Machine:
@@ -58,6 +64,7 @@ def _machine(machine: Any, defaults: Defaults) -> Machine:
             identity=str(machine["ansible_host"]),
             name=str(machine["inventory_hostname"]),
             address=str(machine["haven_address"]),
+            port=machine.get("ansible_port") or 22,
             host_key=str(machine["haven_host_key"]) or None,
             user=defaults.user or machine.get("haven_login_user"),
             key=defaults.private_key or None,

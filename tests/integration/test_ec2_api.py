@@ -296,6 +296,15 @@ class TestSmallNetwork:
 
 
 class TestRegions:
+    def test_an_account_sees_the_regions_it_may_use(self, sandbox: Sandbox) -> None:
+        client = sandbox.client("ec2")
+        listed = {each["RegionName"]: each["OptInStatus"] for each in client.describe_regions()["Regions"]}
+        assert {"us-east-1", "eu-north-1"} <= listed.keys()
+        assert set(listed.values()) == {"opt-in-not-required"}
+        assert not [name for name in listed if name.startswith(("cn-", "us-gov-"))]
+        everything = {each["RegionName"] for each in client.describe_regions(AllRegions=True)["Regions"]}
+        assert everything > listed.keys()
+
     def test_each_region_has_its_own_instances_and_tokens(self, sandbox: Sandbox) -> None:
         elsewhere = sandbox.client("ec2", region="eu-central-1")
         here = sandbox.run(ClientToken="t")["InstanceId"]

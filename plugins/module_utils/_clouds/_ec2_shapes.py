@@ -60,6 +60,20 @@ def filters(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     return [{"Name": name, "Values": found} for name, found in escaped.items()]
 
 
+def own_filters(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """EC2 filters as the user wrote them, wildcards included."""
+    return [{"Name": name, "Values": list(found)} for name, found in values.items()]
+
+
+def plain(value: Any) -> Any:
+    """A part of an answer in JSON's types: moments become text."""
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return timestamp(value) if isinstance(value, datetime) else value
+
+
 def _literal(value: str) -> str:
     for wildcard in ("\\", "*", "?"):
         value = value.replace(wildcard, "\\" + wildcard)
@@ -94,6 +108,8 @@ def instance(item: Mapping[str, Any], region: str, gpu: Optional[Gpu]) -> Instan
         state_reason=item.get("StateReason", {}).get("Message"),
         launched_at=timestamp(item.get("LaunchTime")),
         spot=item.get("InstanceLifecycle") == "spot",
+        # The API says it of all but the ordinary ones.
+        price_class=(item.get("InstanceLifecycle") or "on-demand").replace("-", "_"),
         hibernation=bool(item.get("HibernationOptions", {}).get("Configured")),
         volumes=tuple(
             Volume(

@@ -174,6 +174,15 @@ class Connection:
             raise self._explained(error, service) from error
         return True
 
+    def regions(self, service: str) -> list[str]:
+        """The regions that have this service, by the catalogue that came with the token."""
+        try:
+            access = self._session.auth.get_access(self._session)
+            found = access.service_catalog.get_endpoints_data(service_type=_SERVICES[service][0])
+        except auth_errors.ClientException as error:
+            raise self._explained(error, service) from error
+        return sorted({each.region_id for endpoints in found.values() for each in endpoints if each.region_id})
+
     # -- inside
 
     def _understood(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:

@@ -199,6 +199,11 @@ def instance(item: Mapping[str, Any], region: str) -> Instance:
     )
 
 
+def details(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The server as nova shows it, without the user data that administrators see: it may hold secrets."""
+    return {name: value for name, value in item.items() if name != "OS-EXT-SRV-ATTR:user_data"}
+
+
 def addresses(networks: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Optional[str], Optional[str]]:
     """The first fixed and the first floating address; IPv4 before IPv6."""
     found: dict[str, list[str]] = {"fixed": [], "floating": []}

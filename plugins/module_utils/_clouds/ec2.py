@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .._api_proxy import ApiProxy
 
 _SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentInstanceTerminated")
+# Filters that say which states are meant.
+_STATE_FILTERS = frozenset(["instance-state-name", "instance-state-code"])
 # Ours: (the API's name for it in the question, in the answer)
 _ATTRIBUTES = {
     "termination_protection": ("disableApiTermination", "DisableApiTermination"),
@@ -66,20 +68,32 @@ class Ec2(Access):
     # -- looking
 
     def instances(
-        self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
+        self,
+        project: Optional[str] = None,
+        names: Iterable[str] = (),
+        *,
+        states: Iterable[str] = (),
+        filters: Optional[Mapping[str, Sequence[str]]] = None,
+        details: bool = False,
     ) -> list[Instance]:
-        wanted = set(names)
+        wanted, own = set(names), dict(filters or {})
         conditions: dict[str, Sequence[str]] = (
             {f"tag:{TAG_PROJECT}": [project]} if project else {"tag-key": [TAG_PROJECT]}
         )
         # A filter takes 200 values; beyond that the whole project is listed and sorted out here.
         if 0 < len(wanted) <= 200:
             conditions[f"tag:{TAG_NAME}"] = sorted(wanted)
-        if states:
+        if states and not own.keys() & _STATE_FILTERS:
             spelled = {"terminating": "shutting-down"}
             conditions["instance-state-name"] = [spelled.get(state, state) for state in states]
-        found = self._listed(shapes.filters(conditions))
+        for name in own.keys() & conditions.keys():
+            raise InvalidRequest(f"The filter {ascii(name)[:80]} is haven.gpu's own: use projects instead.")
+        found = self._listed([*shapes.filters(conditions), *shapes.own_filters(own)], details=details)
         return [each for each in found if not wanted or each.name in wanted]
+
+    def regions(self) -> list[str]:
+        listed = self._ec2.call("DescribeRegions")["Regions"]
+        return sorted(item["RegionName"] for item in listed if item.get("OptInStatus") != "not-opted-in")
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
         # By filter, not by id: an instance the API does not show yet is then missing instead of an error.
@@ -89,9 +103,12 @@ class Ec2(Access):
             found.update({each.id: each for each in chunk})
         return found
 
-    def _listed(self, filters: list[dict[str, Any]]) -> list[Instance]:
+    def _listed(self, filters: list[dict[str, Any]], *, details: bool = False) -> list[Instance]:
         reservations = self._ec2.pages("DescribeInstances", "Reservations", Filters=filters, MaxResults=1000)
-        return [self._instance(item) for reservation in reservations for item in reservation["Instances"]]
+        found = [(self._instance(item), item) for each in reservations for item in each["Instances"]]
+        if not details:
+            return [instance for instance, _item in found]
+        return [dataclasses.replace(instance, details=shapes.plain(item)) for instance, item in found]
 
     def _instance(self, item: Mapping[str, Any]) -> Instance:
         return shapes.instance(item, self.region, self.gpu(item.get("InstanceType") or ""))

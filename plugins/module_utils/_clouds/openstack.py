@@ -66,6 +66,8 @@ _UP = {
     "SHELVED": {"unshelve": None},
     "SHELVED_OFFLOADED": {"unshelve": None},
 }
+# Filters that say which states are meant.
+_STATE_FILTERS = frozenset(["status", "vm_state", "task_state", "power_state"])
 # As many names as fit into an address everywhere.
 _MOST_NAMES = 60
 
@@ -112,10 +114,19 @@ class OpenStack(Access):
     # -- looking
 
     def instances(
-        self, project: Optional[str] = None, names: Iterable[str] = (), *, states: Iterable[str] = ()
+        self,
+        project: Optional[str] = None,
+        names: Iterable[str] = (),
+        *,
+        states: Iterable[str] = (),
+        filters: Optional[Mapping[str, Sequence[str]]] = None,
+        details: bool = False,
     ) -> list[Instance]:
-        wanted, chosen = sorted(set(names)), set(states)
-        found = self._listed(_name_filter(wanted))
+        own = dict(filters or {})
+        wanted, chosen = sorted(set(names)), set() if own.keys() & _STATE_FILTERS else set(states)
+        found = self._listed(**{"name": _name_filter(wanted), **own})
+        if details:
+            found = [dataclasses.replace(each, details=shapes.details(self._items[each.id])) for each in found]
         return [
             each
             for each in found
@@ -125,8 +136,11 @@ class OpenStack(Access):
             and (not chosen or each.state in chosen)
         ]
 
-    def _listed(self, name: Optional[str] = None) -> list[Instance]:
-        items = self._os.pages("compute", "/servers/detail", "servers", name=name)
+    def regions(self) -> list[str]:
+        return self._os.regions("compute")
+
+    def _listed(self, **query: Any) -> list[Instance]:
+        items = self._os.pages("compute", "/servers/detail", "servers", **query)
         return [self._seen(item) for item in items]
 
     def _seen(self, item: Mapping[str, Any]) -> Instance:
@@ -150,7 +164,7 @@ class OpenStack(Access):
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
         names = sorted({str(self._items[each]["name"]) for each in ids if each in self._items})
-        found = self._listed(_name_filter(names))
+        found = self._listed(name=_name_filter(names))
         return {each.id: each for each in found if each.id in set(ids)}
 
     def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
@@ -362,7 +376,7 @@ class OpenStack(Access):
         while True:
             time.sleep(max(0.0, pause))
             looked = time.monotonic()
-            found = self._listed(_name_filter(sorted({each.name for each in ours})))
+            found = self._listed(name=_name_filter(sorted({each.name for each in ours})))
             rivals = {
                 each.id: [other for other in found if (other.name, other.project) == (each.name, each.project)]
                 for each in ours

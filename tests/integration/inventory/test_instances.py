@@ -49,6 +49,10 @@ def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> No
     variables = listed["_meta"]["hostvars"]["jupyter-demo"]
     assert asked(variables)["stricthostkeychecking"] == "true"
     config = Path(variables.pop("haven_ssh_config"))
+    # The cloud says more than is known beforehand.
+    assert variables.pop("haven_availability_zone")
+    assert variables.pop("haven_launched_at").endswith("Z")
+    assert variables.pop("haven_price_class") == {"ec2": "on_demand", "openstack": ""}[project.cloud]
     addresses = variables.pop("haven_private_address"), variables.pop("haven_public_address")
     assert addresses[0]
     # A server has a floating address only when somebody asked for it.
@@ -64,6 +68,7 @@ def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> No
         "haven_image": project.machines.image,
         "haven_address": addresses[0],
         "haven_gpu": project.machines.gpu,
+        "haven_hourly_price": None,
         "haven_instance_tags": {
             "haven:project": project.name,
             "Name": "jupyter-demo",
@@ -88,7 +93,7 @@ def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> No
         project.machines.group,
     }
     assert (mode(config), mode(config.parent)) == (0o600, 0o700)
-    assert (config.parent / "known_hosts").read_text() == f"{found} {KEY}\n"
+    assert (config.parent / "known_hosts").read_text() == f"{found} {KEY} jupyter-demo\n"
 
 
 def test_one_listing_is_the_only_call_whatever_the_number(project: Project) -> None:
@@ -238,7 +243,7 @@ def test_the_cache_saves_the_call_and_not_the_ssh_configuration(project: Project
     began = time.time()
     assert project.hosts(ANSIBLE_INVENTORY_CACHE="1") == first
     assert project.calls(began) == []
-    assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts"}
+    assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts", "way.py"}
 
 
 def test_the_cache_is_its_owners_alone(project: Project) -> None:

@@ -19,6 +19,7 @@ from .faults import error_body
 from .groups import Groups
 from .instances import Instances
 from .key_pairs import KeyPairs
+from .regions import Regions
 from .tags import Tags
 from .volumes import Volumes
 
@@ -33,7 +34,7 @@ INSTANCE_ID = re.compile(r"\bi-[0-9a-f]{17}\b")
 RULES_WITHIN_S = 30.0
 
 
-class SandboxEC2(Instances, Attributes, Groups, Volumes, KeyPairs, Tags, EC2Response):  # type: ignore[misc]
+class SandboxEC2(Instances, Attributes, Groups, Volumes, KeyPairs, Tags, Regions, EC2Response):  # type: ignore[misc]
     """One request. moto makes a new object for each, so that what all share is on the class."""
 
     RESPONSE_KEY_PATH_TO_TRANSFORMER: ClassVar[dict[str, Any]] = {

@@ -27,7 +27,7 @@ from ansible.template import is_trusted_as_template
 from ansible_collections.haven.gpu.plugins.module_utils import _ssh_config
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Hop, Instance
 from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts
-from ansible_collections.haven.gpu.plugins.plugin_utils._populate import populate
+from ansible_collections.haven.gpu.plugins.plugin_utils._populate import Entry, populate
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 
 INVENTORIES = 40
@@ -209,7 +209,9 @@ def test_all_are_listed_as_plain_data(case: tuple[list[Instance], Settings]) -> 
     assert back == machines
 
     inventory = InventoryData()
-    populate(inventory, back, settings, "/k/ssh_config", lambda _host, _variables: None)
+    hostnames = ["name"] if settings.hops else ["tag:team", "an expression", "private_address", "name"]
+    entries = [Entry(each, settings, "/k/ssh_config") for each in back]
+    populate(inventory, entries, hostnames, lambda _host, _variables: None, lambda _text, known: known["haven_image"])
     inventory.reconcile_inventory()
     assert len(inventory.hosts) == len(machines) == len({name.lower() for name in inventory.hosts})
     assert {host.vars["haven_id"] for host in inventory.hosts.values()} == {each.id for each in machines}

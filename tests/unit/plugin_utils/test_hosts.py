@@ -29,6 +29,9 @@ DEMO = Instance(
     cloud="ec2",
     region="eu-north-1",
     state="running",
+    availability_zone="eu-north-1a",
+    launched_at="2026-03-01T09:00:00Z",
+    price_class="on_demand",
     instance_type="g4dn.xlarge",
     gpu=Gpu("T4", 1, 16.0),
     image="ami-1",
@@ -52,6 +55,7 @@ def test_the_variables_are_the_documented_ones() -> None:
         "haven_project": "demo",
         "haven_cloud": "ec2",
         "haven_region": "eu-north-1",
+        "haven_availability_zone": "eu-north-1a",
         "haven_state": "running",
         "haven_instance_type": "g4dn.xlarge",
         "haven_image": "ami-1",
@@ -59,6 +63,9 @@ def test_the_variables_are_the_documented_ones() -> None:
         "haven_public_address": "198.51.100.7",
         "haven_address": "10.0.0.5",
         "haven_gpu": {"model": "T4", "count": 1, "memory_gib": 16.0},
+        "haven_launched_at": "2026-03-01T09:00:00Z",
+        "haven_price_class": "on_demand",
+        "haven_hourly_price": None,
         "haven_instance_tags": DEMO.tags,
         "haven_host_key": KEY,
         "haven_login_user": "debian",
@@ -69,6 +76,50 @@ def test_the_variables_are_the_documented_ones() -> None:
         "haven_hops": [{"host": "gate.example.org", "port": 2222, "user": "sshuser"}],
         "haven_ssh_config": "/x",
     }
+
+
+def test_a_named_source_and_the_clouds_own_words_are_told_where_there_are_any() -> None:
+    named = dataclasses.replace(SETTINGS, name="campus-1", details=True)
+    variables = _hosts.hostvars(changed(details={"KeyName": "a"}), named)
+    assert (variables["haven_source"], variables["haven_details"]) == ("campus-1", {"KeyName": "a"})
+    assert _hosts.source_group(named) == "haven_source_campus_1"
+    assert _hosts.source_group(SETTINGS) == "haven"
+
+
+def test_a_price_is_the_users_and_no_spot_instance_has_one() -> None:
+    priced = dataclasses.replace(SETTINGS, prices={"g4dn.xlarge": 0.53})
+    assert _hosts.hostvars(DEMO, priced)["haven_hourly_price"] == 0.53
+    assert _hosts.price(changed(price_class="spot"), priced) is None
+    assert _hosts.price(changed(instance_type="g6.xlarge"), priced) is None
+
+
+@pytest.mark.parametrize(
+    ("preferences", "expected"),
+    [
+        (["name"], "jupyter-demo"),
+        (["id"], "i-1"),
+        (["private_address"], "10.0.0.5"),
+        (["tag:team", "name"], "a"),
+        (["tag:nowhere", "public_address"], "198.51.100.7"),
+        # A host key is no plain word.
+        (["tag:haven:host-key", "tag:team"], "a"),
+        (["an expression"], "computed"),
+        (["nothing"], ""),
+        (["a list", "name"], "jupyter-demo"),
+        ([], ""),
+    ],
+)
+def test_the_first_preference_that_gives_a_plain_word_names_the_host(preferences: list[str], expected: str) -> None:
+    values = {"an expression": "computed", "nothing": None, "a list": ["x"]}
+    variables = _hosts.hostvars(DEMO, SETTINGS)
+    assert _hosts.wanted_name(preferences, variables, lambda text, _known: values[text]) == expected
+
+
+def test_wanted_names_that_clash_give_way_to_the_ids() -> None:
+    others = [changed(id="i-2"), changed(id="i-3"), changed(id="i-4")]
+    wanted = ["same", "Same", "i-1", "mine"]
+    assert _hosts.names([DEMO, *others], wanted) == {"i-1": "i-1", "i-2": "i-2", "i-3": "i-3", "i-4": "mine"}
+    assert _hosts.names([DEMO], ["i-1"]) == {"i-1": "i-1"}
 
 
 def test_the_groups_tell_project_cloud_state_type_and_gpu() -> None:
