@@ -132,7 +132,7 @@ def _attempt(command: Sequence[str], seconds: float) -> _Answer:
     if done.returncode == 0:
         return _Answer(True, done.stdout.strip())
     lines = ["".join(filter(str.isprintable, line)).strip() for line in done.stderr.splitlines()]
-    refusal = next((line for line in lines if line.startswith(REFUSED)), "")
+    refusal = next((line[line.index(REFUSED) :] for line in lines if REFUSED in line), "")
     if refusal:
         return _Answer(False, refusal[:500].rstrip("."), refused=True)
     last = next((line for line in reversed(lines) if line), f"ssh ended with {done.returncode}")

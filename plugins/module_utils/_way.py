@@ -23,6 +23,7 @@ import hashlib
 import os
 import signal
 import stat
+import struct
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -34,7 +35,9 @@ from typing import Any, Optional
 REFUSED = "haven.gpu refuses "
 # Seconds that a connection to a jump host outlives the last one through it.
 PERSIST = 60
+_OURS = "haven.gpu"
 _FAILED = 255
+_BY_APPLICATION = 11
 
 
 # -- the way through a jump host
@@ -54,16 +57,15 @@ def through(mode: str, config: str, hop: str, destination: str) -> int:
     shared = [*ssh, "-o", f"ControlPath={control}"]
     status = _FAILED
     for _attempt in range(2):
-        if not _is_open(control) and not _open(shared, hop, control):
-            return _FAILED
+        reason = "" if _is_open(control) else _open(shared, hop, control)
+        if reason:
+            return _refuse(reason)
         _leave_terminal()
         status = _run([*shared, "-o", "ControlMaster=no", "-W", destination, hop])
         # A jump host that was restarted shows only when it is used: nothing has been carried then, so try anew.
         if status == 0 or _is_open(control):
             break
-    if status:
-        _say(f"haven.gpu: the jump host {hop} opened no connection to {destination}.")
-    return status
+    return _refuse(f"haven.gpu: the jump host {hop} opened no connection to {destination}.") if status else 0
 
 
 def _private_folder() -> Optional[str]:
@@ -88,20 +90,18 @@ def _is_open(control: str) -> bool:
         return link.connect_ex(control) == 0
 
 
-def _open(shared: Sequence[str], hop: str, control: str) -> bool:
-    """Open the connection that all share, unless somebody else just did. Says why when it cannot be opened."""
+def _open(shared: Sequence[str], hop: str, control: str) -> str:
+    """Open the connection that all share, unless somebody else just did. Returns why that cannot be, or nothing."""
     began = time.time()
     with _locked(f"{control}.lock"):
         if _is_open(control):
-            return True
+            return ""
         reason = _failed_since(f"{control}.failed", began)
         if reason is None:
             reason = _start_master(shared, hop, control)
-            if not reason:
-                return True
-            _note(f"{control}.failed", reason)
-    _say(reason)
-    return False
+            if reason:
+                _note(f"{control}.failed", reason)
+        return reason
 
 
 @contextmanager
@@ -126,11 +126,18 @@ def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
     with tempfile.TemporaryFile() as said:
         status = _run([*shared, *arguments, "-f", "-N", hop], quiet=True, stderr=said)
         said.seek(0)
-        text = said.read().decode(errors="replace").strip()
+        text = said.read().decode(errors="replace")
     if status == 0:
-        _say(text)
+        _say(text.strip())
         return ""
-    return text or f"haven.gpu: ssh to the jump host {hop} ended with {status}."
+    return _reason(text, hop) or f"haven.gpu: ssh to the jump host {hop} ended with {status}."
+
+
+def _reason(said: str, hop: str) -> str:
+    """Our own line where there is one, which may be about a hop before this; else what ssh said last."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    ours = next((line[line.index(_OURS) :] for line in lines if _OURS in line), "")
+    return ours or (f"haven.gpu: the jump host {hop} cannot be reached: {lines[-1]}" if lines else "")
 
 
 def _failed_since(path: str, began: float) -> Optional[str]:
@@ -145,6 +152,26 @@ def _failed_since(path: str, began: float) -> Optional[str]:
 def _note(path: str, text: str) -> None:
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def _refuse(reason: str) -> int:
+    """Be the server that says why it disconnects (RFC 4253, 4.2, 6 and 11.1), and return the exit status.
+
+    ssh shows that, while it throws away what a ProxyCommand writes to stderr where ControlPersist is set, as it is for
+    Ansible.
+    """
+    text = reason.encode("ascii", "replace")[:400]
+    payload = b"\x01" + struct.pack(">II", _BY_APPLICATION, len(text)) + text + struct.pack(">I", 0)
+    padding = 8 - (5 + len(payload)) % 8 + 8
+    os.set_blocking(1, True)
+    os.write(1, b"SSH-2.0-haven.gpu\r\n" + struct.pack(">IB", 1 + len(payload) + padding, padding))
+    os.write(1, payload + bytes(padding))
+    # It hangs up when it has read this; before that it wants to tell us things. What ran here may have left it so.
+    signal.alarm(5)
+    os.set_blocking(0, True)
+    while os.read(0, 65536):
+        pass
+    return _FAILED
 
 
 def _leave_terminal() -> None:

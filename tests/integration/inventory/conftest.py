@@ -242,6 +242,17 @@ def asked(variables: dict[str, Any]) -> dict[str, str]:
     return dict(line.partition(" ")[::2] for line in answer.stdout.splitlines())
 
 
+def fingerprint(key: str) -> str:
+    """As the real ssh writes it."""
+    done = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=key, capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+def refusal(name: str, shown: str, known: str) -> str:
+    """What is said of a machine with a wrong key."""
+    return f"haven.gpu refuses {name}: it shows the host key {fingerprint(shown)}, and {fingerprint(known)} is known"
+
+
 @pytest.fixture(scope="module")
 def ec2_machines(ec2_api: Api) -> Ec2Machines:
     return Ec2Machines(ec2_api)

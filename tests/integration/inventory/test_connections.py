@@ -22,7 +22,7 @@ import pytest
 
 from tests.integration.clouds import Api
 
-from .conftest import KEY, Project
+from .conftest import KEY, Project, refusal
 
 NAME = f"connections-{os.getpid()}"
 # One connection for each question: a shared one would be checked only once.
@@ -79,17 +79,6 @@ class Guest:
     def tag(self, host_key: str) -> None:
         """Record another host key; an empty one takes the record away."""
         self.api.write_tag(self.id, "haven:host-key", host_key)
-
-
-def fingerprint(key: str) -> str:
-    """As the real ssh writes it."""
-    done = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=key, capture_output=True, text=True, check=True)
-    return done.stdout.split()[1]
-
-
-def refusal(name: str, shown: str, known: str) -> str:
-    """What is said of a machine with a wrong key."""
-    return f"haven.gpu refuses {name}: it shows the host key {fingerprint(shown)}, and {fingerprint(known)} is known"
 
 
 @pytest.fixture(scope="module", params=["ec2", "openstack"])

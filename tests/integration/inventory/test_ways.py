@@ -1,0 +1,230 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way through any number of jump hosts: shared by all, checked at every step, and open again after a loss.
+
+Behind the sandbox's gate stands a jump host of these tests' own: its logins can be counted, and it can be killed.
+A further hop is that one's sshd at ::1, for another user: the sandbox's wire knows IPv4 only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
+from tests.integration.sandbox_guests import Guest, Sandbox, allow, wait_until
+
+from .conftest import KEY, refusal
+
+PLAY = """
+- hosts: all
+  gather_facts: false
+  tasks:
+    - ansible.builtin.raw: id -un
+    - ansible.builtin.file: {path: "{{ folder }}/reached", state: touch, mode: "0600"}
+      delegate_to: localhost
+    - ansible.builtin.wait_for: {path: "{{ folder }}/restarted", timeout: 120, sleep: 1}
+      delegate_to: localhost
+    - ansible.builtin.wait_for_connection: {timeout: 120, sleep: 1, connect_timeout: 15}
+    - ansible.builtin.raw: id -un
+"""
+
+
+@dataclass
+class Way:
+    """A controller's folder, the jump host behind the gate, the machine behind that, and a key for its second user."""
+
+    sandbox: Sandbox
+    hop: Guest
+    machine: Guest
+    second_key: str
+    folder: Path
+
+    @property
+    def key(self) -> str:
+        return self.sandbox.env["HAVEN_SANDBOX_KEY"]
+
+    def hops(self, *further: dict[str, Any]) -> list[dict[str, Any]]:
+        facts = self.sandbox.env
+        gate = {
+            "host": facts["HAVEN_SANDBOX_GATE_HOST"],
+            "port": int(facts["HAVEN_SANDBOX_GATE_PORT"]),
+            "user": facts["HAVEN_SANDBOX_GATE_USER"],
+            "host_key": facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
+            "key": self.key,
+        }
+        return [gate, *further]
+
+    def inner(self, **other: Any) -> dict[str, Any]:
+        """The jump host behind the gate."""
+        there = {"host": self.hop.address, "port": 2222, "user": "debian", "host_key": self.hop.host_key()}
+        return {**there, "key": self.key, **other}
+
+    def innermost(self, **other: Any) -> dict[str, Any]:
+        """The same one from its own loopback, as somebody else."""
+        there = {"host": "::1", "port": 2222, "user": "second", "host_key": self.hop.host_key()}
+        return {**there, "key": self.second_key, **other}
+
+    def listed(self, name: str, **other: Any) -> dict[str, Any]:
+        there = {"address": self.machine.address, "host_key": self.machine.host_key(), "user": "debian"}
+        return {"name": name, **there, "private_key": self.key, **other}
+
+    def write(self, machines: list[dict[str, Any]], hops: list[dict[str, Any]]) -> Path:
+        """The files of a controller for these machines, as the role ssh_config makes them; the configuration's path."""
+        config = self.folder / "config"
+        texts = ssh_config(machines, hops=hops, known_hosts=str(self.folder / "known_hosts"), config=str(config))
+        for name, file in (("config", "config"), ("known_hosts", "known_hosts"), ("helper", "way.py")):
+            (self.folder / file).write_text(texts[name])
+        return config
+
+    def ssh(self, name: str, command: str = "echo $SSH_CONNECTION") -> subprocess.CompletedProcess[str]:
+        full = ["ssh", "-F", str(self.folder / "config"), "-o", "BatchMode=yes", name, command]
+        return subprocess.run(full, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=90)
+
+    def start_ansible(self, program: str, *arguments: str) -> subprocess.Popen[str]:
+        names = [line.split()[1] for line in (self.folder / "config").read_text().splitlines() if line[:5] == "Host "]
+        machines = {name: {} for name in names if not name.startswith("haven-hop-")}
+        variables = {"ansible_ssh_common_args": f"-F {self.folder / 'config'}", "folder": str(self.folder)}
+        inventory = self.folder / "hosts.json"
+        inventory.write_text(json.dumps({"all": {"hosts": machines, "vars": variables}}))
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name(program)), "-i", str(inventory), *arguments],
+            env={**os.environ, "ANSIBLE_HOME": str(self.folder / "ansible"), "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def logins(self) -> int:
+        """How often somebody has logged in at the jump host behind the gate."""
+        return int(self.hop.output("journalctl -o cat -t sshd | grep -c 'Accepted publickey' || true"))
+
+
+@pytest.fixture(scope="module")
+def guests(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Guest, Guest, str]]:
+    """The jump host behind the gate, the machine that only it reaches, and the key of its second user."""
+    key = tmp_path_factory.mktemp("keys") / "second key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    second = {"name": "second", "lock_passwd": True, "ssh_authorized_keys": [Path(f"{key}.pub").read_text().strip()]}
+
+    def user_data(*lines: str, **more: Any) -> bytes:
+        file = {"path": "/etc/ssh/sshd_config.d/10-tests.conf", "content": "\n".join(["MaxStartups 100", *lines, ""])}
+        return b"#cloud-config\n" + json.dumps({"write_files": [file], **more}).encode()
+
+    with (
+        sandbox.guest(user_data=user_data("Port 22", "Port 2222", users=["default", second])) as hop,
+        sandbox.guest(user_data=user_data()) as machine,
+    ):
+        hop.set_rules(allow("in", "tcp", (2222, 2222), f"{sandbox.gate}/32"))
+        sandbox.machines.set_rules(machine.id, [allow("in", "tcp", (22, 22), f"{hop.address}/32")])
+        yield hop, machine, str(key)
+
+
+@pytest.fixture
+def way(sandbox: Sandbox, guests: tuple[Guest, Guest, str], tmp_path: Path) -> Way:
+    return Way(sandbox, *guests, tmp_path)
+
+
+def test_a_play_on_twenty_machines_is_one_login_at_the_jump_host(way: Way) -> None:
+    # By its usual port: nobody else goes this way, so that nobody has opened it.
+    way.write([way.listed(f"m{number}") for number in range(20)], way.hops(way.inner(port=22)))
+    before = way.logins()
+    play = way.start_ansible("ansible", "all", "-f", "20", "-m", "ansible.builtin.raw", "-a", "id -un")
+    said, _none = play.communicate(timeout=300)
+    assert play.returncode == 0, said
+    assert said.split().count("debian") == 20
+    assert way.logins() - before == 1
+
+
+def test_each_of_three_hops_has_its_own_port_user_and_key_and_one_is_at_an_ipv6_address(way: Way) -> None:
+    way.write([way.listed("machine")], way.hops(way.inner(), way.innermost()))
+    done = way.ssh("machine")
+    assert done.stdout.split()[0::2] == [way.hop.address, way.machine.address], done.stderr
+    assert int(way.hop.output("journalctl -o cat -t sshd | grep -c 'Accepted publickey for second from ::1'")) > 0
+
+
+def test_a_machine_is_reached_at_an_ipv6_address_and_another_port(way: Way) -> None:
+    there = {"address": "::1", "port": 2222, "host_key": way.hop.host_key()}
+    way.write([way.listed("machine", **there)], way.hops(way.inner()))
+    done = way.ssh("machine")
+    assert (done.stdout.split()[0::2], done.stdout.split()[3]) == (["::1", "::1"], "2222"), done.stderr
+
+
+@pytest.mark.parametrize("wrong", ["inner", "innermost"])
+def test_a_hop_further_in_that_shows_another_key_is_refused_by_name(way: Way, wrong: str) -> None:
+    others = {name: {"host_key": KEY} if name == wrong else {} for name in ("inner", "innermost")}
+    hops = way.hops(way.inner(**others["inner"]), way.innermost(**others["innermost"]))
+    way.write([way.listed("machine")], hops)
+    done = way.ssh("machine")
+    assert done.returncode == 255
+    name = {"inner": way.hop.address, "innermost": "::1"}[wrong]
+    said = " ".join(done.stderr.split())
+    assert f"haven.gpu refuses {name} (haven-hop-" in said
+    assert refusal("", way.hop.host_key(), KEY).partition(": ")[2] in said
+
+
+def test_a_destination_that_nobody_answers_at_is_told(way: Way) -> None:
+    way.write([way.listed("machine", address=way.hop.address, port=1)], way.hops(way.inner()))
+    done = way.ssh("machine")
+    assert done.returncode == 255
+    assert f"opened no connection to [{way.hop.address}]:1." in done.stderr
+
+
+def test_what_a_dead_jump_host_left_behind_is_no_obstacle_when_it_is_back(way: Way) -> None:
+    way.write([way.listed("machine")], way.hops(way.inner()))
+    assert way.ssh("machine").returncode == 0
+    _restart(way)
+    done = way.ssh("machine")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_play_goes_on_when_a_jump_host_dies_and_comes_back(way: Way) -> None:
+    way.write([way.listed("machine")], way.hops(way.inner()))
+    book = way.folder / "play.yml"
+    book.write_text(PLAY)
+    play = way.start_ansible("ansible-playbook", str(book))
+    try:
+        assert wait_until((way.folder / "reached").exists, 120)
+        _restart(way)
+        (way.folder / "restarted").touch()
+        said, _none = play.communicate(timeout=300)
+    finally:
+        play.kill()
+    assert play.returncode == 0, said
+    assert "unreachable=0" in said
+
+
+def test_many_who_fail_at_once_fail_together(way: Way) -> None:
+    """One tries, the others take its word for it: a jump host that does not answer costs its timeout once."""
+    way.write([way.listed("machine")], way.hops(way.inner(user="nobody-there")))
+    before = time.time()
+    command = ["ssh", "-F", str(way.folder / "config"), "-o", "BatchMode=yes", "machine", "true"]
+    several = [
+        subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(8)
+    ]
+    said = [each.communicate(timeout=120)[1] for each in several]
+    assert all("Permission denied" in text for text in said)
+    since = f"journalctl -o cat -t sshd --since @{int(before) - 1} | grep -c 'Invalid user nobody-there'"
+    # Those that came later than the first one's failure tried for themselves.
+    assert 1 <= int(way.hop.output(since)) < 8
+
+
+def _restart(way: Way) -> None:
+    """As when its power fails: nobody is told."""
+    way.sandbox.machines.stop(way.hop.id, by_force=True)
+    way.hop.start()
