@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from . import _ssh_config
 from ._errors import HavenError, InvalidRequest, Unreachable, Untrusted
 from ._models import Hop
-from ._way import REFUSED
+from ._way import REFUSED, told
 
 # Seconds: a connection whose owner was killed ends itself this long after its last stream.
 PERSIST = 30
@@ -115,12 +115,9 @@ def _run(command: Sequence[str], connection: HeldConnection, seconds: float) -> 
 def _failure(connection: HeldConnection, status: int) -> HavenError:
     """Why the connection could not be made, in a sentence that names the hop where ssh named it."""
     said = connection.said()
-    lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
-    refusal = next((line for line in lines if line.startswith(REFUSED)), "")
-    if refusal:
-        return Untrusted(
-            f"{refusal[:500].rstrip('.')}. Ask the jump host's operator before you change the host_key of the hop."
-        )
+    last = told(said)
+    if last.startswith(REFUSED):
+        return Untrusted(f"{last.rstrip('.')}. Ask the jump host's operator before you change the host_key of the hop.")
     hops = connection.hops
     named = [hop for index, hop in enumerate(hops) if _ssh_config.hop_alias(hops, index) in said]
     hop = named[0] if len(named) == 1 else hops[-1]
@@ -131,6 +128,5 @@ def _failure(connection: HeldConnection, status: int) -> HavenError:
         )
     if "Permission denied" in said:
         return Unreachable(f"{where} does not let us in: check the hop's user and key, or whether the agent has it.")
-    last = next((line for line in reversed(lines) if line), f"ssh ended with {status}")
-    last = "no answer in time" if status == 124 else last[:200].rstrip(".")
+    last = "no answer in time" if status == 124 else (last or f"ssh ended with {status}").rstrip(".")
     return Unreachable(f"{where} cannot be reached ({last}): check the hops, their ports and the network.")

@@ -20,7 +20,7 @@ from . import _ssh_config
 from ._errors import InvalidRequest, TimedOut, Untrusted
 from ._models import Hop, Instance
 from ._wait import Deadline, Pace, together
-from ._way import REFUSED
+from ._way import REFUSED, told
 
 # Seconds for one try; the configuration's own ConnectTimeout counts for each hop.
 ONE_TRY = 30.0
@@ -131,12 +131,8 @@ def _attempt(command: Sequence[str], seconds: float) -> _Answer:
         raise InvalidRequest("wait: ssh needs the program ssh: install the OpenSSH client.") from error
     if done.returncode == 0:
         return _Answer(True, done.stdout.strip())
-    lines = ["".join(filter(str.isprintable, line)).strip() for line in done.stderr.splitlines()]
-    refusal = next((line[line.index(REFUSED) :] for line in lines if REFUSED in line), "")
-    if refusal:
-        return _Answer(False, refusal[:500].rstrip("."), refused=True)
-    last = next((line for line in reversed(lines) if line), f"ssh ended with {done.returncode}")
-    return _Answer(False, last[:200].rstrip("."))
+    said = told(done.stderr) or f"ssh ended with {done.returncode}"
+    return _Answer(False, said.rstrip("."), refused=said.startswith(REFUSED))
 
 
 def _write_private(path: str, text: str) -> None:

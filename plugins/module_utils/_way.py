@@ -31,11 +31,11 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Optional
 
-# How the line begins that tells of a wrong host key; _reach looks for it.
+# How it begins to tell of a wrong host key.
 REFUSED = "haven.gpu refuses "
 # Seconds that a connection to a jump host outlives the last one through it.
 PERSIST = 60
-_OURS = "haven.gpu"
+_TOLD = "haven.gpu: "
 _FAILED = 255
 _BY_APPLICATION = 11
 
@@ -65,7 +65,7 @@ def through(mode: str, config: str, hop: str, destination: str) -> int:
         # A jump host that was restarted shows only when it is used: nothing has been carried then, so try anew.
         if status == 0 or _is_open(control):
             break
-    return _refuse(f"haven.gpu: the jump host {hop} opened no connection to {destination}.") if status else 0
+    return _refuse(f"{_TOLD}the jump host {hop} opened no connection to {destination}.") if status else 0
 
 
 def _private_folder() -> Optional[str]:
@@ -130,14 +130,18 @@ def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
     if status == 0:
         _say(text.strip())
         return ""
-    return _reason(text, hop) or f"haven.gpu: ssh to the jump host {hop} ended with {status}."
+    reason = told(text) or f"ssh ended with {status}"
+    return reason if reason.startswith("haven.gpu") else f"{_TOLD}the jump host {hop} cannot be reached: {reason}"
 
 
-def _reason(said: str, hop: str) -> str:
-    """Our own line where there is one, which may be about a hop before this; else what ssh said last."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    ours = next((line[line.index(_OURS) :] for line in lines if _OURS in line), "")
-    return ours or (f"haven.gpu: the jump host {hop} cannot be reached: {lines[-1]}" if lines else "")
+def told(said: str) -> str:
+    """What counts in ssh's output: our own words, also on an earlier hop's behalf; else the last line.
+
+    No more than one line, of at most 500 printable characters.
+    """
+    lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
+    ours = [line[line.index(mark) :] for line in lines for mark in (REFUSED, _TOLD) if mark in line]
+    return next(iter(ours or filter(None, reversed(lines))), "")[:500]
 
 
 def _failed_since(path: str, began: float) -> Optional[str]:
