@@ -247,13 +247,14 @@ from ansible import constants
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable
 from ansible.utils.vars import combine_vars
 
 from ..module_utils._errors import HavenError, InvalidRequest
 from ..module_utils._models import Hop, Instance
 from ..module_utils._ssh_config import TOFU, Machine
 from ..plugin_utils import _hosts, _sources, _ssh_files
+from ..plugin_utils._constructed import Constructed
 from ..plugin_utils._files import PRIVATE, private_folder
 from ..plugin_utils._machines import Static, machines_from
 from ..plugin_utils._populate import Entry, add_source, populate
@@ -262,7 +263,7 @@ from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, ca
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 
 
-class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
+class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ignore[misc]
     """options -> sources -> listings (or cache) -> ssh configurations -> hosts."""
 
     NAME = "haven.gpu.instances"
@@ -284,7 +285,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         # A machine that several sources list is that of the first.
         first = {entry.instance.id: entry for entry in reversed(entries)}
         ordered = [entry for entry in entries if first[entry.instance.id] is entry]
-        populate(self.inventory, ordered, hostnames, self._construct, self._evaluate)
+        populate(self.inventory, ordered, hostnames, self.constructing(), self._evaluate)
 
     # -- options
 
@@ -419,12 +420,6 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                     f"{self.NAME}: hostnames: {expression} cannot be evaluated for {variables['haven_id']}: {error}"
                 ) from error
             return None
-
-    def _construct(self, host: str, variables: dict[str, Any]) -> None:
-        strict = self.get_option("strict")
-        self._set_composite_vars(self.get_option("compose"), variables, host, strict)
-        self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict)
-        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict)
 
 
 def _folder() -> str:

@@ -6,20 +6,18 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.inventory.data import InventoryData
-from ansible.template import trust_as_template
 
 from ..module_utils._models import Instance
 from . import _hosts
+from ._readable import readable
 from ._settings import Settings
 
-_NO_TEMPLATE = re.compile(r"[A-Za-z0-9 @+=:,./_~-]*")
 # What is done with each host and its variables once it is there.
 Construct = Callable[[str, dict[str, Any]], None]
 # The value of an expression over a host's variables.
@@ -56,7 +54,7 @@ def populate(
         if entry.settings.name:
             inventory.add_host(host, _hosts.source_group(entry.settings))
         for name, value in variables.items():
-            inventory.set_variable(host, name, _readable(value))
+            inventory.set_variable(host, name, readable(value))
         construct(host, variables)
 
 
@@ -66,7 +64,7 @@ def add_source(inventory: InventoryData, settings: Settings, ssh_config: str) ->
     group = _hosts.source_group(settings)
     inventory.add_group(group)
     for name, value in _hosts.groupvars(settings, ssh_config).items():
-        inventory.set_variable(group, name, _readable(value))
+        inventory.set_variable(group, name, readable(value))
 
 
 def _variables(entry: Entry) -> dict[str, Any]:
@@ -82,18 +80,3 @@ def _names(
         return _hosts.names(instances)
     wanted = [_hosts.wanted_name(hostnames, variables, evaluate) for variables in known]
     return _hosts.names(instances, wanted)
-
-
-def _readable(value: Any) -> Any:
-    """The value, its strings that cannot be templates marked as harmless; all others stay untrusted.
-
-    Core writes an untrusted string into ``ansible-inventory --list`` as ``{"__ansible_unsafe": ...}``, which neither
-    testinfra nor jq understands. No template is without a brace.
-    """
-    if isinstance(value, str):
-        return trust_as_template(value) if _NO_TEMPLATE.fullmatch(value) else value
-    if isinstance(value, Mapping):
-        return {name: _readable(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_readable(item) for item in value]
-    return value

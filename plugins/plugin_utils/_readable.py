@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Values from a cloud, as variables that others can read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from ansible.template import trust_as_template
+
+_NO_TEMPLATE = re.compile(r"[A-Za-z0-9 @+=:,./_~-]*")
+
+
+def readable(value: Any) -> Any:
+    """The value, its strings that cannot be templates marked as harmless; all others stay untrusted.
+
+    Core writes an untrusted string into ``ansible-inventory --list`` as ``{"__ansible_unsafe": ...}``, which neither
+    testinfra nor jq understands. No template is without a brace.
+    """
+    if isinstance(value, str):
+        return _harmless(value) if _NO_TEMPLATE.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {name: readable(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [readable(item) for item in value]
+    return value
+
+
+# Most of what machines say of themselves they have in common: it is kept once.
+_harmless = lru_cache(maxsize=4096)(trust_as_template)
