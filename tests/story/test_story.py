@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import ipaddress
 import json
@@ -10,11 +11,15 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 
 import boto3
 import pytest
+
+from tests.integration.sandbox_guests import wait_until
 
 from .canaries import READABLE, Canaries, Watch, plant, readable_files_with
 from .conftest import ROOT, Story, changes, end, make_story
@@ -155,12 +160,48 @@ def test_units_are_hardened(story: Story, first_run: dict[str, bytes]) -> None:
         assert float(found.group(1)) <= 1.5, report
 
 
+def test_status_is_one_table(story: Story, first_run: dict[str, bytes]) -> None:
+    address = story.inventory_hosts()["jupyter-demo"]["haven_private_address"]
+    said = story.run("status", "-e", '{"haven_prices": {"g4dn.xlarge": 0.5}}')
+    rows = [line.split()[1:] for line in said.splitlines() if line.split()[1:2] in (["MACHINE"], ["jupyter-demo"])]
+    assert rows[0] == ["MACHINE", "STATE", "GPU", "ADDRESS", "HOPS", "SERVICES", "SINCE", "HOURLY", "SPENT"]
+    assert rows[1][:6] == ["jupyter-demo", "running", "1xT4", address, "127.0.0.1", "jupyter,tensorboard"]
+    assert rows[1][7] == "0.50"
+    assert "volume" in said
+
+
+def served(port: int) -> bool:
+    """Whether a notebook's login page is at that port of this computer."""
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://localhost:{port}/login", timeout=20) as page:
+        return b"password" in page.read()
+    return False
+
+
+def test_connect_opens_the_notebook_until_disconnect(story: Story, first_run: dict[str, bytes]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        somebodys = taken.getsockname()[1]
+        wanted = f"ssh_config_local_port={somebodys}"
+        said = story.run("connect", "-e", wanted)
+    port = int(re.findall(r"http://localhost:(\d+) +the notebook of alice", said)[0])
+    assert port != somebodys
+    assert served(port)
+    assert set(changes(story.run("connect", "-e", wanted)).values()) == {0}
+    assert set(changes(story.run("disconnect", "--check")).values()) == {1}
+    assert set(changes(story.run("disconnect")).values()) == {1}
+    assert not served(port)
+    assert set(changes(story.run("disconnect")).values()) == {0}
+
+
 def test_a_second_controller_connects_strictly_after_stop_and_start(
     story: Story, first_run: dict[str, bytes], tmp_path: pathlib.Path
 ) -> None:
+    said = story.run("connect")
     story.run("stop")
     assert story.inventory_hosts() == {}
     story.run("start")
+    port = int(re.findall(r"http://localhost:(\d+)", said)[0])
+    assert wait_until(lambda: served(port), 180), "the tunnel did not come back with the machine"
+    story.run("disconnect")
     second = dataclasses.replace(story, inventory=tmp_path / "inventory", home=tmp_path / "home")
     shutil.copytree(story.inventory, second.inventory)
     second.home.mkdir()

@@ -1,0 +1,195 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tunnel
+short_description: Keep SSH tunnels to notebooks open in the background
+version_added: "0.1.0"
+author: The haven.gpu contributors (@haven-gpu)
+description:
+  - Opens ports of this computer that lead to unix sockets of a machine, through its jump hosts, and keeps them open
+    when the play and the terminal have ended. Where the connection is lost, it is made again, for as long as it takes.
+  - The ports are open on the loopback addresses only. Where one is taken, the next free one is used instead, and stays
+    the same for as long as the tunnel is open.
+  - Runs on the controller (C(delegate_to=localhost)) and needs OpenSSH 7.3 or later and a POSIX shell there, on Linux
+    or macOS. It does not survive a restart of the computer.
+attributes:
+  check_mode: {support: full, description: Says what would be opened or closed.}
+  diff_mode: {support: full, description: The tunnels before and afterwards.}
+  idempotent: {support: full, description: A tunnel that is there is left as it is.}
+options:
+  name:
+    description: Name of the tunnel. Needed where it is opened; without it, O(state=absent) closes all of O(project).
+    type: str
+  project:
+    description: Tells the tunnels of several projects apart.
+    type: str
+    required: true
+  state:
+    description:
+      - V(present) returns once the tunnel is open, and starts it anew where something else was asked for before.
+      - V(absent) closes it.
+    type: str
+    choices: [present, absent]
+    default: present
+  ssh_config:
+    description: The generated OpenSSH configuration that leads to the host, hops and host keys included.
+    type: path
+  host:
+    description: Name of the host in O(ssh_config).
+    type: str
+  user:
+    description: Who logs in, and may open the sockets there.
+    type: str
+  forwards:
+    description: What leads where.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      port:
+        description: Port of this computer that is wanted.
+        type: int
+        required: true
+      socket:
+        description: Absolute path of a unix socket on the machine.
+        type: str
+        required: true
+  timeout:
+    description: Seconds that the tunnel may take to open.
+    type: int
+    default: 60
+  folder:
+    description: Where is noted what is open. The folder is made, for its owner only.
+    type: path
+    default: ~/.local/state/haven.gpu/tunnels
+"""
+
+EXAMPLES = r"""
+- name: Open the notebook on localhost:8888, or the next port that is free
+  haven.gpu.tunnel:
+    project: pathology
+    name: jupyter-demo
+    ssh_config: "{{ haven_ssh_config }}"
+    host: "{{ ansible_host }}"
+    user: alice
+    forwards:
+      - {port: 8888, socket: /run/haven/alice/jupyter.sock}
+  delegate_to: localhost
+
+- name: Close all tunnels of the project
+  haven.gpu.tunnel:
+    project: pathology
+    state: absent
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+forwards:
+  description: What was asked for in O(forwards), and the C(local_port) that leads there.
+  returned: when O(state=present), outside of check mode
+  type: list
+  elements: dict
+  sample: [{port: 8888, local_port: 8889, socket: /run/haven/alice/jupyter.sock}]
+closed:
+  description: Names of the tunnels that were closed, or would be in check mode.
+  returned: when O(state=absent)
+  type: list
+  elements: str
+  sample: [jupyter-demo]
+"""
+
+import os
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._errors import HavenError, InvalidRequest
+from ..module_utils._ssh_config import is_alias
+from ..module_utils._tunnels import Forward, Tunnel, Tunnels, Wish
+
+SPEC: dict[str, Any] = {
+    "name": {"type": "str"},
+    "project": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "ssh_config": {"type": "path"},
+    "host": {"type": "str"},
+    "user": {"type": "str"},
+    "forwards": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"port": {"type": "int", "required": True}, "socket": {"type": "str", "required": True}},
+    },
+    "timeout": {"type": "int", "default": 60},
+    "folder": {"type": "path", "default": "~/.local/state/haven.gpu/tunnels"},
+}
+
+
+def present(tunnels: Tunnels, p: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Open what is not open as it is wanted."""
+    name = p["name"]
+    wish = Wish(p["ssh_config"], p["host"], p["user"], tuple(Forward(**forward) for forward in p["forwards"]))
+    before = tunnels.get(name)
+    if before is None or before.wish != wish:
+        diff = {"before": _shown(before), "after": f"{name}: {wish.user} at {wish.host}\n"}
+        if check:
+            return {"changed": True, "diff": diff}
+        tunnels.close(name)
+        after = tunnels.start(name, wish)
+        try:
+            tunnels.await_up(name, p["timeout"], at_first_attempt=True)
+        except HavenError:
+            tunnels.close(name)
+            raise
+        return {"changed": True, "diff": diff, "forwards": _forwards(after)}
+    if not check:
+        tunnels.await_up(name, p["timeout"], at_first_attempt=False)
+    return {"changed": False, "forwards": _forwards(before)}
+
+
+def absent(tunnels: Tunnels, p: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Close one, or all of the project; what ended by itself only leaves files behind, and those go too."""
+    names = [p["name"]] if p["name"] else tunnels.names()
+    there = {name: tunnel for name in names if (tunnel := tunnels.get(name))}
+    if not check:
+        for name in names:
+            tunnels.close(name)
+    diff = {"before": "".join(map(_shown, there.values())), "after": ""}
+    return {"changed": bool(there), "closed": sorted(there), "diff": diff}
+
+
+def _shown(tunnel: Any) -> str:
+    return f"{tunnel.wish.user} at {tunnel.wish.host}, ports {', '.join(map(str, tunnel.ports))}\n" if tunnel else ""
+
+
+def _forwards(tunnel: Tunnel) -> list[dict[str, Any]]:
+    return [
+        {"port": forward.port, "local_port": port, "socket": forward.socket}
+        for port, forward in zip(tunnel.ports, tunnel.wish.forwards)
+    ]
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec=SPEC,
+        required_if=[("state", "present", ("name", "ssh_config", "host", "user"))],
+        supports_check_mode=True,
+    )
+    p = module.params
+    try:
+        if not is_alias(p["project"]):
+            raise InvalidRequest(f"The project {p['project']!r} is no plain word: use letters, digits, dots, dashes.")
+        act = present if p["state"] == "present" else absent
+        result = act(Tunnels(os.path.join(p["folder"], p["project"])), p, module.check_mode)
+    except HavenError as error:
+        module.fail_json(msg=str(error), reason=error.reason)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A project's machines as one table for a terminal. Pure.
+
+What stands in it came from a cloud: a name may hold what moves a cursor, turns the direction of writing or is a line of
+its own. A character that is more than its own picture is written as its escape. So is a blank: Ansible breaks what it
+shows at single ones, and a line without any stays one.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Optional
+
+COLUMNS = ("MACHINE", "STATE", "GPU", "ADDRESS", "HOPS", "SERVICES", "SINCE", "HOURLY", "SPENT")
+NOTHING = "-"
+_WIDEST = 48
+_HOUR_S = 3600.0
+
+
+def status_table(
+    instances: Iterable[Mapping[str, Any]],
+    hosts: Iterable[Mapping[str, Any]],
+    hops: Sequence[Mapping[str, Any]],
+    prices: Mapping[str, Any],
+    now: datetime,
+) -> list[str]:
+    """The lines of the table. instances: as M(instance_info) returns them; hosts: variables of inventory hosts.
+
+    prices: what an hour costs, by instance type, in the user's own currency. now: with a time zone.
+    """
+    known = {str(host.get("haven_id")): host for host in hosts}
+    rows = [COLUMNS]
+    for instance in instances:
+        host = known.get(str(instance["id"]), {})
+        running = instance["state"] == "running"
+        rows.append(
+            (
+                instance["name"] or instance["id"],
+                instance["state"],
+                _gpu(instance.get("gpu")),
+                host.get("haven_address") or instance["private_address"] or instance["public_address"],
+                ">".join(str(hop["host"]) for hop in host.get("haven_hops", hops)),
+                _services(host.get("__haven_units")) if running else "",
+                instance["launched_at"] if running else "",
+                *_costs(prices.get(instance["instance_type"]) if running else None, instance["launched_at"], now),
+            )
+        )
+    return table(rows)
+
+
+def table(rows: Iterable[Sequence[object]]) -> list[str]:
+    """Rows of the same length as lines whose columns stand below each other; nothing at all is a dash."""
+    cells = [[plain(cell) or NOTHING for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+
+
+def plain(value: object) -> str:
+    """The value as one short piece of text in which every character takes one place, from left to right."""
+    text = "" if value is None else str(value)
+    shown = "".join(each if _is_plain(each) else _escape(each) for each in text[:_WIDEST])
+    return shown if len(shown) <= _WIDEST and len(text) <= _WIDEST else f"{shown[: _WIDEST - 3]}..."
+
+
+def _escape(character: str) -> str:
+    return r"\x20" if character == " " else character.encode("unicode_escape").decode()
+
+
+def _is_plain(character: str) -> bool:
+    if character.isascii():
+        return character.isprintable() and character != " "
+    return (
+        character.isalnum()
+        and unicodedata.bidirectional(character) in {"L", "EN"}
+        and unicodedata.east_asian_width(character) not in {"W", "F"}
+    )
+
+
+def _gpu(gpu: Optional[Mapping[str, Any]]) -> str:
+    return f"{gpu['count']}x{str(gpu['model']).replace(' ', '-')}" if gpu else ""
+
+
+def _services(listed: Optional[Mapping[str, Any]]) -> str:
+    """The servers that run, from lines of `systemctl list-units --plain` such as 'haven-jupyter@alice.service ...'."""
+    lines = (listed or {}).get("stdout_lines") or []
+    found = [line.split()[0] for line in lines if line.split()]
+    names = {unit.partition("@")[0].replace("haven-", "", 1) for unit in found if unit.startswith("haven-")}
+    return ",".join(sorted(names))
+
+
+def _costs(price: Any, since: Optional[str], now: datetime) -> tuple[str, str]:
+    """What an hour costs, and what it has cost since then."""
+    if price is None:
+        return "", ""
+    hourly = float(price)
+    try:
+        hours = (now - datetime.fromisoformat((since or "").replace("Z", "+00:00"))).total_seconds() / _HOUR_S
+    except (TypeError, ValueError):  # a cloud that does not say since when, or says it in another way
+        return f"{hourly:.2f}", ""
+    return f"{hourly:.2f}", f"{hourly * max(hours, 0):.2f}"
