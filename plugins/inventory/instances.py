@@ -137,6 +137,20 @@ options:
     elements: str
     choices: [pending, running, stopping, stopped, shelved, failed, terminating, terminated]
     default: [running]
+  reachable:
+    description:
+      - >-
+        V(probe) asks each machine that runs, through the hops, whether its sshd answers, and sorts all machines into
+        the groups C(haven_reachable) and C(haven_unreachable), with the host variable C(haven_reachable). It happens at
+        each listing, with a cached one, too. Machines with an C(ssh_alias) are not asked.
+      - >-
+        It costs the last hop one login and a connection onwards for each machine. 200 machines are asked at a time and
+        have 5 seconds each, so that a thousand that answer take a second or two. Where a jump host does not answer, the
+        machines behind it are unreachable, and a warning says why. Host keys of machines are not looked at, those of
+        hops are checked strictly.
+    type: str
+    choices: [untested, probe]
+    default: untested
   ssh_folder:
     description:
       - The folder for the ssh configurations, one for each different inventory.
@@ -162,7 +176,7 @@ notes:
   - >-
     Groups are C(haven) and C(haven_project_*), C(haven_cloud_*), C(haven_state_*), C(haven_type_*), C(haven_gpu_*)
     and C(haven_source_*) (where it has a name), with anything but letters, digits and underscores
-    replaced by an underscore.
+    replaced by an underscore; and C(haven_reachable) and C(haven_unreachable) with O(reachable=probe).
   - >-
     The listing is cached by what was asked of whom, with which account, endpoint and version of this plugin, so that
     another question is never answered from the cache. C(--flush-cache) and the task C(meta: refresh_inventory) list
@@ -258,7 +272,16 @@ from ..plugin_utils._constructed import Constructed
 from ..plugin_utils._files import PRIVATE, private_folder
 from ..plugin_utils._machines import Static, machines_from
 from ..plugin_utils._populate import Entry, add_source, populate
-from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, cache_key, hostnames_from, sources_from
+from ..plugin_utils._settings import (
+    FALLBACKS,
+    FILE_OPTIONS,
+    PROBE,
+    WARN,
+    Settings,
+    cache_key,
+    hostnames_from,
+    sources_from,
+)
 
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 
@@ -279,12 +302,12 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             sources, machines = sources_from(wanted), machines_from(wanted)
             hostnames = hostnames_from(config)
             entries = [*self._static(path, machines), *self._listed(path, sources, use_cache=cache)]
+            # A machine that several sources list is that of the first.
+            first = {entry.instance.id: entry for entry in reversed(entries)}
+            ordered = self._asked([entry for entry in entries if first[entry.instance.id] is entry])
         except HavenError as error:
             # The message says it all; the chain of causes would only repeat it.
             raise AnsibleParserError(f"{self.NAME}: {error}") from None
-        # A machine that several sources list is that of the first.
-        first = {entry.instance.id: entry for entry in reversed(entries)}
-        ordered = [entry for entry in entries if first[entry.instance.id] is entry]
         populate(self.inventory, ordered, hostnames, self.constructing(), self._evaluate)
 
     # -- options
@@ -409,6 +432,18 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
                 "host_keys is tofu: the first host key that a machine or hop shows is believed, whoever shows it."
             )
         return _ssh_files.write(self.get_option("ssh_folder"), path, machines, settings)
+
+    def _asked(self, entries: list[Entry]) -> list[Entry]:
+        """The same, with the answers of those that shall be asked whether they can be reached. Raises HavenError."""
+        if not any(entry.settings.reachable == PROBE for entry in entries):
+            return entries
+        # Here, because most have no use for it and it takes a while to load.
+        from ..plugin_utils._probe import with_answers
+
+        found, troubles = with_answers(entries)
+        for trouble in troubles:
+            self.display.warning(f"{self.NAME}: {trouble}")
+        return found
 
     def _evaluate(self, expression: str, variables: dict[str, Any]) -> Any:
         """The value of one of the hostnames; None where this host has not what it needs."""

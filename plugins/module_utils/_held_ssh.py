@@ -91,8 +91,10 @@ def _write_configuration(connection: HeldConnection, forwards: Sequence[tuple[st
 
 def _log_in(connection: HeldConnection) -> None:
     # Into the background once the last hop has let us in; with -E, because that closes stderr.
+    # Each forward is an open file, and many systems start with a limit of 1024 or less.
+    roomy = ["sh", "-c", 'ulimit -S -n 8192 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"; exec "$@"', "sh"]
     background = ["-f", "-N", "-M", "-o", f"ControlPersist={PERSIST}", "-o", "ControlMaster=yes", "-E", connection.log]
-    status = _run(connection.command(*background), connection, LOGIN_TIMEOUT * len(connection.hops))
+    status = _run([*roomy, *connection.command(*background)], connection, LOGIN_TIMEOUT * len(connection.hops))
     if status != 0:
         raise _failure(connection, status)
 

@@ -181,6 +181,11 @@ def hop_as_dict(hop: Hop) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(hop).items() if value is not None}
 
 
+def answer_group(answers: bool) -> str:
+    """The group of a machine that was asked whether it answers."""
+    return f"{GROUP}_reachable" if answers else f"{GROUP}_unreachable"
+
+
 def source_group(settings: Settings) -> str:
     """The group of a source's machines: that of all of them where it has no name."""
     return _group("source", settings.name) if settings.name else GROUP

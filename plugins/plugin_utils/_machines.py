@@ -19,7 +19,7 @@ from ..module_utils._errors import InvalidRequest
 from ..module_utils._models import TAG_HOST_KEY, TAG_LOGIN_USER, Gpu, Instance
 from ..module_utils._ssh_config import Machine
 from . import _hosts
-from ._settings import STATIC, Settings
+from ._settings import STATIC, Settings, reachable_from
 
 # Nobody can be asked for it.
 STATE = "unknown"
@@ -120,6 +120,7 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
         private_key=str(key) if key and _ssh_config.quoted_path(str(key), "private_key") else None,
         host_keys=options.get("host_keys") or _ssh_config.VERIFIED,
         address="private",
+        reachable=reachable_from(options),
         prices=_price(item.get("hourly_price")),
     )
     machine = dataclasses.replace(

@@ -18,6 +18,8 @@ from . import _hosts
 from ._readable import readable
 from ._settings import Settings
 
+# The variable that says whether a machine answers, where it was asked.
+ANSWERS = "haven_reachable"
 # What is done with each host and its variables once it is there.
 Construct = Callable[[str, dict[str, Any]], None]
 # The value of an expression over a host's variables.
@@ -53,6 +55,8 @@ def populate(
             inventory.add_host(host, group)
         if entry.settings.name:
             inventory.add_host(host, _hosts.source_group(entry.settings))
+        if ANSWERS in entry.own:
+            inventory.add_host(host, inventory.add_group(_hosts.answer_group(entry.own[ANSWERS])))
         for name, value in variables.items():
             inventory.set_variable(host, name, readable(value))
         construct(host, variables)

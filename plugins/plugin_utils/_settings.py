@@ -38,6 +38,7 @@ FAIL = "fail"
 WARN = "warn"
 ADDRESSES = ("auto", "private", "public")
 DIRECT, JUMP_HOST = "direct", "jump_host"
+UNTESTED, PROBE = "untested", "probe"
 # Parts of an environment variable's or option's name that make it a secret: it never gets near a file name.
 _SECRET = ("secret", "token", "password")
 
@@ -66,6 +67,7 @@ class Settings:
     host_keys: str = VERIFIED
     address: str = "auto"
     api_via: str = DIRECT
+    reachable: str = UNTESTED
     name: str = ""
     on_error: str = FAIL
     include: tuple[Filters, ...] = ()
@@ -88,6 +90,7 @@ SOURCE_OPTIONS = (
     "states",
     "host_keys",
     "address",
+    "reachable",
     "on_error",
     "filters",
     "include_filters",
@@ -171,6 +174,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         private_key=private_key if private_key and quoted_path(private_key, "private_key") else None,
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),
+        reachable=reachable_from(options),
         api_via=_one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST)),
         on_error=_one_of("on_error", _text(options.get("on_error")) or FAIL, (FAIL, WARN)),
         include=_included(options),
@@ -178,6 +182,10 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         details=_one_of("hostvars", _text(options.get("hostvars")) or "compact", ("compact", "full")) == "full",
         prices=_prices(options.get("hourly_prices")),
     )
+
+
+def reachable_from(options: Mapping[str, Any]) -> str:
+    return _one_of("reachable", _text(options.get("reachable")) or UNTESTED, (UNTESTED, PROBE))
 
 
 def _included(options: Mapping[str, Any]) -> tuple[Filters, ...]:

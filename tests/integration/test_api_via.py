@@ -24,6 +24,7 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._api_proxy import ApiProxy, api_proxy
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
+from ansible_collections.haven.gpu.plugins.plugin_utils._probe import Target, probe
 from tests.integration.clouds import Api
 from tests.integration.sandbox_guests import ROOT, Sandbox, wait_until
 
@@ -101,7 +102,7 @@ class Controller:
     def inventory(self, api_via: str) -> subprocess.CompletedProcess[str]:
         folder = self.folder / "inventory"
         (folder / "group_vars").mkdir(parents=True, exist_ok=True)
-        (folder / "haven.yml").write_text("plugin: haven.gpu.instances\n")
+        (folder / "haven.yml").write_text("plugin: haven.gpu.instances\nreachable: probe\n")
         variables = {"project": PROJECT, "cloud": self.api.cloud, "hops": [self.hop], "api_via": api_via, **self.where}
         text = json.dumps({f"haven_{name}": value for name, value in variables.items()})
         (folder / "group_vars/all.yml").write_text(text)
@@ -142,9 +143,19 @@ def test_machines_are_made_listed_and_removed_where_only_the_jump_host_reaches_t
         assert found["id"] == made["id"]
         assert controller.logins() == before + 1
 
+        before = controller.logins()
         listed = controller.inventory("jump_host")
         assert listed.returncode == 0, listed.stderr
-        assert json.loads(listed.stdout)["haven"]["hosts"] == ["one"]
+        assert json.loads(listed.stdout)["haven_reachable"]["hosts"] == ["one"]
+        # One to ask the API, and one to ask the machines.
+        assert controller.logins() == before + 2
+
+        gate = gate_of(controller.api.environment)
+        before = controller.logins()
+        lost = [Target(str(number), "127.0.0.1", hops=(gate,)) for number in range(300)]
+        asked, _troubles = probe([*lost, Target("one", made["private_address"], hops=(gate,))])
+        assert [id for id, answers in asked.items() if answers] == ["one"]
+        assert controller.logins() == before + 1
     finally:
         controller.does("instance", name="one", state="absent")
         controller.does("firewall", name="tests", state="absent")
@@ -197,7 +208,11 @@ def test_a_failure_on_the_way_is_told_in_a_sentence(
 
 @pytest.fixture
 def gate(sandbox: Sandbox) -> Hop:
-    facts = sandbox.env
+    return gate_of(sandbox.env)
+
+
+def gate_of(facts: dict[str, str]) -> Hop:
+    """The jump host as this machine finds it."""
     return Hop(
         host=facts["HAVEN_SANDBOX_GATE_HOST"],
         port=int(facts["HAVEN_SANDBOX_GATE_PORT"]),
