@@ -65,12 +65,18 @@ def own_filters(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     return [{"Name": name, "Values": list(found)} for name, found in values.items()]
 
 
-def plain(value: Any) -> Any:
+def details(item: Mapping[str, Any], reservation: Mapping[str, Any]) -> dict[str, Any]:
+    """All that the listing says of one instance, in JSON's types."""
+    shared = {name: value for name, value in reservation.items() if name not in ("Instances", "Groups")}
+    return {name: _plain(value) for name, value in {**shared, **item}.items()}
+
+
+def _plain(value: Any) -> Any:
     """A part of an answer in JSON's types: moments become text."""
     if isinstance(value, Mapping):
-        return {name: plain(item) for name, item in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     return timestamp(value) if isinstance(value, datetime) else value
 
 

@@ -105,10 +105,13 @@ class Ec2(Access):
 
     def _listed(self, filters: list[dict[str, Any]], *, details: bool = False) -> list[Instance]:
         reservations = self._ec2.pages("DescribeInstances", "Reservations", Filters=filters, MaxResults=1000)
-        found = [(self._instance(item), item) for each in reservations for item in each["Instances"]]
         if not details:
-            return [instance for instance, _item in found]
-        return [dataclasses.replace(instance, details=shapes.plain(item)) for instance, item in found]
+            return [self._instance(item) for reservation in reservations for item in reservation["Instances"]]
+        return [
+            dataclasses.replace(self._instance(item), details=shapes.details(item, reservation))
+            for reservation in reservations
+            for item in reservation["Instances"]
+        ]
 
     def _instance(self, item: Mapping[str, Any]) -> Instance:
         return shapes.instance(item, self.region, self.gpu(item.get("InstanceType") or ""))

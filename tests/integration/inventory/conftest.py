@@ -47,8 +47,9 @@ class Ec2Machines:
         )
         self.secret = facts["AWS_SECRET_ACCESS_KEY"]
 
-    def make(self, name: str, tags: dict[str, str]) -> str:
-        listed = [{"Key": key, "Value": value} for key, value in {"Name": name, **tags}.items()]
+    def make(self, name: str | None, tags: dict[str, str]) -> str:
+        named = {"Name": name} if name else {}
+        listed = [{"Key": key, "Value": value} for key, value in {**named, **tags}.items()]
         answer = self.client.run_instances(
             ImageId=self.image,
             InstanceType=self.type,

@@ -279,6 +279,21 @@ def test_flushing_the_cache_asks_again(project: Project) -> None:
     assert project.hosts("--flush-cache", ANSIBLE_INVENTORY_CACHE="1").keys() == {"one", "two"}
 
 
+def test_a_refreshed_inventory_is_listed_anew(project: Project) -> None:
+    project.machine("one")
+    assert project.hosts(ANSIBLE_INVENTORY_CACHE="1").keys() == {"one"}
+    project.machine("two")
+    tasks = [
+        {"ansible.builtin.assert": {"that": "groups.haven | sort == ['one']"}},
+        {"ansible.builtin.meta": "refresh_inventory"},
+        {"ansible.builtin.assert": {"that": "groups.haven | sort == ['one', 'two']"}},
+    ]
+    play = project.home / "play.yml"
+    play.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    done = project.ansible("ansible-playbook", str(play), ANSIBLE_INVENTORY_CACHE="1")
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_broken_cache_is_no_answer(project: Project) -> None:
     project.machine("one")
     project.hosts(ANSIBLE_INVENTORY_CACHE="1")
