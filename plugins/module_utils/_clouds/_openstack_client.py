@@ -181,7 +181,7 @@ class Connection:
             found = access.service_catalog.get_endpoints_data(service_type=_SERVICES[service][0])
         except auth_errors.ClientException as error:
             raise self._explained(error, service) from error
-        return sorted({each.region_id for endpoints in found.values() for each in endpoints if each.region_id})
+        return sorted({each.region_name for endpoints in found.values() for each in endpoints if each.region_name})
 
     # -- inside
 
