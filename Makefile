@@ -15,7 +15,7 @@ demo: ## the whole story in a sandbox, proven in a real browser (needs root)
 	@$(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD)
 
 test: ## check everything: lint, unit, integration, every Molecule scenario (needs root)
-	@$(setup) && $(guests) tests/demo/packages.txt && python -m tests.all
+	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all
 
 sandbox: ## start the data centre in a box; then: . build/sandbox/env (needs root)
 	@$(setup) && $(guests) && python -m tests.sandbox up --cloud $(CLOUD)

@@ -6,7 +6,7 @@
 
 ``ssh -J`` hands a hop neither key nor known_hosts, and ``-o`` options do not reach it at all; a file given with ``-F``
 reaches every hop. So the inventory, the ``instance`` module and the user's own configuration all use this text. Beside
-it lies a helper (:mod:`_way`), by which all machines share one connection to each hop, and which explains a wrong key.
+it lies a helper (:mod:`_way`), by which all machines share one connection to each hop, and which refuses a wrong key.
 
 Two kinds of values go in. What the *user* wrote (hops, paths, key files) is checked and raises InvalidRequest. What a
 *cloud* said (ids, addresses, users and keys from tags) is untrusted: a value that is not plainly what it should be is
@@ -261,7 +261,7 @@ def render(
         f"UserKnownHostsFile {' '.join(trust)}",
         "GlobalKnownHostsFile /dev/null",
         "UpdateHostKeys no",
-        f"KnownHostsCommand {_run_by_ssh(files)} explain %I %H %f {' '.join(trust)}",
+        f"KnownHostsCommand {_run_by_ssh(files)} check {host_keys} %I %H %f {' '.join(trust)}",
     ]
     ways = [_way_through(hop_alias(hops, index), files, host_keys) for index in range(len(hops))]
 

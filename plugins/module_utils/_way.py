@@ -8,8 +8,10 @@ A copy of this file lies beside each ssh configuration of ours, which names it i
 
 - ``ProxyCommand … through MODE CONFIG HOP DESTINATION`` carries one connection through the one that all share to this
   jump host. ``ControlMaster auto`` would not do: of twenty that start at once each finds no master and opens its own.
-- ``KnownHostsCommand … explain PURPOSE HOST FINGERPRINT FILE…`` vouches for nothing. Where the key that a machine shows
-  is not the recorded one, it names the machine and both fingerprints; ssh itself says one of them, and refuses.
+- ``KnownHostsCommand … check MODE PURPOSE HOST FINGERPRINT FILE…`` vouches for nothing. Where the key that a machine
+  shows is not the recorded one, it names the machine and both fingerprints, of which ssh says one, and fails, by which
+  ssh ends the connection: ``-o StrictHostKeyChecking=no``, which ANSIBLE_HOST_KEY_CHECKING=False puts on the command
+  line, cannot switch that off.
 
 Standard library only, run with ``-IS``: it depends on no environment, and starts quickly.
 """
@@ -207,19 +209,19 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Any = None) -> 
 # -- words for a wrong host key
 
 
-def explain(purpose: str, host: str, fingerprint: str, files: Sequence[str]) -> None:
-    """Say who shows a key that is not the known one, and both fingerprints. Without any known one ssh says enough."""
+def check(mode: str, purpose: str, host: str, fingerprint: str, files: Sequence[str]) -> bool:
+    """Whether the key is the known one, or in mode tofu the first one; says who shows a wrong one, and what it is."""
+    # Before it knows the key, ssh asks for the kinds of keys that are known.
     if purpose != "HOSTNAME":
-        return
-    known = [entry for file in files for entry in _entries(file, host)]
-    if not known or fingerprint in [each for each, _name in known]:
-        return
-    name = next((name for _each, name in known if name), "")
+        return True
+    known = {each: name for file in files for each, name in _entries(file, host)}
+    if fingerprint in known or (not known and mode == "tofu"):
+        return True
+    name = next(filter(None, known.values()), "")
     who = f"{name} ({host})" if name and name != host else host
-    _say(
-        f"{REFUSED}{who}: it shows the host key {fingerprint}, and {' or '.join(each for each, _name in known)} is"
-        " known. Somebody else answers at its address, or it was made anew without us."
-    )
+    why = "Somebody else answers at its address, or it was made anew without us" if known else "Record it first"
+    _say(f"{REFUSED}{who}: it shows the host key {fingerprint}, and {' or '.join(known) or 'none'} is known. {why}.")
+    return False
 
 
 def _entries(path: str, host: str) -> Iterator[tuple[str, str]]:
@@ -252,10 +254,9 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     verb, *rest = arguments
-    if verb == "explain":
-        purpose, host, fingerprint, *files = rest
-        explain(purpose, host, fingerprint, files)
-        return 0
+    if verb == "check":
+        mode, purpose, host, fingerprint, *files = rest
+        return 0 if check(mode, purpose, host, fingerprint, files) else 1
     return through(*rest)
 
 

@@ -95,7 +95,7 @@ LINE = re.compile(
         | ProxyJump\ none
         | ControlPath\ none
         | ProxyCommand\ '/p'\ -IS\ '/h'\ through\ verified\ '/c'\ haven-hop-[a-z0-9-]+\ '\[%h\]:%p'
-        | KnownHostsCommand\ "/p"\ -IS\ "/h"\ explain\ %I\ %H\ %f\ "/k"
+        | KnownHostsCommand\ "/p"\ -IS\ "/h"\ check\ verified\ %I\ %H\ %f\ "/k"
         | StrictHostKeyChecking\ yes
         | UserKnownHostsFile\ "/k"
         | GlobalKnownHostsFile\ /dev/null

@@ -85,7 +85,7 @@ def test_a_machine_of_ones_own_is_reached_too() -> None:
 def test_a_machine_that_shows_another_key_is_refused() -> None:
     done = ssh(CONFIG, "impostor", "true")
     assert done.returncode == 255
-    assert "Host key verification failed" in done.stderr
+    assert "haven.gpu refuses impostor: it shows the host key SHA256:" in done.stderr
 
 
 def test_the_users_own_settings_still_hold() -> None:

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
 from tests.integration.sandbox_guests import Guest, Sandbox, allow, wait_until
 
-from .conftest import KEY, refusal
+from .conftest import KEY, ROOT, refusal
 
 PLAY = """
 - hosts: all
@@ -107,6 +108,17 @@ class Way:
             text=True,
         )
 
+    def install_on_machine(self, package: str) -> None:
+        """Through the proxy, which is the only way out."""
+        facts = self.sandbox.env
+        authority = Path(facts["HAVEN_SANDBOX_PROXY_CA"]).read_text()
+        ways = [f"-o Acquire::{kind}::Proxy={facts['HAVEN_SANDBOX_PROXY_URL']}" for kind in ("http", "https")]
+        options = " ".join([*ways, "-o Acquire::https::CAInfo=/root/ca.pem", "-q"])
+        self.machine.output(
+            f"echo '{authority}' > /root/ca.pem && export DEBIAN_FRONTEND=noninteractive &&"
+            f" apt-get {options} update && apt-get {options} install -y --no-install-recommends {package}"
+        )
+
     def logins(self) -> int:
         """How often somebody has logged in at the jump host behind the gate."""
         return int(self.hop.output("journalctl -o cat -t sshd | grep -c 'Accepted publickey' || true"))
@@ -128,7 +140,9 @@ def guests(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         sandbox.guest(user_data=user_data()) as machine,
     ):
         hop.set_rules(allow("in", "tcp", (2222, 2222), f"{sandbox.gate}/32"))
-        sandbox.machines.set_rules(machine.id, [allow("in", "tcp", (22, 22), f"{hop.address}/32")])
+        sandbox.machines.set_rules(
+            machine.id, [allow("in", "tcp", (22, 22), f"{hop.address}/32"), allow("out", "all", (0, 0), "0.0.0.0/0")]
+        )
         yield hop, machine, str(key)
 
 
@@ -222,6 +236,45 @@ def test_many_who_fail_at_once_fail_together(way: Way) -> None:
     since = f"journalctl -o cat -t sshd --since @{int(before) - 1} | grep -c 'Invalid user nobody-there'"
     # Those that came later than the first one's failure tried for themselves.
     assert 1 <= int(way.hop.output(since)) < 8
+
+
+def synchronize(way: Way, defaults: dict[str, Any]) -> tuple[int, str]:
+    """Copy a folder to the machine in a play with these module_defaults; how the play ended and what it said."""
+    source = way.folder / "source"
+    source.mkdir(exist_ok=True)
+    (source / "note").write_text("copied\n")
+    task = {"ansible.posix.synchronize": {"src": f"{source}/", "dest": "/home/debian/copied/"}}
+    play = {"hosts": "all", "gather_facts": False, "module_defaults": defaults, "tasks": [task]}
+    book = way.folder / "synchronize.yml"
+    book.write_text(json.dumps([play]))
+    started = way.start_ansible("ansible-playbook", "-e", "ansible_user=debian", str(book))
+    said, _none = started.communicate(timeout=120)
+    return started.returncode, " ".join(said.split())
+
+
+def test_synchronize_is_verified_by_the_defaults_of_our_plays_and_fails_without_them(way: Way) -> None:
+    plays = [yaml.safe_load((ROOT / "playbooks" / name).read_text()) for name in ("configure.yml", "verify.yml")]
+    ours, verifying = [next(play["module_defaults"] for play in each if "module_defaults" in play) for each in plays]
+    assert ours == verifying
+    assert ours["ansible.posix.synchronize"] == {"use_ssh_args": True, "verify_host": True}
+    name = "i-0123456789abcdef0"
+    way.write([way.listed(name)], way.hops(way.inner()))
+    way.install_on_machine("rsync")
+
+    status, said = synchronize(way, {})
+    assert status != 0
+    assert f"Could not resolve hostname {name}" in said
+    assert way.machine.root("test -e /home/debian/copied").returncode != 0
+
+    status, said = synchronize(way, ours)
+    assert status == 0, said
+    assert way.machine.output("cat /home/debian/copied/note") == "copied"
+
+    way.write([way.listed(name, host_key=KEY)], way.hops(way.inner()))
+    for defaults in (ours, {"ansible.posix.synchronize": {"use_ssh_args": True}}):
+        status, said = synchronize(way, defaults)
+        assert status != 0
+        assert refusal(name, way.machine.host_key(), KEY) in said
 
 
 def _restart(way: Way) -> None:
