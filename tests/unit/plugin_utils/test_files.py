@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import pathlib
 import stat
+from typing import Any
 
 import pytest
 
@@ -71,3 +73,32 @@ def test_a_folder_becomes_its_owners_alone(tmp_path: pathlib.Path) -> None:
     folder.chmod(0o755)
     private_folder(str(folder))
     assert mode(folder) == 0o700
+
+
+def _write_again_and_again(path: str, text: str, ready: Any) -> None:
+    ready.wait()
+    for _ in range(150):
+        write_private(path, text)
+
+
+def test_whoever_reads_while_many_write_reads_one_whole_text(tmp_path: pathlib.Path) -> None:
+    """Each as long as a file of a large inventory, so that a write in place would be seen half done."""
+    file = tmp_path / "file"
+    texts = {str(number) * 500_000 for number in range(6)}
+    write_private(str(file), next(iter(texts)))
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(len(texts) + 1)
+    writers = [context.Process(target=_write_again_and_again, args=(str(file), text, ready)) for text in texts]
+    for writer in writers:
+        writer.start()
+    ready.wait()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        seen.add(file.read_text())
+        assert mode(file) == 0o600
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * len(writers)
+    assert seen <= texts
+    assert len(seen) > 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
