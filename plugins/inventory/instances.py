@@ -267,7 +267,7 @@ from ansible.utils.vars import combine_vars
 from ..module_utils._errors import HavenError, InvalidRequest
 from ..module_utils._models import Hop, Instance
 from ..module_utils._ssh_config import TOFU, Machine
-from ..plugin_utils import _hosts, _sources, _ssh_files
+from ..plugin_utils import _collector, _hosts, _sources, _ssh_files
 from ..plugin_utils._constructed import Constructed
 from ..plugin_utils._files import PRIVATE, private_folder
 from ..plugin_utils._machines import Static, machines_from
@@ -296,12 +296,15 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        config = self._read_config_data(path)
+        with _collector.paused():
+            self._parse(self._read_config_data(path), path, use_cache=cache)
+
+    def _parse(self, config: dict[str, Any], path: str, use_cache: bool) -> None:
         try:
             wanted = self._wanted(config, path)
             sources, machines = sources_from(wanted), machines_from(wanted)
             hostnames = hostnames_from(config)
-            entries = [*self._static(path, machines), *self._listed(path, sources, use_cache=cache)]
+            entries = [*self._static(path, machines), *self._listed(path, sources, use_cache)]
             # A machine that several sources list is that of the first.
             first = {entry.instance.id: entry for entry in reversed(entries)}
             ordered = self._asked([entry for entry in entries if first[entry.instance.id] is entry])

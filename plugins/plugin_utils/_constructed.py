@@ -21,7 +21,7 @@ from ansible.plugins.inventory import Constructable
 from ansible.template import is_trusted_as_template
 
 from ._expressions import Reads, reads
-from ._readable import readable
+from ._populate import set_variables
 
 # An entry that says something else for nearly every host is carried out as usual after so many.
 _TRIALS = 100
@@ -118,8 +118,8 @@ class Constructed(Constructable):  # type: ignore[misc]
         return self._set(host, outcome.variables)
 
     def _set(self, host: str, values: dict[str, Any]) -> dict[str, Any]:
-        for name, value in values.items():
-            self.inventory.set_variable(host, name, readable(value))
+        if values:
+            set_variables(self.inventory, host, values)
         return values
 
     # -- entries

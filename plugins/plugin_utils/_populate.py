@@ -57,9 +57,15 @@ def populate(
             inventory.add_host(host, _hosts.source_group(entry.settings))
         if ANSWERS in entry.own:
             inventory.add_host(host, inventory.add_group(_hosts.answer_group(entry.own[ANSWERS])))
-        for name, value in variables.items():
-            inventory.set_variable(host, name, readable(value))
+        set_variables(inventory, host, variables)
         construct(host, variables)
+
+
+def set_variables(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
+    """Set them on the host itself: the inventory would copy each value to note which file it is from."""
+    listed = inventory.get_host(host)
+    for name, value in variables.items():
+        listed.set_variable(name, readable(value))
 
 
 def add_source(inventory: InventoryData, settings: Settings, ssh_config: str) -> None:

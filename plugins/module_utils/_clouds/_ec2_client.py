@@ -13,12 +13,12 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
 from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable
 from .._wait import WORKERS
-from . import _ec2_errors
+from . import _ec2_errors, _ec2_parser
 
 if TYPE_CHECKING:
     from .._api_proxy import ApiProxy
@@ -109,16 +109,19 @@ class Connection:
             time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries)))  # noqa: S311
 
     def pages(self, action: str, key: str, /, **parameters: Any) -> list[dict[str, Any]]:
-        """All items of a listing, 1,000 a page."""
-        items: list[dict[str, Any]] = []
+        """All items of a listing."""
+        return list(self.items(action, key, **parameters))
+
+    def items(self, action: str, key: str, /, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The items of a listing one by one, so that no more than a page is held in memory."""
         token: Optional[str] = None
         while True:
             more = {"NextToken": token} if token else {}
             answer = self.call(action, **parameters, **more)
-            items.extend(answer.get(key, []))
+            yield from answer.get(key, [])
             token = answer.get("NextToken")
             if not token:
-                return items
+                return
 
     def _once(self, action: str, service: str, parameters: dict[str, Any]) -> dict[str, Any]:
         errors = botocore.exceptions
@@ -203,6 +206,8 @@ class Connection:
     def _make_session(options: dict[str, Any]) -> Any:
         profile = options.get("profile") or None
         session = botocore.session.Session(profile=profile)
+        usual = session.get_component("response_parser_factory")
+        session.register_component("response_parser_factory", _ec2_parser.Factory(usual))
         loader = session.get_component("data_loader")
         # By itself it looks into the folder of each of 400 services, twice, to learn that EC2 is one of them.
         loader.list_available_services = lambda type_name: _names_in(loader.search_paths)

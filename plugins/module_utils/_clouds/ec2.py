@@ -104,7 +104,7 @@ class Ec2(Access):
         return found
 
     def _listed(self, filters: list[dict[str, Any]], *, details: bool = False) -> list[Instance]:
-        reservations = self._ec2.pages("DescribeInstances", "Reservations", Filters=filters, MaxResults=1000)
+        reservations = self._ec2.items("DescribeInstances", "Reservations", Filters=filters, MaxResults=1000)
         if not details:
             return [self._instance(item) for reservation in reservations for item in reservation["Instances"]]
         return [

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""EC2's XML as botocore reads it, in a quarter of the time: a listing of thousands is mostly that.
+
+botocore looks at every element of its model for every element of the answer, and reads moments by guessing their form.
+Here the model is gone through once, and the answer decides what is looked up. All else is left to botocore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from xml.etree import ElementTree
+
+Element = ElementTree.Element
+Read = Callable[[Element], Any]
+
+
+class Factory:
+    """A botocore session's component ``response_parser_factory``, around the one that it has."""
+
+    def __init__(self, usual: Any) -> None:
+        self._usual = usual
+
+    def create_parser(self, protocol_name: str) -> Any:
+        usual = self._usual.create_parser(protocol_name)
+        return Parser(usual) if protocol_name == "ec2" else usual
+
+
+class Parser:
+    """The usual one for everything but successful answers of known forms."""
+
+    def __init__(self, usual: Any) -> None:
+        self._usual = usual
+
+    def parse(self, response: Mapping[str, Any], shape: Any) -> Any:
+        if response["status_code"] >= 300 or shape is None:
+            return self._usual.parse(response, shape)
+        try:
+            root = ElementTree.fromstring(response["body"])  # noqa: S314 -- as botocore does; expat's limits hold
+            read = _reader(shape)
+        except (ElementTree.ParseError, _Unknown):
+            return self._usual.parse(response, shape)
+        parsed = read(root)
+        metadata = {"HTTPStatusCode": response["status_code"]}
+        metadata["HTTPHeaders"] = {name.lower(): value for name, value in response["headers"].items()}
+        for child in root:
+            if _local(child.tag) == "requestId":
+                metadata["RequestId"] = child.text
+        parsed["ResponseMetadata"] = metadata
+        return parsed
+
+
+class _Unknown(Exception):  # noqa: N818 -- caught by name
+    """A form that EC2 has not had so far."""
+
+
+# By the name of the shape: names are unique in a service's model, and EC2 is the only service with this protocol.
+_readers: dict[str, Read] = {}
+
+
+def _reader(shape: Any) -> Read:
+    """What turns an element of that shape into a value. Raises _Unknown."""
+    if shape.name not in _readers:
+        make = _KINDS.get(shape.type_name)
+        if make is None or shape.serialization.keys() - {"name"}:
+            raise _Unknown
+        _readers[shape.name] = make(shape)
+    return _readers[shape.name]
+
+
+@lru_cache(maxsize=4096)
+def _shared(text: str) -> str:
+    """The same object for equal texts: most that is said of one instance is said of the next."""
+    return text
+
+
+def _local(tag: str) -> str:
+    """A tag without its namespace."""
+    return tag.rpartition("}")[2]
+
+
+def _structure(shape: Any) -> Read:
+    members = {
+        member.serialization.get("name", name): (name, _reader(member)) for name, member in shape.members.items()
+    }
+
+    def read(element: Element) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for child in element:
+            member = members.get(child.tag)
+            if member is None:
+                member = members.get(_local(child.tag))
+                if member is None:
+                    continue
+                # With its namespace, as it comes from now on.
+                members[child.tag] = member
+            if member[0] not in found:
+                found[member[0]] = member[1](child)
+        return found
+
+    return read
+
+
+def _list(shape: Any) -> Read:
+    item = _reader(shape.member)
+    return lambda element: [item(child) for child in element]
+
+
+def _text(_shape: Any) -> Read:
+    return lambda element: _shared(element.text or "")
+
+
+def _integer(_shape: Any) -> Read:
+    return lambda element: int(element.text or "")
+
+
+def _float(_shape: Any) -> Read:
+    return lambda element: float(element.text or "")
+
+
+def _boolean(_shape: Any) -> Read:
+    return lambda element: element.text == "true"
+
+
+def _timestamp(_shape: Any) -> Read:
+    return lambda element: _moment(element.text or "")
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        # Python before 3.11 does not know the Z.
+        return _guessed(text)
+    return found if found.tzinfo else _guessed(text)
+
+
+def _guessed(text: str) -> datetime:
+    # Here, because without botocore there is nothing to read.
+    from botocore.utils import parse_timestamp
+
+    return parse_timestamp(text)
+
+
+_KINDS: dict[str, Callable[[Any], Read]] = {
+    "structure": _structure,
+    "list": _list,
+    "string": _text,
+    "character": _text,
+    "integer": _integer,
+    "long": _integer,
+    "float": _float,
+    "double": _float,
+    "boolean": _boolean,
+    "timestamp": _timestamp,
+}

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""EC2's answers are read as botocore reads them, which is asked beside ours."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+import botocore.session
+import pytest
+from botocore.parsers import EC2QueryParser, ResponseParserError, ResponseParserFactory
+
+from ansible_collections.haven.gpu.plugins.module_utils._clouds import _ec2_parser
+
+MODEL = botocore.session.Session().get_service_model("ec2")
+NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
+TEXTS = {
+    "integer": "-7",
+    "long": "123456789012",
+    "float": "0.25",
+    "double": "1e-3",
+    "boolean": "true",
+    "blob": "eA==",
+    "timestamp": "2026-11-21T18:00:00.000Z",
+}
+INSTANCE = "<reservationSet><item><instancesSet><item>{}</item></instancesSet></item></reservationSet>"
+
+
+def filled(shape: Any, name: str, depth: int = 0) -> str:
+    """An element with everything that the shape may have, down to some depth, and something that it has not."""
+    if shape.type_name == "structure":
+        members = [] if depth > 12 else shape.members.items()
+        inside = "".join(filled(member, member.serialization.get("name", key), depth + 1) for key, member in members)
+        inside += "<unheardOf><item>x</item></unheardOf>"
+    elif shape.type_name == "list":
+        inside = "".join(filled(shape.member, "item", depth + 1) for _time in range(2))
+    else:
+        inside = TEXTS.get(shape.type_name, escape(f"{name} & <text> é"))
+    return f"<{name}>{inside}</{name}>"
+
+
+def answer(body: str, status: int = 200) -> dict[str, Any]:
+    headers = {"Content-Type": "text/xml", "X-Amzn-RequestId": "r-1"}
+    return {"status_code": status, "headers": headers, "body": body.encode(), "context": {}}
+
+
+def both(body: str, shape: Any, status: int = 200) -> tuple[Any, Any]:
+    return tuple(
+        parser.parse(answer(body, status), shape) for parser in (_ec2_parser.Parser(EC2QueryParser()), EC2QueryParser())
+    )
+
+
+@pytest.mark.parametrize("namespace", ["", f' xmlns="{NAMESPACE}"'])
+@pytest.mark.parametrize(
+    "action",
+    [
+        name
+        for name in MODEL.operation_names
+        if name.startswith(("Describe", "Run", "Create", "GetConsole", "Modify"))
+        and MODEL.operation_model(name).output_shape
+    ],
+)
+def test_whole_answers(action: str, namespace: str) -> None:
+    shape = MODEL.operation_model(action).output_shape
+    inside = filled(shape, "x").removeprefix("<x>").removesuffix("</x>")
+    ours, theirs = both(f"<Answer{namespace}><requestId>r-2</requestId>{inside}</Answer>", shape)
+    assert ours == theirs
+    assert ours["ResponseMetadata"]["RequestId"] == "r-2"
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "",
+        "<instanceId/>",
+        "<instanceId>i-1</instanceId><tagSet/>",
+        "<tagSet><item><key>k</key></item><item><key/><value/></item></tagSet>",
+        "<launchTime>2026-11-21T18:00:00+02:00</launchTime>",
+        "<launchTime>2026-11-21T18:00:00</launchTime>",
+        "<launchTime>2026-11-21</launchTime>",
+        "<launchTime>1795284000</launchTime>",
+        "<launchTime>Sat, 21 Nov 2026 18:00:00 GMT</launchTime>",
+        "<ebsOptimized>TRUE</ebsOptimized><sourceDestCheck>false</sourceDestCheck>",
+        "<keyName>&lt;a&gt; &amp; {{ b }}</keyName>",
+        "<keyName> <!-- a comment --> </keyName>",
+        "<keyName><![CDATA[<x>]]></keyName>",
+    ],
+)
+def test_instances(inside: str) -> None:
+    shape = MODEL.operation_model("DescribeInstances").output_shape
+    ours, theirs = both(f'<Answer xmlns="{NAMESPACE}">{INSTANCE.format(inside)}</Answer>', shape)
+    assert ours == theirs
+
+
+def test_errors_are_botocores_own() -> None:
+    shape = MODEL.operation_model("DescribeInstances").output_shape
+    error = "<Response><Errors><Error><Code>A.B</Code><Message>c</Message></Error></Errors><RequestID>1</RequestID>"
+    ours, theirs = both(f"{error}</Response>", shape, 400)
+    assert ours == theirs
+    assert ours["Error"]["Code"] == "A.B"
+    assert both("<html>busy</html>", shape, 503)[0]["Error"]["Code"] == "503"
+    with pytest.raises(ResponseParserError):
+        _ec2_parser.Parser(EC2QueryParser()).parse(answer("<cut off"), shape)
+
+
+def test_sessions_use_it_for_ec2_alone() -> None:
+    factory = _ec2_parser.Factory(ResponseParserFactory())
+    assert isinstance(factory.create_parser("ec2"), _ec2_parser.Parser)
+    assert not isinstance(factory.create_parser("json"), _ec2_parser.Parser)
