@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from . import _cloud_init
+from . import _cloud_init, _host_key
 from ._cloud import Cloud
 from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed
 from ._models import TAG_HOST_KEY, Change, Instance, Observed, Plan, Spec
@@ -259,19 +259,22 @@ class _Run:
         """
         if job.observed.image is None:
             raise InvalidRequest(f"Instance {job.spec.name} cannot be created without an image: give one.")
+        spec = job.spec
+        if spec.host_key_source == "injected":
+            spec = dataclasses.replace(spec, host_key=_host_key.make())
         number = generation(job.observed.found)
         replaced = {each.id for each in job.observed.live}
         for _attempt in range(MAX_GENERATIONS):
             try:
-                return self._cloud.create(job.spec, job.observed.image, number)
+                return self._cloud.create(spec, job.observed.image, number)
             except TokenUsed as used:
-                found = self._look_for_owner(job.spec, number, patient=not used.terminated)
+                found = self._look_for_owner(spec, number, patient=not used.terminated)
             live = [each for each in found if not each.gone and each.id not in replaced]
             if live:
                 return live[0]
             number = max(number + 1, generation(found))
         raise CloudFailure(
-            f"{MAX_GENERATIONS} instances called {job.spec.name} were made and terminated within a day or so: "
+            f"{MAX_GENERATIONS} instances called {spec.name} were made and terminated within a day or so: "
             "use another name, or try tomorrow."
         )
 

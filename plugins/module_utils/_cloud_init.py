@@ -6,7 +6,8 @@
 
 cloud-init prints an instance's host keys on its first boot only, and only where the image did not switch that off. A
 part of our own, run at every boot after the keys exist, prints them always, in the same form, so that whoever may read
-the console can know the instance. The user's own user data travels beside it, unchanged.
+the console can know the instance. Another part may bring a host key along. The user's own user data travels beside
+them, unchanged.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import base64
 import binascii
 import gzip
 import hashlib
+import json
 import re
 from email import message_from_string
 from email.message import Message
@@ -23,12 +25,14 @@ from email.mime.nonmultipart import MIMENonMultipart
 from typing import Optional
 
 from ._errors import InvalidRequest
+from ._models import HostKey
 
 # EC2 takes 16 KiB of user data before its base64 form; cloud-init unpacks gzip.
 LIMIT = 16 * 1024
 BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 FILENAME = "haven-host-keys"
+INJECTED = "haven-host-key"
 
 # One printf, so that kernel messages do not land between the lines.
 SCRIPT = f"""\
@@ -42,7 +46,7 @@ _ED25519 = re.compile(r"ssh-ed25519 ([A-Za-z0-9+/]+={0,2})")
 _ED25519_PREFIX = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
 
 
-def compose(user_data: Optional[str]) -> bytes:
+def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> bytes:
     """The user data to send: ours and the user's, as the MIME message cloud-init takes apart; gzip when too long.
 
     The same text gives the same bytes, because a repeated creation must repeat its parameters. Raises InvalidRequest
@@ -53,6 +57,10 @@ def compose(user_data: Optional[str]) -> bytes:
     message = MIMEMultipart(boundary=f"haven-{digest[:32]}")
     # Run by cloud-init at every boot, in its last stage: the keys exist then.
     message.attach(_part("x-shellscript-per-boot", SCRIPT, FILENAME))
+    if host_key:
+        # Before the user's part: of two that say ssh_keys, cloud-init takes the first.
+        keys = {"ssh_deletekeys": True, "ssh_keys": {"ed25519_private": host_key.private}}
+        message.attach(_part("cloud-config", f"#cloud-config\n{json.dumps(keys)}\n", INJECTED))
     if user_data:
         message.attach(_users_part(user_data))
     data = message.as_string().encode()
@@ -78,7 +86,7 @@ def original(data: bytes) -> str:
     if not isinstance(parts, list):
         return text
     for part in parts:
-        if isinstance(part, Message) and part.get_filename() != FILENAME:
+        if isinstance(part, Message) and part.get_filename() not in (FILENAME, INJECTED):
             return _text_of(part)
     return ""
 

@@ -172,8 +172,19 @@ class Hop:
 
 
 @dataclass(frozen=True)
+class HostKey:
+    """An ed25519 host key: ``type base64``, and the private file's text, which no message or result may show."""
+
+    public: str
+    private: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Spec:
-    """One instance as wanted. None means "not said"; ``user_data`` is the user's own text, before ours is added."""
+    """One instance as wanted. None means "not said"; ``user_data`` is the user's own text, before ours is added.
+
+    ``host_key`` is made for a creation that injects it, and is no part of the wish.
+    """
 
     project: str
     name: str
@@ -198,6 +209,8 @@ class Spec:
     termination_protection: Optional[bool] = None
     hibernation: Optional[bool] = None
     record_host_key: bool = True
+    host_key_source: str = "console"
+    host_key: Optional[HostKey] = field(default=None, repr=False, compare=False)
     allow_stop: bool = False
     recreate: bool = False
     delete_volumes: bool = False

@@ -75,6 +75,12 @@ INSTANCE: dict[str, Any] = {
     "termination_protection": {"type": "bool"},
     "hibernation": {"type": "bool"},
     "record_host_key": {"type": "bool", "default": True, "no_log": False},
+    "host_key_source": {
+        "type": "str",
+        "choices": ["console", "injected"],
+        "default": "console",
+        "no_log": False,
+    },
     "wait": {"type": "str", "choices": ["running", "ssh", "none"], "default": "running"},
     "wait_timeout": {"type": "int", "default": 600},
     "private_key": {"type": "path", "no_log": False},
@@ -162,6 +168,8 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
         "options": _cloud_options(params),
     }
     common["former_name"] = common["options"].pop("former_name", None)
+    if common["host_key_source"] == "injected" and not common["record_host_key"]:
+        raise InvalidRequest("An injected host key is recorded: leave record_host_key: false or host_key_source out.")
     if common["former_name"]:
         checked_name(common["former_name"], "The former_name")
     for option in ("former_name", "floating_ip", "ports"):
@@ -187,6 +195,7 @@ _SAME_IN_SPEC = (
     "termination_protection",
     "hibernation",
     "record_host_key",
+    "host_key_source",
     "allow_stop",
     "recreate",
     "delete_volumes",

@@ -90,6 +90,8 @@ def generation(found: Sequence[Instance]) -> int:
 
 def wanted_tags(spec: Spec, host_key: Optional[str] = None) -> dict[str, str]:
     """Every tag the instance must have by this specification, but for its generation."""
+    if spec.host_key:
+        host_key = spec.host_key.public
     tags = {**spec.tags, TAG_PROJECT: spec.project, TAG_NAME: spec.name}
     if spec.login_user:
         tags[TAG_LOGIN_USER] = spec.login_user

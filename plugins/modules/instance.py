@@ -193,6 +193,19 @@ options:
       - Set it to V(false) for images without cloud-init; their user data is then sent as it is.
     type: bool
     default: true
+  host_key_source:
+    description:
+      - How the host key of a new instance becomes known. V(console) lets the instance make one and reads it from its
+        console.
+      - V(injected) makes one here and gives it to the instance with its user data, so that it is known from the first
+        moment, also where a cloud has no console, or a slow one. It is not kept here. It stays in the user data,
+        however, and whoever may read that B(can be this instance), that is, on EC2 those with
+        C(ec2:DescribeInstanceAttribute), on OpenStack the operators, and on the instance every process that reaches
+        the metadata address, unless P(haven.gpu.egress#role) keeps it from them.
+      - It counts when an instance is created. After O(state=rebuilt) the key is read from the console.
+    type: str
+    choices: [console, injected]
+    default: console
   wait:
     description:
       - How far to wait. V(running) until the instances are in the wanted state and their host keys are known, V(ssh)

@@ -171,7 +171,7 @@ def run_parameters(spec: Spec, chosen: Image, generation: int, firewall_ids: Seq
         },
     }
     if spec.record_host_key:
-        parameters["UserData"] = _cloud_init.compose(spec.user_data)
+        parameters["UserData"] = _cloud_init.compose(spec.user_data, spec.host_key)
     elif spec.user_data:
         parameters["UserData"] = spec.user_data
     profile = spec.options.get("iam_instance_profile")

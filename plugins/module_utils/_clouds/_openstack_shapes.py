@@ -235,7 +235,7 @@ def metadata(spec: Spec, image: Image, generation: int, creation: str) -> dict[s
 def user_data(spec: Spec) -> Optional[str]:
     """The user data in the form nova takes."""
     if spec.record_host_key:
-        return base64.b64encode(_cloud_init.compose(spec.user_data)).decode()
+        return base64.b64encode(_cloud_init.compose(spec.user_data, spec.host_key)).decode()
     return base64.b64encode(spec.user_data.encode()).decode() if spec.user_data else None
 
 

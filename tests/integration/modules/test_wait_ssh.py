@@ -76,6 +76,29 @@ def test_a_new_guest_has_answered_through_the_jump_host(guests: Account) -> None
     assert not again["changed"]
 
 
+def test_an_injected_host_key_is_known_without_the_console_and_nowhere_else(guests: Account) -> None:
+    environment = guests.api.environment
+    wish = {
+        **guests.api.basics,
+        "key_pair": "me",
+        "firewalls": ["ssh"],
+        "host_key_source": "injected",
+        "user_data": "#cloud-config\nruncmd: [[touch, /run/ran]]\n",
+        "login_user": "debian",
+        "wait": "ssh",
+        "hops": [hop(environment)],
+        "private_key": environment["HAVEN_SANDBOX_KEY"],
+    }
+    answer = guests.instance("injected", **wish)
+    # Strictly verified: it is the key that was given.
+    assert answer["changed"], answer.message
+    assert not [call for call in guests.calls if "console" in call.lower() or call.endswith("/action")]
+    assert "PRIVATE KEY" not in f"{answer.values}{answer.stderr}"
+    again = guests.instance("injected", **wish)
+    assert (again.ok, again["changed"]) == (True, False), again.message
+    guests.instance("injected", state="absent")
+
+
 def test_a_restarted_guest_has_booted_anew(guests: Account) -> None:
     first = reached(guests).instances["reached"]
     answer = reached(guests, state="restarted")

@@ -11,11 +11,13 @@ import struct
 from email import message_from_bytes
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils import _cloud_init as cloud_init
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
+from ansible_collections.haven.gpu.plugins.module_utils._models import HostKey
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=200)
 
@@ -51,6 +53,24 @@ def test_our_part_runs_at_every_boot_and_the_users_is_left_to_cloud_init() -> No
     assert [part.get_content_type() for part in parts] == ["text/x-shellscript-per-boot", "text/plain"]  # type: ignore[union-attr]
     assert parts[0].get_filename() == cloud_init.FILENAME  # type: ignore[union-attr]
     assert parts[0].get_payload(decode=True).startswith(b"#!/bin/sh\n")  # type: ignore[union-attr]
+
+
+def test_an_injected_host_key_is_a_part_before_the_users_and_not_taken_for_it() -> None:
+    host_key = HostKey(public=key(), private="-----BEGIN\nx\n-----END\n")
+    text = "#cloud-config\nruncmd: [ls]\n"
+    data = cloud_init.compose(text, host_key)
+    parts = message_from_bytes(data).get_payload()
+    assert isinstance(parts, list)
+    assert [part.get_content_type() for part in parts] == [  # type: ignore[union-attr]
+        "text/x-shellscript-per-boot",
+        "text/cloud-config",
+        "text/plain",
+    ]
+    said = yaml.safe_load(parts[1].get_payload(decode=True))  # type: ignore[union-attr]
+    assert said == {"ssh_deletekeys": True, "ssh_keys": {"ed25519_private": host_key.private}}
+    assert cloud_init.same(data, text)
+    assert cloud_init.original(cloud_init.compose(None, host_key)) == ""
+    assert host_key.private not in repr(host_key)
 
 
 def test_multipart_user_data_is_nested() -> None:
