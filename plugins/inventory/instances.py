@@ -180,7 +180,8 @@ notes:
   - >-
     The listing is cached by what was asked of whom, with which account, endpoint and version of this plugin, so that
     another question is never answered from the cache. C(--flush-cache) and the task C(meta: refresh_inventory) list
-    anew.
+    anew, and so does the next run after a connection through a jump host failed, or after a machine did not show its
+    recorded host key, since the machine may have moved.
   - >-
     M(ansible.posix.synchronize) checks host keys through the same configuration only with
     O(ansible.posix.synchronize#module:use_ssh_args=true) and O(ansible.posix.synchronize#module:verify_host=true).
@@ -254,6 +255,7 @@ import glob
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -371,7 +373,9 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
     def _listed(self, path: str, sources: list[Settings], use_cache: bool) -> list[Entry]:
         """The entries of all sources, one after the other. Raises HavenError."""
         entries: list[Entry] = []
-        for source, answer in zip(sources, self._answers(sources, use_cache)):
+        folder = self.get_option("ssh_folder")
+        failures = [_ssh_files.last_failure(_ssh_files.folder_of(folder, path, source)) for source in sources]
+        for source, answer in zip(sources, self._answers(sources, failures if use_cache else None)):
             if isinstance(answer, HavenError):
                 self._leave_out(source, answer)
                 continue
@@ -387,13 +391,14 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             raise InvalidRequest(said) from error
         self.display.warning(f"{self.NAME}: {said} Its machines are left out.")
 
-    def _answers(self, sources: list[Settings], use_cache: bool) -> list[_sources.Answer]:
-        """What each source says, from the cache where that may be asked."""
+    def _answers(self, sources: list[Settings], failures: Optional[list[float]]) -> list[_sources.Answer]:
+        """What each source says; from the cache where it was listed since a connection failed last."""
         if not self.get_option("cache"):
             return _sources.listings(sources)
         identity = _sources.identity()
         keys = [cache_key(source, _hosts.FIELDS, identity) for source in sources]
-        cached = [self._cached(key) if use_cache else None for key in keys]
+        began = time.time()
+        cached = [self._cached(key, since) for key, since in zip(keys, failures or [began] * len(keys))]
         missing = [source for source, known in zip(sources, cached) if known is None]
         asked = iter(_sources.listings(missing) if missing else [])
         answers = [next(asked) if known is None else known for known in cached]
@@ -403,23 +408,26 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             if known is None and not isinstance(answer, HavenError)
         }
         if fresh:
-            self._store(fresh)
+            self._store(fresh, began)
         return answers
 
-    def _cached(self, key: str) -> Optional[list[Instance]]:
+    def _cached(self, key: str, since: float) -> Optional[list[Instance]]:
+        """The cached listing, unless it is older than this moment."""
         try:
-            return [_hosts.unpack(packed) for packed in json.loads(self._cache[key])]
+            cached = json.loads(self._cache[key])
+            return [_hosts.unpack(packed) for packed in cached["machines"]] if cached["at"] > since else None
         except (KeyError, TypeError, ValueError):
             return None
 
-    def _store(self, listings: Mapping[str, list[Instance]]) -> None:
+    def _store(self, listings: Mapping[str, list[Instance]], began: float) -> None:
         """Write the cache now and make it the user's alone: core's plugins leave it readable by everybody."""
         folder = self.get_option("cache_connection")
         if folder == _cache_folder():
             private_folder(folder)
         for key, instances in listings.items():
             # One string: core would walk through, tag and copy every leaf of anything else.
-            self._cache[key] = json.dumps([_hosts.pack(instance) for instance in instances])
+            packed = [_hosts.pack(instance) for instance in instances]
+            self._cache[key] = json.dumps({"at": began, "machines": packed})
         self.update_cache_if_changed()
         for key in listings:
             # Core puts prefixes of its own before the key.

@@ -13,6 +13,9 @@ A copy of this file lies beside each ssh configuration of ours, which names it i
   ssh ends the connection: ``-o StrictHostKeyChecking=no``, which ANSIBLE_HOST_KEY_CHECKING=False puts on the command
   line, cannot switch that off.
 
+Where either fails, the time of the file FAILED beside this one is set, if there is one: an inventory asks its cloud
+anew then, since what it has kept may be out of date.
+
 Standard library only, run with ``-IS``: it depends on no environment, and starts quickly.
 """
 
@@ -33,6 +36,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Optional
 
+# The file in an inventory's folder whose time is that of the last failure.
+FAILED = "failed"
 # How it begins to tell of a wrong host key.
 REFUSED = "haven.gpu refuses "
 # Seconds that a connection to a jump host outlives the last one through it.
@@ -166,6 +171,8 @@ def _refuse(reason: str) -> int:
     ssh shows that, while it throws away what a ProxyCommand writes to stderr where ControlPersist is set, as it is for
     Ansible.
     """
+    # First of all: ssh ends us as soon as it knows.
+    _note_failure()
     text = reason.encode("ascii", "replace")[:400]
     payload = b"\x01" + struct.pack(">II", _BY_APPLICATION, len(text)) + text + struct.pack(">I", 0)
     padding = 8 - (5 + len(payload)) % 8 + 8
@@ -217,6 +224,7 @@ def check(mode: str, purpose: str, host: str, fingerprint: str, files: Sequence[
     known = {each: name for file in files for each, name in _entries(file, host)}
     if fingerprint in known or (not known and mode == "tofu"):
         return True
+    _note_failure()
     name = next(filter(None, known.values()), "")
     who = f"{name} ({host})" if name and name != host else host
     why = "Somebody else answers at its address, or it was made anew without us" if known else "Record it first"
@@ -244,6 +252,13 @@ def _fingerprint(key: str) -> str:
     except binascii.Error:
         return ""
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def _note_failure() -> None:
+    try:
+        os.utime(os.path.join(os.path.dirname(os.path.abspath(__file__)), FAILED))
+    except OSError:  # nobody asks for it
+        return
 
 
 def _say(text: str) -> None:

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from ..module_utils import _ssh_config
 from ..module_utils._ssh_config import Machine
-from ._files import private_folder, write_private
+from ..module_utils._way import FAILED
+from ._files import PRIVATE, private_folder, write_private
 from ._settings import Settings
 
 
@@ -32,4 +33,22 @@ def write(parent: str, inventory: str, machines: Iterable[Machine], settings: Se
     write_private(files.known_hosts, _ssh_config.known_hosts(machines, settings.hops))
     write_private(files.helper, _ssh_config.helper())
     write_private(files.config, config)
+    _await_failures(os.path.join(folder, FAILED))
     return files.config
+
+
+def last_failure(folder: str) -> float:
+    """When a connection made with the configuration in this folder failed last, in seconds since 1970; 0 is never."""
+    try:
+        return os.stat(os.path.join(folder, FAILED)).st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _await_failures(path: str) -> None:
+    """Make the file whose time the helper sets when a connection fails."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+    except FileExistsError:
+        return
+    os.utime(path, (0, 0))

@@ -243,7 +243,7 @@ def test_the_cache_saves_the_call_and_not_the_ssh_configuration(project: Project
     began = time.time()
     assert project.hosts(ANSIBLE_INVENTORY_CACHE="1") == first
     assert project.calls(began) == []
-    assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts", "way.py"}
+    assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts", "way.py", "failed"}
 
 
 def test_the_cache_is_its_owners_alone(project: Project) -> None:
@@ -294,12 +294,29 @@ def test_a_refreshed_inventory_is_listed_anew(project: Project) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_a_failed_connection_makes_the_next_run_list_anew(project: Project) -> None:
+    project.machine("one", haven__host_key=KEY)
+    # Nothing listens there.
+    hops = json.dumps({"haven_hops": [{"host": "127.0.0.1", "port": 1, "host_key": KEY}]})
+    arguments, cached = ("-e", hops), {"ANSIBLE_INVENTORY_CACHE": "1"}
+    project.hosts(*arguments, **cached)
+    began = time.time()
+    done = project.ansible("ansible", "one", "-m", "ansible.builtin.ping", *arguments, **cached)
+    assert "UNREACHABLE" in done.stdout
+    assert project.calls(began) == []
+    project.hosts(*arguments, **cached)
+    assert project.calls(began) == list(project.machines.listing)
+    project.hosts(*arguments, **cached)
+    assert project.calls(began) == list(project.machines.listing)
+
+
 def test_a_broken_cache_is_no_answer(project: Project) -> None:
     project.machine("one")
     project.hosts(ANSIBLE_INVENTORY_CACHE="1")
     (file,) = (project.home / ".ansible" / "haven" / "cache").iterdir()
-    held = json.loads(file.read_text())
-    file.write_text(json.dumps('[{"id": 1}]' if isinstance(held, str) else [{"id": 1}]))
+    held = file.read_text()
+    file.write_text(held.replace("machines", "somethings"))
+    assert file.read_text() != held
     assert project.hosts(ANSIBLE_INVENTORY_CACHE="1").keys() == {"one"}
 
 

@@ -154,3 +154,20 @@ def test_a_machine_without_a_known_key_passes_on_first_use_only_where_that_is_as
 )
 def test_what_counts_in_sshs_output_is_one_plain_line(said: str, counts: str) -> None:
     assert _way.told(said) == counts
+
+
+@pytest.mark.parametrize(("shown", "noted"), [(FINGERPRINT, False), (OTHER, True)])
+def test_a_wrong_key_is_noted_for_the_inventory_that_waits_for_failures(
+    tmp_path: Path, shown: str, noted: bool
+) -> None:
+    config = written(tmp_path, Hop("gate"))
+    note = tmp_path / _way.FAILED
+    command = [sys.executable, "-IS", str(config.with_name("way.py")), "check", "verified", "HOSTNAME", "i-1", shown]
+    command.append(str(tmp_path / "known_hosts"))
+    assert subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == int(noted)
+    # Nobody asked for a note.
+    assert not note.exists()
+    note.touch()
+    os.utime(note, (0, 0))
+    subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
+    assert (note.stat().st_mtime > 0) == noted
