@@ -45,6 +45,9 @@ class Cloud(Protocol):
     # Whether a restarted instance is seen to be pending until it is up again.
     restart_shows: bool
 
+    def in_region(self, region: str) -> Cloud:
+        """The same identity in another region of the cloud; cheaper than connecting anew."""
+
     def instances(
         self,
         project: Optional[str] = None,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Threads for all sources and regions together.
 _WORKERS = 16
+# So many machines take more memory than what asked for them.
+_MANY = 1000
 Answer = Union[list[Instance], HavenError]
 
 # What decides, besides the options, which account and endpoint the SDKs speak to.
@@ -42,10 +45,18 @@ def listings(sources: Sequence[Settings]) -> list[Answer]:
 
     All regions of all sources are asked at the same time, as far as there are threads.
     """
+    answers = _ask(sources)
+    if sum(len(each) for each in answers if isinstance(each, list)) >= _MANY:
+        # An SDK's clients and models refer to each other, and hold 40 MiB that the hosts can have.
+        gc.collect()
+    return answers
+
+
+def _ask(sources: Sequence[Settings]) -> list[Answer]:
     with _Ways() as ways, ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         found = [ways.to(source) for source in sources]
-        regions = [pool.submit(_regions, source, way) for source, way in zip(sources, found)]
-        asked = [_asked(pool, source, way, known) for source, way, known in zip(sources, found, regions)]
+        clouds = [pool.submit(_clouds, source, way) for source, way in zip(sources, found)]
+        asked = [_asked(pool, source, regions) for source, regions in zip(sources, clouds)]
         return [_joined(parts) for parts in asked]
 
 
@@ -81,10 +92,10 @@ class _Ways:
 
 
 def _asked(
-    pool: ThreadPoolExecutor, source: Settings, way: Way, regions: Future[Sequence[Optional[str]]]
+    pool: ThreadPoolExecutor, source: Settings, regions: Future[list[_cloud.Cloud]]
 ) -> Union[list[Future[list[Instance]]], HavenError]:
     try:
-        return [pool.submit(_of_region, source, way, region) for region in regions.result()]
+        return [pool.submit(_of_region, source, cloud) for cloud in regions.result()]
     except HavenError as error:
         return error
 
@@ -99,18 +110,19 @@ def _joined(parts: Union[list[Future[list[Instance]]], HavenError]) -> Answer:
     return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
 
 
-def _connect(source: Settings, way: Way, region: Optional[str]) -> _cloud.Cloud:
+def _clouds(source: Settings, way: Way) -> list[_cloud.Cloud]:
+    """Each region of the source."""
     if isinstance(way, HavenError):
         raise way
-    return _cloud.connect(source.cloud, source.options_for(region), way)
+    regions: Sequence[Optional[str]] = source.regions
+    every = EVERY_REGION in regions
+    first = _cloud.connect(source.cloud, source.options_for(None if every else regions[0]), way)
+    if every:
+        regions = first.regions()
+    return [first.in_region(region) if region and region != first.region else first for region in regions]
 
 
-def _regions(source: Settings, way: Way) -> Sequence[Optional[str]]:
-    return _connect(source, way, None).regions() if EVERY_REGION in source.regions else source.regions
-
-
-def _of_region(source: Settings, way: Way, region: Optional[str]) -> list[Instance]:
-    cloud = _connect(source, way, region)
+def _of_region(source: Settings, cloud: _cloud.Cloud) -> list[Instance]:
     found: dict[str, Instance] = {}
     for project in source.projects:
         for filters in source.questions:

@@ -10,10 +10,12 @@ speaks to the API: boto3's own layer above it costs 0.13 s a module run and noth
 
 from __future__ import annotations
 
+import copy
 import os
 import random
 import time
 from collections.abc import Iterable, Iterator
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 
 from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable
@@ -67,6 +69,8 @@ class Connection:
         self._options = options
         self._proxy = proxy
         self._clients: dict[str, Any] = {}
+        # A session is none to share among threads; the clients that it makes are.
+        self._making = Lock()
         try:
             self._session = self._make_session(options)
             if proxy:
@@ -79,6 +83,14 @@ class Connection:
             ) from error
         if not self.region:
             raise InvalidRequest("No AWS region is set: set ec2.region, or AWS_REGION, or one in the profile.")
+
+    def in_region(self, region: str) -> Connection:
+        """The same identity in another region, with what botocore has read and worked out for this one."""
+        other = copy.copy(self)
+        other._options = {**self._options, "region": region}
+        other._clients = {}
+        other.region = region
+        return other
 
     def call(self, action: str, /, service: str = "ec2", **parameters: Any) -> dict[str, Any]:
         """Call one API action, trying again what is worth it; errors are HavenErrors."""
@@ -183,16 +195,17 @@ class Connection:
             user_agent_extra="haven.gpu",
         )
         try:
-            client = self._session.create_client(
-                service,
-                region_name=self.region,
-                endpoint_url=options.get("endpoint_url") or None,
-                verify=options.get("ca_bundle") or None,
-                aws_access_key_id=options.get("access_key") or None,
-                aws_secret_access_key=options.get("secret_key") or None,
-                aws_session_token=options.get("session_token") or None,
-                config=config,
-            )
+            with self._making:
+                client = self._session.create_client(
+                    service,
+                    region_name=self.region,
+                    endpoint_url=options.get("endpoint_url") or None,
+                    verify=options.get("ca_bundle") or None,
+                    aws_access_key_id=options.get("access_key") or None,
+                    aws_secret_access_key=options.get("secret_key") or None,
+                    aws_session_token=options.get("session_token") or None,
+                    config=config,
+                )
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise InvalidRequest(
                 f"The connection to AWS cannot be set up: {_ec2_errors.tidy(str(error))}. "

@@ -83,6 +83,7 @@ class Connection:
         """``proxy``: the way of all requests, where only a jump host reaches the API."""
         if not HAS_SDK:
             raise MissingLibrary("openstacksdk")
+        self._options = options
         self._proxy = proxy
         self._config = _configuration(options, functools.partial(Session, session=_through(proxy)) if proxy else None)
         self._session = self._make_session()
@@ -91,6 +92,10 @@ class Connection:
         self._lock = Lock()
         # Set once something is being made: a service that is just restarted is then waited for, to see it through.
         self.patient = False
+
+    def in_region(self, region: str) -> Connection:
+        """The same identity in another region."""
+        return Connection({**self._options, "region": region}, self._proxy)
 
     @property
     def project_id(self) -> str:

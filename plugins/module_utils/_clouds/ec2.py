@@ -65,6 +65,9 @@ class Ec2(Access):
         self._firewall_ids: dict[tuple[str, str], str] = {}
         self._gpus: dict[str, Optional[Gpu]] = {}
 
+    def in_region(self, region: str) -> Ec2:
+        return Ec2(self._ec2.in_region(region))
+
     # -- looking
 
     def instances(

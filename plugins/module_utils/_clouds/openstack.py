@@ -111,6 +111,9 @@ class OpenStack(Access):
         self._scheduling: dict[str, float] = {}
         self._spare: dict[str, tuple[str, dict[str, Any]]] = {}
 
+    def in_region(self, region: str) -> OpenStack:
+        return OpenStack(self._os.in_region(region))
+
     # -- looking
 
     def instances(
