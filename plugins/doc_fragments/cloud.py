@@ -49,7 +49,16 @@ options:
       host:
         description: The name or address.
         type: str
-        required: true
+      instance:
+        description:
+          - Instead of O(hops[].host), the name of an instance of the project that runs. Its address is looked up and
+            its host key is the recorded one. Not for O(api_via=jump_host).
+        type: str
+      tag:
+        description:
+          - Instead of O(hops[].host), tags and their values, all of which such an instance carries. Of several the
+            first by name is taken.
+        type: dict
       port:
         description: The port.
         type: int

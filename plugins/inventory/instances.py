@@ -78,6 +78,9 @@ options:
   hops:
     description:
       - The jump hosts between the controller and the machines, outermost first; an empty list is direct access.
+      - >-
+        Each has a C(host); or C(instance) or C(tag), and is then one of the machines that are listed here and run. Its
+        address is looked up at each listing, and its host key is the recorded one.
       - Default is the variable C(haven_hops).
     type: list
     elements: dict
@@ -85,13 +88,20 @@ options:
       host:
         description: Host name or address.
         type: str
-        required: true
+      instance:
+        description: >-
+          The name of a machine in this inventory. The first hop is reached by its public address, the others by their
+          private ones.
+        type: str
+      tag:
+        description: Tags and their values, all of which the machine carries; of several machines the first by name.
+        type: dict
       port:
         description: Port of its sshd.
         type: int
         default: 22
       user:
-        description: User on this hop; your ssh configuration's where it is not given.
+        description: User on this hop; your ssh configuration's where it is not given, or the instance's.
         type: str
       key:
         description:
@@ -251,6 +261,7 @@ hostnames:
   - name
 """
 
+import dataclasses
 import glob
 import json
 import os
@@ -306,7 +317,11 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             wanted = self._wanted(config, path)
             sources, machines = sources_from(wanted), machines_from(wanted)
             hostnames = hostnames_from(config)
-            entries = [*self._static(path, machines), *self._listed(path, sources, use_cache)]
+            failures = [self._last_failure(path, source) for source in sources]
+            answers = self._answers(sources, failures if use_cache else None)
+            # Any of them may be somebody's jump host.
+            known = [instance for answer in answers if not isinstance(answer, HavenError) for instance in answer]
+            entries = [*self._static(path, machines, known), *self._listed(path, sources, answers, known)]
             # A machine that several sources list is that of the first.
             first = {entry.instance.id: entry for entry in reversed(entries)}
             ordered = self._asked([entry for entry in entries if first[entry.instance.id] is entry])
@@ -355,8 +370,9 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
 
     # -- listing
 
-    def _static(self, path: str, machines: list[Static]) -> list[Entry]:
+    def _static(self, path: str, machines: list[Static], known: list[Instance]) -> list[Entry]:
         """The entries of the file's own machines; those with the same hops share an ssh configuration."""
+        machines = [dataclasses.replace(each, settings=each.settings.behind(known)) for each in machines]
         ways: dict[tuple[Hop, ...], list[Static]] = {}
         for each in machines:
             ways.setdefault(each.settings.hops, []).append(each)
@@ -370,19 +386,26 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             for config in [written[each.settings.hops]]
         ]
 
-    def _listed(self, path: str, sources: list[Settings], use_cache: bool) -> list[Entry]:
+    def _listed(
+        self, path: str, sources: list[Settings], answers: list[_sources.Answer], known: list[Instance]
+    ) -> list[Entry]:
         """The entries of all sources, one after the other. Raises HavenError."""
         entries: list[Entry] = []
-        folder = self.get_option("ssh_folder")
-        failures = [_ssh_files.last_failure(_ssh_files.folder_of(folder, path, source)) for source in sources]
-        for source, answer in zip(sources, self._answers(sources, failures if use_cache else None)):
-            if isinstance(answer, HavenError):
-                self._leave_out(source, answer)
+        for wanted, answer in zip(sources, answers):
+            try:
+                if isinstance(answer, HavenError):
+                    raise answer
+                source = wanted.behind(known)
+            except HavenError as error:
+                self._leave_out(wanted, error)
                 continue
-            machines = [_hosts.machine(instance, source) for instance in answer]
+            ways = [source.to(instance.id) for instance in answer]
+            machines = [_hosts.machine(instance, way) for instance, way in zip(answer, ways)]
             ssh_config = self._write_ssh_config(path, machines, source)
             add_source(self.inventory, source, ssh_config)
-            entries.extend(Entry(instance, source, ssh_config) for instance in answer)
+            # What was looked up is said on each host, since group_vars weigh more than the variables of its group.
+            own = [_hosts.hops_variable(way) if source.looked_up else {} for way in ways]
+            entries.extend(map(Entry, answer, ways, [ssh_config] * len(ways), own))
         return entries
 
     def _leave_out(self, source: Settings, error: HavenError) -> None:
@@ -390,6 +413,9 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
         if source.on_error != WARN:
             raise InvalidRequest(said) from error
         self.display.warning(f"{self.NAME}: {said} Its machines are left out.")
+
+    def _last_failure(self, path: str, source: Settings) -> float:
+        return _ssh_files.last_failure(_ssh_files.folder_of(self.get_option("ssh_folder"), path, source))
 
     def _answers(self, sources: list[Settings], failures: Optional[list[float]]) -> list[_sources.Answer]:
         """What each source says; from the cache where it was listed since a connection failed last."""

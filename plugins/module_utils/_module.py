@@ -16,8 +16,8 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 
 from ._cloud import Cloud, connect
 from ._errors import HavenError, MissingLibrary
+from ._hops import plain, wanted_hops
 from ._options import HOPS
-from ._ssh_config import hops_from
 
 if TYPE_CHECKING:
     from ._api_proxy import ApiProxy
@@ -107,7 +107,7 @@ def _way(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
     # Here, because what it needs takes longer to load than the module itself.
     from ._api_proxy import api_proxy
 
-    return api_proxy(hops_from(params["hops"]))
+    return api_proxy(plain(wanted_hops(params["hops"]), "api_via: jump_host"))
 
 
 def _succeed(module: AnsibleModule, outcome: Outcome) -> None:

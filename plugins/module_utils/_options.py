@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional
 
 from . import _ssh_config
 from ._errors import InvalidRequest
-from ._models import STATES, FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec, VolumeSpec
+from ._hops import wanted_hops
+from ._models import STATES, FirewallSpec, ImageChoice, Instance, KeyPairSpec, Rule, Spec, VolumeSpec
 from ._reach import Route
 
 # Safe in a host name, a file name, an ssh alias and an API filter alike.
@@ -37,12 +38,16 @@ HOPS: dict[str, Any] = {
     "type": "list",
     "elements": "dict",
     "options": {
-        "host": {"type": "str", "required": True},
+        "host": {"type": "str"},
+        "instance": {"type": "str"},
+        "tag": {"type": "dict"},
         "port": {"type": "int", "default": 22},
         "user": {"type": "str"},
         "key": {"type": "path", "no_log": False},
         "host_key": {"type": "str", "no_log": False},
     },
+    "required_one_of": [("host", "instance", "tag")],
+    "mutually_exclusive": [("host", "instance", "tag")],
 }
 
 INSTANCE: dict[str, Any] = {
@@ -202,9 +207,9 @@ _SAME_IN_SPEC = (
 )
 
 
-def route(params: Mapping[str, Any]) -> Route:
-    """How wait: ssh gets to the instances. Raises InvalidRequest."""
-    return Route(tuple(_ssh_config.hops_from(params["hops"])), params["login_user"], params["private_key"])
+def route(params: Mapping[str, Any], listed: Callable[[], Sequence[Instance]]) -> Route:
+    """How wait: ssh gets to the instances; ``listed`` are those of the project. Raises InvalidRequest."""
+    return Route(wanted_hops(params["hops"]), listed, params["login_user"], params["private_key"])
 
 
 def keypair_spec(params: Mapping[str, Any]) -> KeyPairSpec:

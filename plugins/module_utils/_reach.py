@@ -13,12 +13,13 @@ import dataclasses
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Optional
 
 from . import _ssh_config
 from ._errors import InvalidRequest, TimedOut, Untrusted
-from ._models import Hop, Instance
+from ._hops import HopLookup, WantedHop, found
+from ._models import Instance
 from ._wait import Deadline, Pace, together
 from ._way import REFUSED, told
 
@@ -28,9 +29,13 @@ ONE_TRY = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """How to get to the instances: the hops, outermost first, and as whom."""
+    """How to get to the instances: the hops, outermost first, and as whom.
 
-    hops: tuple[Hop, ...] = ()
+    ``listed`` says which instances there are: hops may be among them, even among those that are waited for.
+    """
+
+    wanted: tuple[WantedHop, ...] = ()
+    listed: Callable[[], Sequence[Instance]] = tuple
     login_user: Optional[str] = None
     private_key: Optional[str] = None
 
@@ -58,20 +63,23 @@ class Route:
             together(lambda each: _wait_for_one(config, each, deadline, before.get(each.id)), list(instances))
 
     def _write_configuration(self, folder: str, instances: Sequence[Instance]) -> str:
-        machines = [self._machine(each) for each in instances]
+        looked_up = any(isinstance(each, HopLookup) for each in self.wanted)
+        way = found(self.wanted, self.listed() if looked_up else ())
+        machines = [self._machine(each, len(way.to(each.id))) for each in instances]
         files = _ssh_config.Files.in_folder(folder)
-        _write_private(files.known_hosts, _ssh_config.known_hosts(machines, self.hops))
+        _write_private(files.known_hosts, _ssh_config.known_hosts(machines, way.hops))
         _write_private(files.helper, _ssh_config.helper())
-        _write_private(files.config, _ssh_config.render(machines, self.hops, files=files))
+        _write_private(files.config, _ssh_config.render(machines, way.hops, files=files))
         return files.config
 
-    def _machine(self, instance: Instance) -> _ssh_config.Machine:
+    def _machine(self, instance: Instance, depth: int) -> _ssh_config.Machine:
         # Behind hops an instance is known by its private address; from outside only the public one leads there.
         addresses = (instance.private_address, instance.public_address)
-        first, second = addresses if self.hops else addresses[::-1]
+        first, second = addresses if depth else addresses[::-1]
         return _ssh_config.Machine(
             alias=instance.id,
             name=instance.name,
+            depth=depth,
             address=first or second,
             user=self.login_user or instance.login_user,
             host_key=instance.host_key,

@@ -101,7 +101,8 @@ class Machine:
     messages. ``key`` (a path on the controller), ``port`` and ``forwards`` are the user's; all else may come from a
     cloud. ``forwards`` are opened by every connection, so they belong in the user's own configuration only.
     With ``own_config`` the alias is one of the user's own configuration, which says what is not said here: address,
-    user, keys, and which host key to trust.
+    user, keys, and which host key to trust. ``depth`` is how many of the hops lead to it, None for all: a hop may be
+    one of the machines.
     """
 
     alias: str
@@ -114,6 +115,7 @@ class Machine:
     name: str = ""
     forwards: tuple[Forward, ...] = ()
     own_config: bool = False
+    depth: Optional[int] = None
 
     @property
     def filed_under(self) -> str:
@@ -284,7 +286,7 @@ def render(
         taken.add(alias)
         # The key of a machine of the user's own configuration may be in the user's own known_hosts.
         trusted = [] if machine.own_config and not machine.host_key else ours
-        blocks.append(_block(machine.alias, [*_machine(machine, ways[-1:]), checking, *trusted]))
+        blocks.append(_block(machine.alias, [*_machine(machine, ways[: machine.depth][-1:]), checking, *trusted]))
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")

@@ -451,7 +451,8 @@ from ..module_utils._plan import check_supported, plan, render
 
 
 def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
-    wanted, way = specs(params), route(params)
+    wanted = specs(params)
+    way = route(params, lambda: cloud.instances(wanted[0].project, states=["running"]))
     check_supported(wanted[0], cloud.traits)
     jobs = [Job(spec, seen, plan(spec, seen, cloud.traits)) for spec, seen in zip(wanted, observe(cloud, wanted))]
     plans = [job.plan for job in jobs]

@@ -133,6 +133,7 @@ def machine(instance: Instance, settings: Settings) -> Machine:
         user=login_user(instance, settings),
         host_key=public_key(instance.host_key),
         key=settings.private_key,
+        depth=len(settings.hops) if settings.looked_up else None,
     )
 
 
@@ -174,7 +175,11 @@ def price(instance: Instance, settings: Settings) -> Optional[float]:
 
 def groupvars(settings: Settings, ssh_config: str) -> dict[str, Any]:
     """The variables of the group of a source."""
-    return {"haven_hops": [hop_as_dict(hop) for hop in settings.hops], "haven_ssh_config": ssh_config}
+    return {**hops_variable(settings), "haven_ssh_config": ssh_config}
+
+
+def hops_variable(settings: Settings) -> dict[str, Any]:
+    return {"haven_hops": [hop_as_dict(hop) for hop in settings.hops]}
 
 
 def hop_as_dict(hop: Hop) -> dict[str, Any]:

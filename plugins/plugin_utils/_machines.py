@@ -16,10 +16,11 @@ from typing import Any, Optional
 
 from ..module_utils import _ssh_config
 from ..module_utils._errors import InvalidRequest
+from ..module_utils._hops import wanted_hops
 from ..module_utils._models import TAG_HOST_KEY, TAG_LOGIN_USER, Gpu, Instance
 from ..module_utils._ssh_config import Machine
 from . import _hosts
-from ._settings import STATIC, Settings, reachable_from
+from ._settings import STATIC, Settings, hops_of, reachable_from
 
 # Nobody can be asked for it.
 STATE = "unknown"
@@ -115,7 +116,7 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
     settings = Settings(
         cloud=STATIC,
         projects=(),
-        hops=tuple(_ssh_config.hops_from(item.get("hops", given.get("hops")))),
+        **hops_of(wanted_hops(item.get("hops", given.get("hops")))),
         login_user=_ssh_config.require_user(str(user), "user") if user else None,
         private_key=str(key) if key and _ssh_config.quoted_path(str(key), "private_key") else None,
         host_keys=options.get("host_keys") or _ssh_config.VERIFIED,
@@ -127,6 +128,7 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
         _hosts.machine(instance, settings),
         port=_port(item.get("port")),
         own_config=bool(alias),
+        depth=None,
     )
     return Static(instance, settings, machine)
 

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ..module_utils._errors import InvalidRequest
-from ..module_utils._models import STATES, Hop
-from ..module_utils._ssh_config import TOFU, VERIFIED, hops_from, quoted_path, require_user
+from ..module_utils._hops import WantedHop, found, plain, wanted_hops
+from ..module_utils._models import STATES, Hop, Instance
+from ..module_utils._ssh_config import TOFU, VERIFIED, quoted_path, require_user
 from ._version import VERSION
 
 # Where an option that the file leaves out comes from: the variables the modules and roles are given, too.
@@ -52,6 +53,8 @@ Filters = Mapping[str, tuple[str, ...]]
 class Settings:
     """The options of one source, checked. ``projects`` and ``regions`` hold None for "every" and "the default".
 
+    Where a hop is an instance itself, ``looked_up`` are the hops as the user wrote them, and ``hops`` and ``hop_ids``
+    what they are once the instances are known.
     ``name`` is empty for the one source of a file without a list of them. A machine is listed where one of the
     ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, an hour, by instance type.
     """
@@ -74,6 +77,22 @@ class Settings:
     exclude: tuple[Filters, ...] = ()
     details: bool = False
     prices: Mapping[str, float] = field(default_factory=dict)
+    looked_up: tuple[WantedHop, ...] = ()
+    hop_ids: tuple[str, ...] = ()
+
+    def behind(self, instances: Iterable[Instance]) -> Settings:
+        """The same with its hops looked up among these instances, where any is one. Raises NotFound."""
+        if not self.looked_up:
+            return self
+        way = found(self.looked_up, instances)
+        return dataclasses.replace(self, hops=way.hops, hop_ids=way.ids)
+
+    def to(self, id: str) -> Settings:
+        """The same for the way to the instance with this id: to a hop lead only those before it."""
+        if id not in self.hop_ids:
+            return self
+        depth = self.hop_ids.index(id)
+        return dataclasses.replace(self, hops=self.hops[:depth], hop_ids=self.hop_ids[:depth])
 
     @property
     def questions(self) -> tuple[Filters, ...]:
@@ -163,25 +182,35 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
     states = _texts(options.get("states")) or ("running",)
     login_user = _text(options.get("login_user"))
     private_key = _text(options.get("private_key"))
+    hops = wanted_hops(options.get("hops"))
+    api_via = _one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST))
+    if api_via == JUMP_HOST:
+        plain(hops, "api_via: jump_host")
     return Settings(
         cloud=cloud,
         projects=(None,) if EVERY_PROJECT in projects else projects,
         regions=_texts(options.get("regions")) or (None,),
         cloud_options=dict(cloud_options),
         states=tuple(_one_of("states", state, STATES) for state in states),
-        hops=tuple(hops_from(options.get("hops"))),
+        **hops_of(hops),
         login_user=require_user(login_user, "login_user") if login_user else None,
         private_key=private_key if private_key and quoted_path(private_key, "private_key") else None,
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),
         reachable=reachable_from(options),
-        api_via=_one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST)),
+        api_via=api_via,
         on_error=_one_of("on_error", _text(options.get("on_error")) or FAIL, (FAIL, WARN)),
         include=_included(options),
         exclude=_all_filters("exclude_filters", options.get("exclude_filters")),
         details=_one_of("hostvars", _text(options.get("hostvars")) or "compact", ("compact", "full")) == "full",
         prices=_prices(options.get("hourly_prices")),
     )
+
+
+def hops_of(wanted: tuple[WantedHop, ...]) -> dict[str, Any]:
+    """The fields of Settings for these hops: they are known, or to be looked up."""
+    hops = tuple(each for each in wanted if isinstance(each, Hop))
+    return {"hops": hops} if len(hops) == len(wanted) else {"looked_up": wanted}
 
 
 def reachable_from(options: Mapping[str, Any]) -> str:

@@ -19,7 +19,9 @@ from ._settings import Settings
 
 def folder_of(parent: str, inventory: str, settings: Settings) -> str:
     """The folder of one source in an inventory file, made where it is missing."""
-    source = (settings.name, settings.cloud, settings.projects, settings.regions, settings.hops)
+    # Where hops are looked up, what is found changes, and the folder stays.
+    hops = settings.looked_up or settings.hops
+    source = (settings.name, settings.cloud, settings.projects, settings.regions, hops)
     asked = repr((os.path.abspath(inventory), *source))
     return private_folder(os.path.join(parent, hashlib.sha256(asked.encode()).hexdigest()[:16]))
 

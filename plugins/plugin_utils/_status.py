@@ -44,13 +44,19 @@ def status_table(
                 instance["state"],
                 _gpu(instance.get("gpu")),
                 host.get("haven_address") or instance["private_address"] or instance["public_address"],
-                ">".join(str(hop["host"]) for hop in host.get("haven_hops", hops)),
+                ">".join(_hop(hop) for hop in host.get("haven_hops", hops)),
                 _services(host.get("__haven_units")) if running else "",
                 instance["launched_at"] if running else "",
                 *_costs(prices.get(instance["instance_type"]) if running else None, instance["launched_at"], now),
             )
         )
     return table(rows)
+
+
+def _hop(hop: Mapping[str, Any]) -> str:
+    """What the user calls a jump host, where its address is not looked up."""
+    tags = ",".join(f"{key}={value}" for key, value in (hop.get("tag") or {}).items())
+    return str(hop.get("host") or hop.get("instance") or tags)
 
 
 def table(rows: Iterable[Sequence[object]]) -> list[str]:

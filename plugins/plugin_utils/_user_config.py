@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from ..module_utils import _ssh_config
 from ..module_utils._errors import InvalidRequest
+from ..module_utils._hops import HopLookup, plain, wanted_hops
+from ..module_utils._models import Hop
 from ..module_utils._ssh_config import TOFU, Forward, Machine
 from ._settings import STATIC
 
@@ -41,8 +43,9 @@ def user_config(
     """
     if defaults.user:
         _ssh_config.require_user(defaults.user, "the ssh configuration")
-    listed = [_machine(machine, defaults) for machine in machines if not _is_configured(machine)]
-    the_hops = _ssh_config.hops_from(hops)
+    machines = list(machines)
+    the_hops = _known_hops(hops, machines)
+    listed = [_machine(machine, defaults, the_hops) for machine in machines if not _is_configured(machine)]
     helper = os.path.join(os.path.dirname(known_hosts), _ssh_config.HELPER)
     files = _ssh_config.Files(known_hosts=known_hosts, helper=helper, config=config)
     text = _ssh_config.render(listed, the_hops, files=files, host_keys=defaults.host_keys, include_user_config=False)
@@ -55,7 +58,7 @@ def _is_configured(machine: Any) -> bool:
     return isinstance(machine, Mapping) and machine.get("haven_cloud") == STATIC and not machine.get("haven_address")
 
 
-def _machine(machine: Any, defaults: Defaults) -> Machine:
+def _machine(machine: Any, defaults: Defaults, hops: Sequence[Hop]) -> Machine:
     if not isinstance(machine, Mapping):
         raise InvalidRequest("A machine must be a dictionary with at least a name, an address and a host_key.")
     if "haven_id" in machine:
@@ -69,8 +72,27 @@ def _machine(machine: Any, defaults: Defaults) -> Machine:
             user=defaults.user or machine.get("haven_login_user"),
             key=defaults.private_key or None,
             forwards=_forwards(defaults.forwards),
+            depth=_depth(machine, hops),
         )
     return _users_own(machine, defaults)
+
+
+def _known_hops(hops: Any, machines: Iterable[Any]) -> list[Hop]:
+    """The hops; where one is an instance itself, what the inventory has found."""
+    wanted = wanted_hops(hops)
+    if any(isinstance(each, HopLookup) for each in wanted):
+        listed = [machine.get("haven_hops") for machine in machines if isinstance(machine, Mapping)]
+        # A jump host among the machines has fewer.
+        longest = max((_ssh_config.hops_from(each) for each in listed), key=len, default=[])
+        if len(longest) == len(wanted):
+            return longest
+    return list(plain(wanted, "The ssh configuration"))
+
+
+def _depth(machine: Mapping[str, Any], hops: Sequence[Hop]) -> Optional[int]:
+    """How many of the hops lead to this machine of our inventory: fewer where it is one of them."""
+    own = _ssh_config.hops_from(machine.get("haven_hops"))
+    return len(own) if "haven_hops" in machine and list(hops[: len(own)]) == own else None
 
 
 def _users_own(machine: Mapping[str, Any], defaults: Defaults) -> Machine:

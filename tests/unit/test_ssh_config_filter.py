@@ -76,6 +76,18 @@ def test_hops_lead_to_every_machine() -> None:
     assert re.search(r" '/way.py' through verified - haven-hop-gate-[a-z0-9-]+ '\[%h\]:%p'$", way)
 
 
+def test_a_jump_host_that_the_inventory_looked_up_leads_to_all_but_itself() -> None:
+    found = [{"host": "198.51.100.5", "port": 22, "host_key": KEY}]
+    gate = {**HOSTVARS, "inventory_hostname": "gate", "ansible_host": "i-2", "haven_id": "i-2", "haven_hops": []}
+    machine = {**HOSTVARS, "haven_hops": found}
+    config = made(gate, machine, hops=[{"instance": "gate"}])["config"]
+    assert "HostName 198.51.100.5" in config
+    assert [line for line in block(config, "jupyter-demo") if line.startswith("ProxyCommand ")]
+    assert not [line for line in block(config, "gate") if line.startswith("ProxyCommand ")]
+    with pytest.raises(AnsibleFilterError, match="needs the address of the jump host gate"):
+        made(HOSTVARS, hops=[{"instance": "gate"}])
+
+
 def test_no_other_variable_of_a_host_gets_into_the_texts() -> None:
     assert "not to be seen" not in "".join(made(HOSTVARS).values())
 

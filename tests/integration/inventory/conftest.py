@@ -65,6 +65,11 @@ class Ec2Machines:
         self.client.stop_instances(InstanceIds=[id])
         self.client.get_waiter("instance_stopped").wait(InstanceIds=[id], WaiterConfig=soon)
 
+    def start(self, id: str) -> None:
+        self.client.start_instances(InstanceIds=[id])
+        soon = {"Delay": 1, "MaxAttempts": 30}
+        self.client.get_waiter("instance_running").wait(InstanceIds=[id], WaiterConfig=soon)
+
     def clear(self) -> None:
         """Machines of other projects are in nobody's way."""
 
@@ -117,12 +122,15 @@ class OpenStackMachines:
         self.cloud.compute.stop_server(id)
         self._wait(id, "SHUTOFF")
 
+    def start(self, id: str) -> None:
+        self.cloud.compute.start_server(id)
+        self._wait(id, "ACTIVE")
+
     def clear(self) -> None:
         """Let go of what the test had."""
         for id in self.taken:
             if self.cloud.compute.get_server(id).status == "SHUTOFF":
-                self.cloud.compute.start_server(id)
-                self._wait(id, "ACTIVE")
+                self.start(id)
             self.cloud.compute.put(f"/servers/{id}/metadata", json={"metadata": {}}).raise_for_status()
         self.free += self.taken
         self.taken = []

@@ -115,13 +115,13 @@ class Way:
         self.guest = guest
         self.set(key=guest.key)
 
-    def set(self, *, key: str | None, **hop: Any) -> None:
-        """Write the inventory: with this key, and with this about the hop instead of what is true."""
+    def set(self, *, key: str | None, more_hops: Sequence[dict[str, Any]] = (), **hop: Any) -> None:
+        """Write the inventory: with this key, these hops behind the first, and this of it instead of what is true."""
         wanted = {
             "haven_project": NAME,
             "haven_cloud": self.guest.api.cloud,
             "haven_private_key": key,
-            "haven_hops": [{**self.guest.gate(), "key": key, **hop}],
+            "haven_hops": [{**self.guest.gate(), "key": key, **hop}, *more_hops],
         }
         self.project.write("group_vars/all.yml", json.dumps(wanted))
 
@@ -251,6 +251,20 @@ def test_a_machine_that_was_stopped_and_started_is_still_the_same(way: Way, gues
         assert again["public_address"] != guest.found["public_address"]
     assert again["host_key"] == guest.found["host_key"]
     assert way.works()
+
+
+def test_a_jump_host_is_found_in_the_inventory_and_reached_without_itself(way: Way, guest: Guest) -> None:
+    inner = {"name": "inner", "address": "127.0.0.1", "user": "debian", "host_key": guest.found["host_key"]}
+    way.project.write("haven.yml", json.dumps({"plugin": "haven.gpu.instances", "machines": [inner]}))
+    way.set(key=guest.key, more_hops=[{"instance": "guest", "key": guest.key}])
+    assert way.works("inner")
+    assert way.works("guest")
+    way.set(key=guest.key, more_hops=[{"tag": {"haven:project": NAME}, "key": guest.key}])
+    assert way.works("inner")
+    # A module finds it, too, and asks for nothing but the name.
+    hops = [guest.gate(), {"instance": "guest", "key": guest.key}]
+    found = guest.module("instance", name="guest", wait="ssh", private_key=guest.key, hops=hops, state="restarted")
+    assert found["changed"]
 
 
 def test_a_machine_that_was_rebuilt_has_the_key_that_was_recorded_then(way: Way, guest: Guest) -> None:
