@@ -285,16 +285,8 @@ from ..plugin_utils._constructed import Constructed
 from ..plugin_utils._files import PRIVATE, private_folder
 from ..plugin_utils._machines import Static, machines_from
 from ..plugin_utils._populate import Entry, add_source, populate
-from ..plugin_utils._settings import (
-    FALLBACKS,
-    FILE_OPTIONS,
-    PROBE,
-    WARN,
-    Settings,
-    cache_key,
-    hostnames_from,
-    sources_from,
-)
+from ..plugin_utils._readable import plain
+from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, cache_key, hostnames_from, sources_from
 
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 
@@ -320,7 +312,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             failures = [self._last_failure(path, source) for source in sources]
             answers = self._answers(sources, failures if use_cache else None)
             # Any of them may be somebody's jump host.
-            known = [instance for answer in answers if not isinstance(answer, HavenError) for instance in answer]
+            known = [instance for answer in answers if isinstance(answer, list) for instance in answer]
             entries = [*self._static(path, machines, known), *self._listed(path, sources, answers, known)]
             # A machine that several sources list is that of the first.
             first = {entry.instance.id: entry for entry in reversed(entries)}
@@ -364,7 +356,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
 
     def _filled_in(self, name: str, value: Any) -> Any:
         try:
-            return _plain(self.templar.template(value))
+            return plain(self.templar.template(value))
         except AnsibleError as error:
             raise AnsibleParserError(f"{self.NAME}: {name} cannot be evaluated: {error}") from None
 
@@ -471,8 +463,8 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
         return _ssh_files.write(self.get_option("ssh_folder"), path, machines, settings)
 
     def _asked(self, entries: list[Entry]) -> list[Entry]:
-        """The same, with the answers of those that shall be asked whether they can be reached. Raises HavenError."""
-        if not any(entry.settings.reachable == PROBE for entry in entries):
+        """The same, with the answers of those that shall be asked whether they answer. Raises HavenError."""
+        if not any(entry.settings.is_probed for entry in entries):
             return entries
         # Here, because most have no use for it and it takes a while to load.
         from ..plugin_utils._probe import with_answers
@@ -506,12 +498,3 @@ def _cache_folder() -> str:
 def _beside(inventory: str, path: str) -> str:
     """The path, which starts at the inventory file where it is relative."""
     return os.path.join(os.path.dirname(os.path.abspath(inventory)), os.path.expanduser(path))
-
-
-def _plain(value: Any) -> Any:
-    """The value without core's tags and lazy containers, vaulted strings decrypted."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

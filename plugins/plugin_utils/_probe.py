@@ -24,7 +24,7 @@ from ..module_utils._held_ssh import held
 from ..module_utils._models import Hop
 from . import _hosts
 from ._populate import ANSWERS, Entry
-from ._settings import PROBE, STATIC
+from ._settings import STATIC
 
 # Machines asked at the same time, and the seconds each has to answer: one that drops packets takes all of them.
 AT_ONCE = 200
@@ -51,7 +51,7 @@ def with_answers(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
 
     Only the user's own configuration knows where a machine of theirs with an alias is: it is not asked.
     """
-    asked = [each for each in entries if each.settings.reachable == PROBE and not _is_elsewhere(each)]
+    asked = [each for each in entries if each.settings.is_probed and not _is_elsewhere(each)]
     answers, troubles = probe(filter(None, map(_target, asked)))
     own = {each.instance.id: {**each.own, ANSWERS: answers.get(each.instance.id, False)} for each in asked}
     return [dataclasses.replace(each, own=own.get(each.instance.id, each.own)) for each in entries], troubles

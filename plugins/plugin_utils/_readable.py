@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Values from a cloud, as variables that others can read."""
+"""Values from a cloud, as variables that others can read; and values from ansible-core, as plain ones."""
 
 from __future__ import annotations
 
@@ -33,3 +33,12 @@ def readable(value: Any) -> Any:
 
 # Most of what machines say of themselves they have in common: it is kept once.
 _harmless = lru_cache(maxsize=4096)(trust_as_template)
+
+
+def plain(value: Any) -> Any:
+    """The value without core's tags and lazy containers, vaulted strings decrypted."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

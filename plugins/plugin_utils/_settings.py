@@ -95,6 +95,10 @@ class Settings:
         return dataclasses.replace(self, hops=self.hops[:depth], hop_ids=self.hop_ids[:depth])
 
     @property
+    def is_probed(self) -> bool:
+        return self.reachable == PROBE
+
+    @property
     def questions(self) -> tuple[Filters, ...]:
         return self.include or ({},)
 
