@@ -117,7 +117,9 @@ options:
         description:
           - A C(Host) of your own C(~/.ssh/config), which says all that is left out here, the way to the machine
             included.
-          - Its host key must be in your own C(known_hosts), or be O(machines[].host_key).
+          - >-
+            Its host key must be in your own C(known_hosts), or be O(machines[].host_key). Only with the latter it is
+            checked also where C(ANSIBLE_HOST_KEY_CHECKING) is off.
         type: str
       port:
         description: Port of its sshd, if it is not 22.
@@ -199,6 +201,7 @@ options:
       - What you pay for an hour of an instance type, in whatever currency, as a dictionary. It becomes
         C(haven_hourly_price).
       - The clouds' listings hold no prices; none is guessed. A spot instance has none.
+      - Default is the variable C(haven_prices).
     type: dict
 """
 

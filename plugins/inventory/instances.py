@@ -52,7 +52,8 @@ options:
     elements: str
   regions:
     description:
-      - The regions to list, at the same time; V(all) is every region the account may use, which takes one more call.
+      - The regions to list, at the same time; V(all) is every region the account may use. On EC2 that takes one more
+        call; on OpenStack it is the catalogue's, or those that C(clouds.yaml) names for the cloud.
       - Default is the region of the cloud's own options.
     type: list
     elements: str

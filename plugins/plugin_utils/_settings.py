@@ -30,6 +30,7 @@ FALLBACKS = {
     "hops": "haven_hops",
     "login_user": "haven_login_user",
     "private_key": "haven_private_key",
+    "hourly_prices": "haven_prices",
 }
 # Stands in for the cloud of a machine that belongs to none.
 STATIC = "static"
@@ -118,7 +119,6 @@ SOURCE_OPTIONS = (
     "filters",
     "include_filters",
     "exclude_filters",
-    "hourly_prices",
 )
 
 FILE_OPTIONS = (*SOURCE_OPTIONS, "sources", "machines", "hostvars")

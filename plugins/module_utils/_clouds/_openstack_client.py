@@ -180,15 +180,26 @@ class Connection:
         return True
 
     def regions(self, service: str) -> list[str]:
-        """The regions that have this service, by the catalogue that came with the token."""
+        """The regions that have this service, by the catalogue that came with the token, and that may be used.
+
+        Where clouds.yaml names the cloud's regions, the SDK refuses all others.
+        """
         try:
             access = self._session.auth.get_access(self._session)
             found = access.service_catalog.get_endpoints_data(service_type=_SERVICES[service][0])
         except auth_errors.ClientException as error:
             raise self._explained(error, service) from error
-        return sorted({each.region_name for endpoints in found.values() for each in endpoints if each.region_name})
+        known = {each.region_name for endpoints in found.values() for each in endpoints if each.region_name}
+        return sorted(filter(self._may_use, known))
 
     # -- inside
+
+    def _may_use(self, region: str) -> bool:
+        try:
+            _configuration({**self._options, "region": region})
+        except BadCredentials:
+            return False
+        return True
 
     def _understood(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
         """One request; a compute service that is too old says so, without our asking first."""

@@ -178,6 +178,21 @@ def test_a_controller_with_an_empty_home_connects_strictly(way: Way, guest: Gues
     assert re.fullmatch(r"haven-hop-[a-z0-9-]+", known[0].split()[0])
 
 
+def test_a_machine_of_ones_own_is_reached_and_proven_like_the_clouds(way: Way, guest: Guest) -> None:
+    def listed(host_key: str) -> None:
+        own = {"name": "own", "address": guest.found["private_address"], "user": "debian", "host_key": host_key}
+        # The same machine, and no cloud that says so.
+        options = {"plugin": "haven.gpu.instances", "sources": [], "machines": [own]}
+        way.project.write("haven.yml", json.dumps(options))
+
+    listed(guest.found["host_key"])
+    assert way.works("own")
+    listed(KEY)
+    done = way.connect(host="own")
+    assert done.returncode != 0
+    assert refusal("own", guest.found["host_key"], KEY) in " ".join(done.stdout.split())
+
+
 def test_a_machine_that_shows_another_key_is_refused(way: Way, guest: Guest) -> None:
     guest.tag(KEY)
     done = way.connect()

@@ -194,6 +194,7 @@ def test_a_source_takes_from_the_file_what_it_leaves_out() -> None:
             **BASICS,
             "hops": [{"host": "gate"}],
             "ec2": {"profile": "all"},
+            "hourly_prices": {"g6.xlarge": 0.8},
             "sources": [
                 {"name": "campus", "cloud": "openstack", "openstack": {"cloud": "c"}, "on_error": "warn"},
                 {"name": "aws", "hops": [], "projects": ["other"], "regions": None},
@@ -201,9 +202,15 @@ def test_a_source_takes_from_the_file_what_it_leaves_out() -> None:
         }
     )
     assert campus == Settings(
-        "openstack", ("demo",), cloud_options={"cloud": "c"}, hops=(Hop("gate"),), name="campus", on_error="warn"
+        "openstack",
+        ("demo",),
+        cloud_options={"cloud": "c"},
+        hops=(Hop("gate"),),
+        name="campus",
+        on_error="warn",
+        prices={"g6.xlarge": 0.8},
     )
-    assert aws == Settings("ec2", ("other",), cloud_options={"profile": "all"}, name="aws")
+    assert aws == Settings("ec2", ("other",), cloud_options={"profile": "all"}, name="aws", prices={"g6.xlarge": 0.8})
 
 
 @pytest.mark.parametrize(
