@@ -263,11 +263,8 @@ hostnames:
 """
 
 import dataclasses
-import glob
-import json
 import os
 import re
-import time
 from collections.abc import Mapping
 from typing import Any, Optional
 
@@ -282,12 +279,13 @@ from ..module_utils._errors import HavenError, InvalidRequest
 from ..module_utils._models import Hop, Instance
 from ..module_utils._ssh_config import TOFU, Machine
 from ..plugin_utils import _collector, _hosts, _sources, _ssh_files
+from ..plugin_utils._cache import Cache
 from ..plugin_utils._constructed import Constructed
-from ..plugin_utils._files import PRIVATE, private_folder
+from ..plugin_utils._files import private_folder
 from ..plugin_utils._machines import Static, machines_from
 from ..plugin_utils._populate import Entry, add_source, populate
 from ..plugin_utils._readable import plain
-from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, cache_key, hostnames_from, sources_from
+from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, hostnames_from, sources_from
 
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 
@@ -396,8 +394,8 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             machines = [_hosts.machine(instance, way) for instance, way in zip(answer, ways)]
             ssh_config = self._write_ssh_config(path, machines, source)
             add_source(self.inventory, source, ssh_config)
-            # What was looked up is said on each host, since group_vars weigh more than the variables of its group.
-            own = [_hosts.hops_variable(way) if source.looked_up else {} for way in ways]
+            # Said on each host where it may differ from group_vars, which weigh more than the variables of its group.
+            own = [_hosts.hops_variable(way) if source.looked_up or source.name else {} for way in ways]
             entries.extend(map(Entry, answer, ways, [ssh_config] * len(ways), own))
         return entries
 
@@ -414,44 +412,10 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
         """What each source says; from the cache where it was listed since a connection failed last."""
         if not self.get_option("cache"):
             return _sources.listings(sources)
-        identity = _sources.identity()
-        keys = [cache_key(source, _hosts.FIELDS, identity) for source in sources]
-        began = time.time()
-        cached = [self._cached(key, since) for key, since in zip(keys, failures or [began] * len(keys))]
-        missing = [source for source, known in zip(sources, cached) if known is None]
-        asked = iter(_sources.listings(missing) if missing else [])
-        answers = [next(asked) if known is None else known for known in cached]
-        fresh = {
-            key: answer
-            for key, answer, known in zip(keys, answers, cached)
-            if known is None and not isinstance(answer, HavenError)
-        }
-        if fresh:
-            self._store(fresh, began)
-        return answers
-
-    def _cached(self, key: str, since: float) -> Optional[list[Instance]]:
-        """The cached listing, unless it is older than this moment."""
-        try:
-            cached = json.loads(self._cache[key])
-            return [_hosts.unpack(packed) for packed in cached["machines"]] if cached["at"] > since else None
-        except (KeyError, TypeError, ValueError):
-            return None
-
-    def _store(self, listings: Mapping[str, list[Instance]], began: float) -> None:
-        """Write the cache now and make it the user's alone: core's plugins leave it readable by everybody."""
         folder = self.get_option("cache_connection")
         if folder == _cache_folder():
             private_folder(folder)
-        for key, instances in listings.items():
-            # One string: core would walk through, tag and copy every leaf of anything else.
-            packed = [_hosts.pack(instance) for instance in instances]
-            self._cache[key] = json.dumps({"at": began, "machines": packed})
-        self.update_cache_if_changed()
-        for key in listings:
-            # Core puts prefixes of its own before the key.
-            for file in glob.glob(f"{glob.escape(os.path.expanduser(folder))}/*{key}"):
-                os.chmod(file, PRIVATE)
+        return Cache(self._cache, self.update_cache_if_changed, folder).answers(sources, failures)
 
     # -- results
 

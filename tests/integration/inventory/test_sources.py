@@ -35,9 +35,10 @@ def test_sources_are_listed_side_by_side_each_with_its_own_way(project: Project)
     project.machine("one", haven__host_key=KEY)
     name, project.name = project.name, f"{project.name}-other"
     project.machine("two", haven__host_key=KEY)
+    beside = {"haven_cloud": project.cloud, "haven_hops": [{"host": "outer.example.org"}]}
+    project.write("group_vars/all.yml", json.dumps(beside))
     write(
         project,
-        hops=[{"host": "outer.example.org"}],
         sources=[
             {"name": "first", "projects": [name], "hourly_prices": {project.machines.type: 0.5}},
             {"name": "second", "projects": [project.name], "hops": [{"host": "inner.example.org"}]},
