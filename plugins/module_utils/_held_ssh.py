@@ -46,8 +46,19 @@ class HeldConnection:
     def command(self, *arguments: str) -> list[str]:
         """An ssh command that goes through this connection."""
         config, control = os.path.join(self.folder, "ssh_config"), os.path.join(self.folder, "s")
-        options = ["-F", config, "-S", control, "-o", "BatchMode=yes"]
-        return ["ssh", *options, *arguments, _ssh_config.hop_alias(self.hops, len(self.hops) - 1)]
+        # What the user's own configuration may say otherwise: reasons are read from the log.
+        settings = ["BatchMode=yes", "LogLevel=INFO", "PermitLocalCommand=no", "RemoteCommand=none"]
+        options = [word for setting in settings for word in ("-o", setting)]
+        return [
+            "ssh",
+            "-F",
+            config,
+            "-S",
+            control,
+            *options,
+            *arguments,
+            _ssh_config.hop_alias(self.hops, len(self.hops) - 1),
+        ]
 
     def said(self, since: int = 0) -> str:
         """What ssh has written to the log behind that many bytes."""
