@@ -58,6 +58,9 @@ options:
       private_key:
         description: As O(private_key).
         type: str
+      host_key_authority:
+        description: As O(host_key_authority).
+        type: str
       host_keys:
         description: As O(host_keys).
         type: str

@@ -114,6 +114,7 @@ options:
       host_key:
         description:
           - Its public host key, such as C(ssh-ed25519 AAAA...). Without it, the key must be in your own known_hosts.
+          - With C(@cert-authority) before it, the public key of who signs the hop's host key for O(hops[].host).
         type: str
   login_user:
     description:
@@ -124,6 +125,13 @@ options:
     description:
       - Private key file for the machines, on the controller; a relative path starts at the inventory file.
       - Default is the variable C(haven_private_key). Without either, the agent's keys and the default files are tried.
+    type: str
+  host_key_authority:
+    description:
+      - The public key of your SSH certificate authority, such as C(ssh-ed25519 AAAA...). Each machine must then show a
+        certificate by it for C(NAME.PROJECT), as M(haven.gpu.instance) makes with
+        O(haven.gpu.instance#module:host_key_signer), and tags decide no more whom you trust.
+      - Default is the variable C(haven_host_key_authority).
     type: str
   host_keys:
     description:

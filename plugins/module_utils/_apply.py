@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from . import _cloud_init, _host_key
+from . import _cloud_init, _host_key, _ssh_config
 from ._cloud import Cloud
 from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed
-from ._models import TAG_HOST_KEY, Change, Instance, Observed, Plan, Spec
+from ._models import TAG_HOST_KEY, Change, HostKey, Instance, Observed, Plan, Spec
 from ._plan import HOST_KEY_LATER, generation, volumes_matter
 from ._reach import Route
 from ._wait import WORKERS, Deadline, Pace, together, until_state
@@ -261,7 +261,7 @@ class _Run:
             raise InvalidRequest(f"Instance {job.spec.name} cannot be created without an image: give one.")
         spec = job.spec
         if spec.host_key_source == "injected":
-            spec = dataclasses.replace(spec, host_key=_host_key.make())
+            spec = dataclasses.replace(spec, host_key=_new_host_key(spec))
         number = generation(job.observed.found)
         replaced = {each.id for each in job.observed.live}
         for _attempt in range(MAX_GENERATIONS):
@@ -367,6 +367,10 @@ class _Run:
 
     def _remember(self, instances: Sequence[Instance]) -> None:
         self._now.update({each.name: each for each in instances})
+
+
+def _new_host_key(spec: Spec) -> HostKey:
+    return _host_key.make(spec.host_key_signer, _ssh_config.principal(spec.name, spec.project))
 
 
 def _succeeded(future: Future[None]) -> bool:

@@ -59,7 +59,10 @@ def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> byt
     message.attach(_part("x-shellscript-per-boot", SCRIPT, FILENAME))
     if host_key:
         # Before the user's part: of two that say ssh_keys, cloud-init takes the first.
-        keys = {"ssh_deletekeys": True, "ssh_keys": {"ed25519_private": host_key.private}}
+        given = {"ed25519_private": host_key.private}
+        if host_key.certificate:
+            given["ed25519_certificate"] = host_key.certificate
+        keys = {"ssh_deletekeys": True, "ssh_keys": given}
         message.attach(_part("cloud-config", f"#cloud-config\n{json.dumps(keys)}\n", INJECTED))
     if user_data:
         message.attach(_users_part(user_data))

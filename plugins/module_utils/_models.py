@@ -173,10 +173,12 @@ class Hop:
 
 @dataclass(frozen=True)
 class HostKey:
-    """An ed25519 host key: ``type base64``, and the private file's text, which no message or result may show."""
+    """An ed25519 host key: ``type base64``, the private file's text, which no message or result may show, and what
+    somebody signed of it, if anything."""
 
     public: str
     private: str = field(repr=False)
+    certificate: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ class Spec:
     hibernation: Optional[bool] = None
     record_host_key: bool = True
     host_key_source: str = "console"
+    host_key_signer: Optional[str] = None
     host_key: Optional[HostKey] = field(default=None, repr=False, compare=False)
     allow_stop: bool = False
     recreate: bool = False

@@ -86,6 +86,7 @@ INSTANCE: dict[str, Any] = {
         "default": "console",
         "no_log": False,
     },
+    "host_key_signer": {"type": "path", "no_log": False},
     "wait": {"type": "str", "choices": ["running", "ssh", "none"], "default": "running"},
     "wait_timeout": {"type": "int", "default": 600},
     "private_key": {"type": "path", "no_log": False},
@@ -175,6 +176,8 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
     common["former_name"] = common["options"].pop("former_name", None)
     if common["host_key_source"] == "injected" and not common["record_host_key"]:
         raise InvalidRequest("An injected host key is recorded: leave record_host_key: false or host_key_source out.")
+    if common["host_key_signer"] and common["host_key_source"] != "injected":
+        raise InvalidRequest("A host_key_signer signs what is injected: add host_key_source: injected.")
     if common["former_name"]:
         checked_name(common["former_name"], "The former_name")
     for option in ("former_name", "floating_ip", "ports"):
@@ -201,6 +204,7 @@ _SAME_IN_SPEC = (
     "hibernation",
     "record_host_key",
     "host_key_source",
+    "host_key_signer",
     "allow_stop",
     "recreate",
     "delete_volumes",

@@ -98,8 +98,10 @@ class Machine:
 
     ``alias`` is what one types after ``ssh``; ``identity`` is what its host key is filed under (the instance id, so
     that a new address or name changes nothing), the alias where it is empty; ``name`` is what people call it, for
-    messages. ``key`` (a path on the controller), ``port`` and ``forwards`` are the user's; all else may come from a
-    cloud. ``forwards`` are opened by every connection, so they belong in the user's own configuration only.
+    messages. With an ``authority``, a public key, the machine is known by a certificate of that signer for its
+    identity, and ``host_key`` counts for nothing. ``key`` (a path on the controller), ``authority``, ``port`` and
+    ``forwards`` are the user's; all else may come from a cloud. ``forwards`` are opened by every connection, so they
+    belong in the user's own configuration only.
     With ``own_config`` the alias is one of the user's own configuration, which says what is not said here: address,
     user, keys, and which host key to trust. ``depth`` is how many of the hops lead to it, None for all: a hop may be
     one of the machines.
@@ -113,6 +115,7 @@ class Machine:
     port: int = 22
     identity: str = ""
     name: str = ""
+    authority: Optional[str] = None
     forwards: tuple[Forward, ...] = ()
     own_config: bool = False
     depth: Optional[int] = None
@@ -164,6 +167,17 @@ def public_key(text: object) -> Optional[str]:
     return f"{words[0]} {words[1]}"
 
 
+def authority(text: object) -> Optional[str]:
+    """The signer of ``@cert-authority type base64``, which stands where a host key may stand; None where it is none."""
+    marker, _blank, key = text.strip().partition(" ") if isinstance(text, str) else ("", "", "")
+    return public_key(key.strip()) if marker == "@cert-authority" else None
+
+
+def principal(name: str, project: str) -> str:
+    """What a machine's certificate names it by: known before it is made, and nobody else's."""
+    return f"{name}.{project}".lower()
+
+
 def hops_from(value: object) -> list[Hop]:
     """The hops of an option or variable: a list of dictionaries with host, port, user, key and host_key.
 
@@ -199,10 +213,10 @@ def _check_hop(hop: Hop, number: int) -> None:
         raise InvalidRequest(f"The host of hop {number} is neither a host name nor an address: {_shown(hop.host)}.")
     if hop.user is not None:
         require_user(hop.user, f"hop {number}")
-    if hop.host_key is not None and public_key(hop.host_key) is None:
+    if hop.host_key is not None and public_key(hop.host_key) is None and authority(hop.host_key) is None:
         raise InvalidRequest(
             f"The host_key of hop {number} is not an OpenSSH public key such as 'ssh-ed25519 AAAA…': read it on that"
-            " host from /etc/ssh/ssh_host_ed25519_key.pub."
+            " host from /etc/ssh/ssh_host_ed25519_key.pub, or say @cert-authority and the key of who signs such keys."
         )
     if hop.key is not None:
         quoted_path(hop.key, f"the key of hop {number}")
@@ -263,7 +277,7 @@ def render(
         f"UserKnownHostsFile {' '.join(trust)}",
         "GlobalKnownHostsFile /dev/null",
         "UpdateHostKeys no",
-        f"KnownHostsCommand {_run_by_ssh(files)} check {host_keys} %I %H %f {' '.join(trust)}",
+        f"KnownHostsCommand {_run_by_ssh(files)} check {host_keys} %I %H %f %K {' '.join(trust)}",
     ]
     ways = [_way_through(hop_alias(hops, index), files, host_keys) for index in range(len(hops))]
 
@@ -272,7 +286,8 @@ def render(
         alias = hop_alias(hops, index)
         lines = [f"HostName {hop.host}", f"Port {hop.port}", checking]
         if hop.host_key:
-            lines += [f"HostKeyAlias {alias}", *ours]
+            # A certificate is for the host that it names.
+            lines += [f"HostKeyAlias {hop.host if authority(hop.host_key) else alias}", *ours]
         lines += _common(hop.user, hop.key, f"hop {index + 1}")
         if index:
             lines.append(ways[index - 1])
@@ -298,14 +313,18 @@ def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
     hops = hops_from(hops)
     keys: dict[str, str] = {}
     for index, hop in enumerate(hops):
-        key = public_key(hop.host_key)
+        key, signer = public_key(hop.host_key), authority(hop.host_key)
         if key:
             keys[hop_alias(hops, index)] = f"{key} {hop.host}"
+        elif signer:
+            keys[f"@cert-authority {hop.host}"] = f"{signer} {hop.host}"
     for machine in machines:
-        key = public_key(machine.host_key)
+        key = machine.authority or public_key(machine.host_key)
         if key and is_alias(machine.filed_under):
             name = machine.name or machine.alias
-            keys.setdefault(machine.filed_under.lower(), f"{key} {name}" if is_alias(name) else key)
+            marker = "@cert-authority " if machine.authority else ""
+            known = f"{key} {name}" if is_alias(name) else key
+            keys.setdefault(f"{marker}{machine.filed_under.lower()}", known)
     return "".join(f"{name} {key}\n" for name, key in keys.items())
 
 

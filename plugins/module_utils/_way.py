@@ -8,10 +8,10 @@ A copy of this file lies beside each ssh configuration of ours, which names it i
 
 - ``ProxyCommand … through MODE CONFIG HOP DESTINATION`` carries one connection through the one that all share to this
   jump host. ``ControlMaster auto`` would not do: of twenty that start at once each finds no master and opens its own.
-- ``KnownHostsCommand … check MODE PURPOSE HOST FINGERPRINT FILE…`` vouches for nothing. Where the key that a machine
-  shows is not the recorded one, it names the machine and both fingerprints, of which ssh says one, and fails, by which
-  ssh ends the connection: ``-o StrictHostKeyChecking=no``, which ANSIBLE_HOST_KEY_CHECKING=False puts on the command
-  line, cannot switch that off.
+- ``KnownHostsCommand … check MODE PURPOSE HOST FINGERPRINT KEY FILE…`` vouches for nothing. Where the key that a
+  machine shows is not the recorded one, it names the machine and both fingerprints, of which ssh says one, and fails,
+  by which ssh ends the connection: ``-o StrictHostKeyChecking=no``, which ANSIBLE_HOST_KEY_CHECKING=False puts on the
+  command line, cannot switch that off.
 
 Where either fails, the time of the file FAILED beside this one is set, if there is one: an inventory asks its cloud
 anew then, since what it has kept may be out of date.
@@ -34,7 +34,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 # The file in an inventory's folder whose time is that of the last failure.
 FAILED = "failed"
@@ -45,6 +45,8 @@ PERSIST = 60
 _TOLD = "haven.gpu: "
 _FAILED = 255
 _BY_APPLICATION = 11
+_CERTIFICATE = b"-cert-v01@openssh.com"
+_FOR_HOSTS = 2
 
 
 # -- the way through a jump host
@@ -216,42 +218,92 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Any = None) -> 
 # -- words for a wrong host key
 
 
-def check(mode: str, purpose: str, host: str, fingerprint: str, files: Sequence[str]) -> bool:
+def check(mode: str, host: str, fingerprint: str, key: str, files: Sequence[str]) -> bool:
     """Whether the key is the known one, or in mode tofu the first one; says who shows a wrong one, and what it is."""
-    # Before it knows the key, ssh asks for the kinds of keys that are known.
-    if purpose != "HOSTNAME":
+    entries = [entry for file in files for entry in _entries(file, host)]
+    known = [entry.fingerprint for entry in entries if not entry.signs]
+    signers = [entry.fingerprint for entry in entries if entry.signs]
+    if fingerprint in known or (not entries and mode == "tofu"):
         return True
-    known = {each: name for file in files for each, name in _entries(file, host)}
-    if fingerprint in known or (not known and mode == "tofu"):
+    if signers and _signer(key, host) in signers:
         return True
     _note_failure()
-    name = next(filter(None, known.values()), "")
+    name = next((entry.name for entry in entries if entry.name), "")
     who = f"{name} ({host})" if name and name != host else host
-    why = "Somebody else answers at its address, or it was made anew without us" if known else "Record it first"
-    _say(f"{REFUSED}{who}: it shows the host key {fingerprint}, and {' or '.join(known) or 'none'} is known. {why}.")
+    why = "Somebody else answers at its address, or it was made anew without us" if entries else "Record it first"
+    right = " or ".join([*known, *(f"one signed by {each}" for each in signers)]) or "none"
+    _say(f"{REFUSED}{who}: it shows the host key {fingerprint}, and {right} is known. {why}.")
     return False
 
 
-def _entries(path: str, host: str) -> Iterator[tuple[str, str]]:
-    """The fingerprint of each key that the file knows the host by, and the host's name from the comment."""
+class _Entry(NamedTuple):
+    """A key that a host is known by, or whose signature it is known by, and the host's name from the comment."""
+
+    fingerprint: str
+    name: str
+    signs: bool
+
+
+def _entries(path: str, host: str) -> Iterator[_Entry]:
     try:
         with open(path, encoding="utf-8") as file:
             lines = file.readlines()
     except OSError:
         return
     for line in lines:
-        words = [*line.split(), "", "", "", ""]
-        if words[0].lower() == host.lower():
-            yield _fingerprint(words[2]), words[3]
+        words = [*line.split(), "", "", "", "", ""]
+        signs = words[0] == "@cert-authority"
+        names, _type, key, name = words[1:5] if signs else words[:4]
+        if names.lower() == host.lower():
+            yield _Entry(_fingerprint(_decoded(key)), name, signs)
 
 
-def _fingerprint(key: str) -> str:
-    """As ssh writes it: the digest's base64 form without its padding."""
+def _signer(key: str, host: str) -> str:
+    """The fingerprint of who signed this host certificate for the host; nothing where it is none, or not valid now.
+
+    The format is OpenSSH's PROTOCOL.certkeys. ssh has checked the signature by then: it reads no certificate without.
+    """
     try:
-        digest = hashlib.sha256(base64.b64decode(key)).digest()
-    except binascii.Error:
+        kind, rest = _cut(_decoded(key))
+        parts = {b"ssh-ed25519": 1, b"ssh-rsa": 2}.get(kind.removesuffix(_CERTIFICATE), 2)
+        for _nonce_and_key in range(1 + parts):
+            _value, rest = _cut(rest)
+        _serial, purpose = struct.unpack_from(">QI", rest)
+        _key_id, rest = _cut(rest[12:])
+        principals, rest = _cut(rest)
+        after, before = struct.unpack_from(">QQ", rest)
+        _options, rest = _cut(rest[16:])
+        _extensions, rest = _cut(rest)
+        _reserved, rest = _cut(rest)
+        signer, _signature = _cut(rest)
+        names = []
+        while principals:
+            principal, principals = _cut(principals)
+            names.append(principal.decode(errors="replace"))
+    except (struct.error, ValueError):
         return ""
-    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+    right = kind.endswith(_CERTIFICATE) and purpose == _FOR_HOSTS and host in names and after <= time.time() < before
+    return _fingerprint(signer) if right else ""
+
+
+def _cut(data: bytes) -> tuple[bytes, bytes]:
+    """The string at the beginning (RFC 4251, 5), and what follows."""
+    (length,) = struct.unpack_from(">I", data)
+    if len(data) < 4 + length:
+        raise ValueError("cut short")
+    return data[4 : 4 + length], data[4 + length :]
+
+
+def _decoded(key: str) -> bytes:
+    try:
+        return base64.b64decode(key)
+    except binascii.Error:
+        return b""
+
+
+def _fingerprint(key: bytes) -> str:
+    """As ssh writes it: the digest's base64 form without its padding."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
 
 
 def _note_failure() -> None:
@@ -270,8 +322,9 @@ def _say(text: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     verb, *rest = arguments
     if verb == "check":
-        mode, purpose, host, fingerprint, *files = rest
-        return 0 if check(mode, purpose, host, fingerprint, files) else 1
+        mode, purpose, host, fingerprint, key, *files = rest
+        # Before it knows the key, ssh asks for the kinds of keys that are known.
+        return 0 if purpose != "HOSTNAME" or check(mode, host, fingerprint, key, files) else 1
     return through(*rest)
 
 

@@ -206,6 +206,14 @@ options:
     type: str
     choices: [console, injected]
     default: console
+  host_key_signer:
+    description:
+      - With O(host_key_source=injected), the file on the controller with the private key of your SSH certificate
+        authority, without a passphrase, or with its public key, ending in C(.pub), where an agent holds the other.
+      - It signs the new host key for the name C(NAME.PROJECT), as long as the authority is trusted. An inventory
+        P(haven.gpu.instances#inventory) with O(haven.gpu.instances#inventory:host_key_authority) believes such
+        certificates instead of tags.
+    type: path
   wait:
     description:
       - How far to wait. V(running) until the instances are in the wanted state and their host keys are known, V(ssh)

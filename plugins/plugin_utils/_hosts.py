@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from ..module_utils._models import Gpu, Hop, Instance
-from ..module_utils._ssh_config import Machine, is_address, is_alias, is_user, public_key
+from ..module_utils._ssh_config import Machine, is_address, is_alias, is_user, principal, public_key
 from ._settings import Settings
 
 GROUP = "haven"
@@ -132,6 +132,8 @@ def machine(instance: Instance, settings: Settings) -> Machine:
         address=address(instance, settings),
         user=login_user(instance, settings),
         host_key=public_key(instance.host_key),
+        identity=principal(instance.name, instance.project) if settings.host_key_authority else "",
+        authority=settings.host_key_authority,
         key=settings.private_key,
         depth=len(settings.hops) if settings.looked_up else None,
     )
@@ -175,7 +177,9 @@ def price(instance: Instance, settings: Settings) -> Optional[float]:
 
 def groupvars(settings: Settings, ssh_config: str) -> dict[str, Any]:
     """The variables of the group of a source."""
-    return {**hops_variable(settings), "haven_ssh_config": ssh_config}
+    shared = {**hops_variable(settings), "haven_ssh_config": ssh_config}
+    signer = settings.host_key_authority
+    return {**shared, "haven_host_key_authority": signer} if signer else shared
 
 
 def hops_variable(settings: Settings) -> dict[str, Any]:

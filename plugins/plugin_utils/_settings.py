@@ -17,7 +17,7 @@ from typing import Any, Optional
 from ..module_utils._errors import InvalidRequest
 from ..module_utils._hops import WantedHop, found, plain, wanted_hops
 from ..module_utils._models import STATES, Hop, Instance
-from ..module_utils._ssh_config import TOFU, VERIFIED, quoted_path, require_user
+from ..module_utils._ssh_config import TOFU, VERIFIED, public_key, quoted_path, require_user
 from ._version import VERSION
 
 # Where an option that the file leaves out comes from: the variables the modules and roles are given, too.
@@ -31,6 +31,7 @@ FALLBACKS = {
     "login_user": "haven_login_user",
     "private_key": "haven_private_key",
     "hourly_prices": "haven_prices",
+    "host_key_authority": "haven_host_key_authority",
 }
 # Stands in for the cloud of a machine that belongs to none.
 STATIC = "static"
@@ -69,6 +70,7 @@ class Settings:
     login_user: Optional[str] = None
     private_key: Optional[str] = None
     host_keys: str = VERIFIED
+    host_key_authority: Optional[str] = None
     address: str = "auto"
     api_via: str = DIRECT
     reachable: str = UNTESTED
@@ -200,6 +202,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         login_user=require_user(login_user, "login_user") if login_user else None,
         private_key=private_key if private_key and quoted_path(private_key, "private_key") else None,
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
+        host_key_authority=_authority(_text(options.get("host_key_authority"))),
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),
         reachable=reachable_from(options),
         api_via=api_via,
@@ -215,6 +218,13 @@ def hops_of(wanted: tuple[WantedHop, ...]) -> dict[str, Any]:
     """The fields of Settings for these hops: they are known, or to be looked up."""
     hops = tuple(each for each in wanted if isinstance(each, Hop))
     return {"hops": hops} if len(hops) == len(wanted) else {"looked_up": wanted}
+
+
+def _authority(text: str) -> Optional[str]:
+    key = public_key(text)
+    if text and not key:
+        raise InvalidRequest("The host_key_authority is not an OpenSSH public key such as 'ssh-ed25519 AAAA...'.")
+    return key
 
 
 def reachable_from(options: Mapping[str, Any]) -> str:

@@ -62,9 +62,12 @@ def _machine(machine: Any, defaults: Defaults, hops: Sequence[Hop]) -> Machine:
     if not isinstance(machine, Mapping):
         raise InvalidRequest("A machine must be a dictionary with at least a name, an address and a host_key.")
     if "haven_id" in machine:
+        signer = machine.get("haven_host_key_authority")
+        known_by = _ssh_config.principal(str(machine["haven_name"]), str(machine["haven_project"])) if signer else None
         return Machine(
             alias=str(machine["inventory_hostname"]),
-            identity=str(machine["ansible_host"]),
+            identity=known_by or str(machine["ansible_host"]),
+            authority=_ssh_config.public_key(signer),
             name=str(machine["inventory_hostname"]),
             address=str(machine["haven_address"]),
             port=machine.get("ansible_port") or 22,

@@ -95,7 +95,7 @@ LINE = re.compile(
         | ProxyJump\ none
         | ControlPath\ none
         | ProxyCommand\ '/p'\ -IS\ '/h'\ through\ verified\ '/c'\ haven-hop-[a-z0-9-]+\ '\[%h\]:%p'
-        | KnownHostsCommand\ "/p"\ -IS\ "/h"\ check\ verified\ %I\ %H\ %f\ "/k"
+        | KnownHostsCommand\ "/p"\ -IS\ "/h"\ check\ verified\ %I\ %H\ %f\ %K\ "/k"
         | StrictHostKeyChecking\ yes
         | UserKnownHostsFile\ "/k"
         | GlobalKnownHostsFile\ /dev/null
@@ -297,6 +297,13 @@ def test_ssh_finds_the_recorded_keys(tmp_path: pathlib.Path) -> None:
 )
 def test_a_host_key_is_exactly_one_public_key(text: object, expected: str | None) -> None:
     assert public_key(text) == expected
+
+
+def test_a_hop_may_be_known_by_who_signs_its_key(tmp_path: pathlib.Path) -> None:
+    hops = hops_from([{"host": "gate.example.org", "host_key": f"@cert-authority {KEY}"}])
+    gate = asked(tmp_path, rendered(MACHINE, hops=hops), hop_alias(hops, 0))
+    assert (gate["hostkeyalias"], gate["stricthostkeychecking"]) == ("gate.example.org", "true")
+    assert known_hosts([], hops) == f"@cert-authority gate.example.org {KEY} gate.example.org\n"
 
 
 def test_hops_are_read_from_plain_data() -> None:

@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._models import Instance
+from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import hops_from, public_key
+from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts, _ssh_files
+from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 from tests.integration.clouds import Api
 
 from .conftest import Account, Answer
@@ -76,13 +80,17 @@ def test_a_new_guest_has_answered_through_the_jump_host(guests: Account) -> None
     assert not again["changed"]
 
 
-def test_an_injected_host_key_is_known_without_the_console_and_nowhere_else(guests: Account) -> None:
+def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Account, tmp_path: Path) -> None:
+    signer, stranger = tmp_path / "signer", tmp_path / "stranger"
+    for each in (signer, stranger):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(each)], check=True)
     environment = guests.api.environment
     wish = {
         **guests.api.basics,
         "key_pair": "me",
         "firewalls": ["ssh"],
         "host_key_source": "injected",
+        "host_key_signer": str(signer),
         "user_data": "#cloud-config\nruncmd: [[touch, /run/ran]]\n",
         "login_user": "debian",
         "wait": "ssh",
@@ -96,6 +104,27 @@ def test_an_injected_host_key_is_known_without_the_console_and_nowhere_else(gues
     assert "PRIVATE KEY" not in f"{answer.values}{answer.stderr}"
     again = guests.instance("injected", **wish)
     assert (again.ok, again["changed"]) == (True, False), again.message
+    found = answer.instances["injected"]
+    for trusted, right in ((signer, True), (stranger, False)):
+        settings = Settings(
+            cloud=guests.api.cloud,
+            projects=(guests.project,),
+            hops=tuple(hops_from([hop(environment)])),
+            private_key=environment["HAVEN_SANDBOX_KEY"],
+            host_key_authority=public_key(Path(f"{trusted}.pub").read_text().strip()),
+        )
+        # With a tag that somebody forged.
+        tags = {**found["tags"], "haven:host-key": Path(f"{stranger}.pub").read_text().strip()}
+        known = {"id": found["id"], "name": "injected", "project": guests.project, "tags": tags}
+        machine = Instance(**known, **{name: found[name] for name in ("cloud", "region", "state", "private_address")})
+        config = _ssh_files.write(str(tmp_path), "haven.yml", [_hosts.machine(machine, settings)], settings)
+        command = ["ssh", "-F", config, "-o", "BatchMode=yes", found["id"], "id -un"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60
+        )
+        assert (done.stdout == "debian\n") is right, done.stderr
+        name = f"injected (injected.{guests.project})"
+        assert (f"haven.gpu refuses {name}: it shows the host key" in done.stderr) is not right
     guests.instance("injected", state="absent")
 
 

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,6 +28,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import (
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
 FINGERPRINT = "SHA256:fMI3RONfHJAcsCr4s0SDWDfyKLqV/mRbCFuLZjNO5Lc"
+BLOB = KEY.split()[1]
 OTHER = "SHA256:R4xHBOBo01xaQDGCJCnTg5Ll0hDcY3fkMCiZiEyn67Q"
 
 
@@ -110,10 +111,13 @@ def test_a_link_to_somebody_elses_folder_is_not_used(tmp_path: Path, runtime: Pa
     assert list((tmp_path / "theirs").iterdir()) == []
 
 
-def checked(tmp_path: Path, *arguments: str) -> tuple[int, str]:
+NOTEBOOK = Machine("i-1", host_key=KEY, name="notebook")
+
+
+def checked(tmp_path: Path, *arguments: str, known: Sequence[Machine] = (NOTEBOOK,)) -> tuple[int, str]:
     """What the helper makes of a key: its exit status and what it says. Run as ssh runs it."""
     file, script = tmp_path / "known_hosts", tmp_path / "way.py"
-    file.write_text(known_hosts([Machine("i-1", host_key=KEY, name="notebook")], []) + "# a comment\nbroken\n\n")
+    file.write_text(known_hosts(known, []) + "# a comment\nbroken\n\n@cert-authority\n")
     script.write_text(helper())
     command = [sys.executable, "-IS", str(script), "check", *arguments, str(file), str(tmp_path / "missing")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
@@ -124,20 +128,79 @@ def checked(tmp_path: Path, *arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("mode", ["verified", "tofu"])
 def test_the_known_key_passes_and_another_is_refused_in_every_mode(tmp_path: Path, mode: str) -> None:
-    assert checked(tmp_path, mode, "ORDER", "i-1", "") == (0, "")
-    assert checked(tmp_path, mode, "HOSTNAME", "i-1", FINGERPRINT) == (0, "")
-    assert checked(tmp_path, mode, "HOSTNAME", "I-1", FINGERPRINT) == (0, "")
-    status, said = checked(tmp_path, mode, "HOSTNAME", "i-1", OTHER)
+    assert checked(tmp_path, mode, "ORDER", "i-1", "NONE", "NONE") == (0, "")
+    assert checked(tmp_path, mode, "HOSTNAME", "i-1", FINGERPRINT, BLOB) == (0, "")
+    assert checked(tmp_path, mode, "HOSTNAME", "I-1", FINGERPRINT, BLOB) == (0, "")
+    status, said = checked(tmp_path, mode, "HOSTNAME", "i-1", OTHER, BLOB)
     assert status == 1
     start = f"haven.gpu refuses notebook (i-1): it shows the host key {OTHER}, and {FINGERPRINT} is known."
     assert said.startswith(start)
 
 
 def test_a_machine_without_a_known_key_passes_on_first_use_only_where_that_is_asked(tmp_path: Path) -> None:
-    assert checked(tmp_path, "tofu", "HOSTNAME", "i-2", OTHER) == (0, "")
-    status, said = checked(tmp_path, "verified", "HOSTNAME", "i-2", OTHER)
+    assert checked(tmp_path, "tofu", "HOSTNAME", "i-2", OTHER, BLOB) == (0, "")
+    status, said = checked(tmp_path, "verified", "HOSTNAME", "i-2", OTHER, BLOB)
     assert status == 1
     assert said.startswith(f"haven.gpu refuses i-2: it shows the host key {OTHER}, and none is known.")
+
+
+def generated(file: Path, kind: str = "ed25519") -> Path:
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(file)], check=True)
+    return file
+
+
+def certificate(signer: Path, key: Path, *options: str, names: str = "demo.project") -> str:
+    command = ["ssh-keygen", "-q", "-s", str(signer), "-I", "test", "-n", names, *options, f"{key}.pub"]
+    subprocess.run(command, check=True, capture_output=True)
+    return Path(f"{key}-cert.pub").read_text().split()[1]
+
+
+def printed(key: Path) -> str:
+    done = subprocess.run(["ssh-keygen", "-l", "-f", f"{key}.pub"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
+
+
+@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
+def test_what_the_authority_signed_for_this_host_passes(tmp_path: Path, kind: str) -> None:
+    signer, key = generated(tmp_path / "signer"), generated(tmp_path / "key", kind)
+    trusting = [Machine("i-1", identity="demo.project", authority=Path(f"{signer}.pub").read_text().strip())]
+    signed = certificate(signer, key, "-h", names="other.project,demo.project")
+    assert checked(tmp_path, "verified", "HOSTNAME", "demo.project", printed(key), signed, known=trusting) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [(["-h"], "other.project"), ([], "demo.project"), (["-h", "-V", "20200101:20210101"], "demo.project")],
+    ids=["for another host", "for a user", "no longer valid"],
+)
+@pytest.mark.parametrize("mode", ["verified", "tofu"])
+def test_any_other_certificate_is_refused(tmp_path: Path, mode: str, options: list[str], names: str) -> None:
+    signer, key = generated(tmp_path / "signer"), generated(tmp_path / "key")
+    trusting = [
+        Machine("i-1", identity="demo.project", authority=Path(f"{signer}.pub").read_text().strip(), name="demo")
+    ]
+    signed = certificate(signer, key, *options, names=names)
+    status, said = checked(tmp_path, mode, "HOSTNAME", "demo.project", printed(key), signed, known=trusting)
+    assert status == 1
+    assert f"demo (demo.project): it shows the host key {printed(key)}, and one signed by {printed(signer)} is" in said
+
+
+def test_a_plain_key_or_somebody_elses_certificate_is_not_enough_where_an_authority_is_asked(tmp_path: Path) -> None:
+    signer, other, key = generated(tmp_path / "signer"), generated(tmp_path / "other"), generated(tmp_path / "key")
+    # A recorded key counts for nothing then: whoever may write tags wrote it.
+    trusting = [
+        Machine(
+            "i-1",
+            identity="demo.project",
+            host_key=Path(f"{key}.pub").read_text().strip(),
+            authority=Path(f"{signer}.pub").read_text().strip(),
+        )
+    ]
+    plain = Path(f"{key}.pub").read_text().split()[1]
+    signed = certificate(other, key, "-h")
+    for shown in (plain, signed, signed[:200], "", "AAAA", "====" * 9):
+        status, said = checked(tmp_path, "verified", "HOSTNAME", "demo.project", printed(key), shown, known=trusting)
+        assert (status, f"one signed by {printed(signer)} is known" in said) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +226,7 @@ def test_a_wrong_key_is_noted_for_the_inventory_that_waits_for_failures(
     config = written(tmp_path, Hop("gate"))
     note = tmp_path / _way.FAILED
     command = [sys.executable, "-IS", str(config.with_name("way.py")), "check", "verified", "HOSTNAME", "i-1", shown]
-    command.append(str(tmp_path / "known_hosts"))
+    command += [BLOB, str(tmp_path / "known_hosts")]
     assert subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == int(noted)
     # Nobody asked for a note.
     assert not note.exists()

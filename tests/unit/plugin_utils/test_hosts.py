@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Hop, Instance
+from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import known_hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 
@@ -160,6 +161,14 @@ def test_a_login_user_that_is_none_is_not_taken_from_a_tag() -> None:
     assert _hosts.hostvars(evil, SETTINGS)["ansible_user"] == "admin"
     nobody = dataclasses.replace(SETTINGS, login_user=None)
     assert {"ansible_user", "haven_login_user"} & _hosts.hostvars(evil, nobody).keys() == set()
+
+
+def test_with_an_authority_a_machine_is_known_by_its_name_and_project_and_no_tag_counts() -> None:
+    signer = KEY.replace("AAAAIG", "AAAAIH")
+    machine = _hosts.machine(DEMO, dataclasses.replace(SETTINGS, host_key_authority=signer))
+    known = known_hosts([machine], [])
+    assert known == f"@cert-authority {DEMO.name}.{DEMO.project} {signer} {DEMO.name}\n"
+    assert machine.alias == DEMO.id
 
 
 def test_a_host_key_that_is_none_is_empty_and_never_trusted() -> None:

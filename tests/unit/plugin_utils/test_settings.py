@@ -84,6 +84,7 @@ def test_every_project_is_asked_for_by_name() -> None:
         ({"ec2": "eu-north-1"}, "must be a dictionary"),
         ({"states": ["asleep"]}, "'asleep' is not a value of states"),
         ({"host_keys": "no"}, "'no' is not a value of host_keys"),
+        ({"host_key_authority": "/keys/ca.pub"}, "host_key_authority is not an OpenSSH public key"),
         ({"address": "10.0.0.1"}, "is not a value of address"),
         ({"hops": [{"host": "a b"}]}, "host of hop 1"),
         ({"hops": "gate"}, "list of dictionaries"),
