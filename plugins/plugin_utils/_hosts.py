@@ -125,6 +125,12 @@ def login_user(instance: Instance, settings: Settings) -> Optional[str]:
     return instance.login_user if is_user(instance.login_user) else settings.login_user
 
 
+def _certified_name(instance: Instance) -> str:
+    """What the machine's certificate must name; its id, for which there is none, where it has no plain name."""
+    name = principal(instance.name, instance.project)
+    return name if is_alias(name) else ""
+
+
 def machine(instance: Instance, settings: Settings) -> Machine:
     return Machine(
         alias=alias(instance),
@@ -132,7 +138,7 @@ def machine(instance: Instance, settings: Settings) -> Machine:
         address=address(instance, settings),
         user=login_user(instance, settings),
         host_key=public_key(instance.host_key),
-        identity=principal(instance.name, instance.project) if settings.host_key_authority else "",
+        identity=_certified_name(instance) if settings.host_key_authority else "",
         authority=settings.host_key_authority,
         key=settings.private_key,
         depth=len(settings.hops) if settings.looked_up else None,

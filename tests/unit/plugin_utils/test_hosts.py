@@ -169,6 +169,8 @@ def test_with_an_authority_a_machine_is_known_by_its_name_and_project_and_no_tag
     known = known_hosts([machine], [])
     assert known == f"@cert-authority {DEMO.name}.{DEMO.project} {signer} {DEMO.name}\n"
     assert machine.alias == DEMO.id
+    strange = _hosts.machine(changed(name="a b"), dataclasses.replace(SETTINGS, host_key_authority=signer))
+    assert strange.filed_under == DEMO.id
 
 
 def test_a_host_key_that_is_none_is_empty_and_never_trusted() -> None:
