@@ -100,10 +100,12 @@ class Cloud:
             try:
                 output, stopped = process.communicate(timeout=limit)[0], False
             except subprocess.TimeoutExpired:
-                # Ansible's workers have sessions of their own: what is left alive would go on calling the API.
-                for pid in [process.pid, *descendants(process.pid)]:
-                    kill(pid)
+                end(process.pid)
                 output, stopped = "", True
+            except BaseException:
+                # Whoever ends the benchmark ends this, too: on the way out Popen would wait for it.
+                end(process.pid)
+                raise
         seconds = time.monotonic() - started
         entries = self.entries(began)
         talking = entries[-1]["t"] - entries[0]["t"] if entries else 0.0
@@ -200,6 +202,12 @@ def delete_servers(clouds: str) -> None:
         if time.monotonic() > deadline:
             raise SystemExit("nova does not delete the servers of the benchmark.")
         time.sleep(0.2)
+
+
+def end(pid: int) -> None:
+    """Ansible's workers have sessions of their own: what is left alive would go on calling the API."""
+    for each in [pid, *descendants(pid)]:
+        kill(each)
 
 
 def kill(pid: int) -> None:
