@@ -305,7 +305,9 @@ def render(
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
-    return "\n\n".join(blocks) + "\n"
+    # Not added to the whole, which has megabytes where the machines are thousands.
+    blocks[-1] += "\n"
+    return "\n\n".join(blocks)
 
 
 def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:

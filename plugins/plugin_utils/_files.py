@@ -10,6 +10,8 @@ import os
 import tempfile
 
 PRIVATE = 0o600
+# Bytes.
+_PART = 1 << 16
 
 
 def private_folder(path: str) -> str:
@@ -25,12 +27,8 @@ def write_private(path: str, text: str) -> bool:
     Another run may write the same file at the same time; readers see the old text or the new one.
     """
     content = text.encode()
-    try:
-        with open(path, "rb") as file:
-            if file.read() == content and os.fstat(file.fileno()).st_mode & 0o777 == PRIVATE:
-                return False
-    except FileNotFoundError:
-        pass
+    if _holds(path, content):
+        return False
     # mkstemp makes files with mode 0600.
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".haven-")
     try:
@@ -41,3 +39,16 @@ def write_private(path: str, text: str) -> bool:
         os.unlink(temporary)
         raise
     return True
+
+
+def _holds(path: str, content: bytes) -> bool:
+    """Whether the file is private and has exactly this content; read in parts, as it may have that of thousands."""
+    try:
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_mode & 0o777 != PRIVATE or found.st_size != len(content):
+                return False
+            starts = range(0, len(content), _PART)
+            return all(file.read(_PART) == content[start : start + _PART] for start in starts)
+    except FileNotFoundError:
+        return False

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""python -m tests.bench [--cloud ec2|openstack|all] [--quick] [--output build/bench]"""
+"""python -m tests.bench [--cloud ec2|openstack|all] [--quick] [--only inventory] [--output build/bench]"""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and fewer machines")
     parser.add_argument("--output", type=Path, default=cloud.ROOT / "build" / "bench", help="where the tables go")
     parser.add_argument("--cloud", choices=(*CLOUDS, "all"), default="all", help="which tables (all)")
+    parser.add_argument(
+        "--only", help="one part of the rows: floor, one, twenty, inventory, and on ec2 stack, capacity"
+    )
     options = parser.parse_args()
     # As an error, which takes the clouds down.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
@@ -41,7 +44,7 @@ def _measure(name: str, options: argparse.Namespace) -> None:
     found = []
     with tempfile.TemporaryDirectory(prefix="haven-bench-") as folder, start(Path(folder)) as running:
         print(f"{table.legend}\n{table.head}\n{report.RULE}", flush=True)
-        for row in bench(running, quick=options.quick).rows():
+        for row in bench(running, quick=options.quick, only=options.only).rows():
             print(report.line(row), flush=True)
             found.append(row)
             # At once: whoever ends this early has what was measured by then.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -51,6 +52,8 @@ class Measured:
     tags: int = 0
     # At the peak, of all its processes.
     mib: float = 0.0
+    # Seconds of processors, of all its processes.
+    cpu: float = 0.0
 
 
 @dataclass
@@ -86,6 +89,7 @@ class Cloud:
         """Run a command of the environment; it is stopped after ``limit`` seconds."""
         began = time.time()
         started = time.monotonic()
+        spent = _of_processors()
         with (
             subprocess.Popen(
                 command,
@@ -110,7 +114,18 @@ class Cloud:
         entries = self.entries(began)
         talking = entries[-1]["t"] - entries[0]["t"] if entries else 0.0
         calls, polls, tags = self.calls(entries)
-        return Measured(seconds, calls, process.returncode, output, stopped, talking, polls, tags, peak.mib)
+        return Measured(
+            seconds,
+            calls,
+            process.returncode,
+            output,
+            stopped,
+            talking,
+            polls,
+            tags,
+            peak.mib,
+            _of_processors() - spent,
+        )
 
     def play(self, tasks: list[dict[str, Any]], limit: float = 120.0) -> Measured:
         """Run one play with these tasks on this computer."""
@@ -146,6 +161,10 @@ class ReplayedEc2(Ec2):
 
     def entries(self, since: float) -> list[dict[str, Any]]:
         return [each for each in self._replay.asked if each["t"] >= since]
+
+    def calls(self, entries: list[dict[str, Any]]) -> tuple[Counter[str], int, int]:
+        """Pages and regions are no polls: nothing here waits for anything."""
+        return Counter(each["action"] for each in entries), 0, 0
 
     @property
     def missed(self) -> int:
@@ -208,6 +227,12 @@ def end(pid: int) -> None:
     """Ansible's workers have sessions of their own: what is left alive would go on calling the API."""
     for each in [pid, *descendants(pid)]:
         kill(each)
+
+
+def _of_processors() -> float:
+    """Seconds of processors that commands have taken so far."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def kill(pid: int) -> None:

@@ -34,7 +34,10 @@ def rows(cloud: Ec2, *, quick: bool) -> Iterator[Row]:
             made = number
             server.forget()
             times = 3 if number == 10 and not quick else 1
-            yield from _Bench(ReplayedEc2(cloud, server), number, times).rows()
+            bench = _Bench(ReplayedEc2(cloud, server), number, times)
+            yield from bench.rows()
+            if number == 10:
+                yield bench.everywhere()
 
 
 class _Bench:
@@ -49,9 +52,21 @@ class _Bench:
         ours, peer = our_options(), peer_options()
         for cached, case in ((False, ""), (True, ", cached")):
             theirs = self._list("aws_ec2", peer, cached)
-            yield Row(f"inventory: {self._number} hosts, --list{case}", self._list("haven", ours, cached), theirs)
+            for shape, more in (("", {}), (", hostvars: full", {"hostvars": "full"})):
+                listed = self._list("haven", {**ours, **more}, cached)
+                yield Row(f"inventory: {self._number} hosts, --list{case}{shape}", listed, theirs)
             one, other = self._one("haven", ours, cached), self._one("aws_ec2", peer, cached)
             yield Row(f"inventory: one of {self._number} hosts asked for{case}", one, other)
+
+    def everywhere(self) -> Row:
+        """All regions; the peer lists them where none is named."""
+        ours = {**our_options(), "regions": ["all"]}
+        peer = {name: value for name, value in peer_options().items() if name != "regions"}
+        return Row(
+            f"inventory: {self._number} hosts, --list of all regions",
+            self._list("haven", ours),
+            self._list("aws_ec2", peer),
+        )
 
     def _list(self, plugin: str, options: Options, cached: bool = False) -> Side:
         command = [program("ansible-inventory"), "-i", str(self._file(plugin, options, cached)), "--list"]

@@ -17,7 +17,7 @@ from typing import Optional
 
 from .row import Row, Side
 
-RULE = "|---" * 13 + "|"
+RULE = "|---" * 15 + "|"
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Table:
 
     @property
     def head(self) -> str:
-        sides = [f"{side} s | calls | polls | tags | MiB" for side in ("haven.gpu", self.peer)]
-        return f"| case | {' | '.join(sides)} | times faster | notes |"
+        sides = [f"{side} s | CPU s | calls | polls | tags | MiB" for side in ("haven.gpu", self.peer)]
+        return f"| case | {' | '.join(sides)} | times faster (CPU) | notes |"
 
     @property
     def versions(self) -> dict[str, str]:
@@ -47,11 +47,12 @@ EC2 = Table(
     "amazon.aws",
     ("boto3", "moto"),
     """\
-Seconds are those of the whole command, *MiB* what it and its processes hold at the peak. *Polls* only ask whether
-something is done: listings beyond the first, and reads of the console for the host key, of which EC2 gives one
-instance's at a time. *Tags* are separate calls that write tags: each instance has a host key of its own, and one call
-writes one value. *Calls* are all others; all three add up to what the API's log shows. Inventories make no polls: all
-that they ask are *calls*, and the API answers them at once, with what moto said when it was asked before.
+Seconds are those of the whole command, *CPU s* those that processors worked for it, which other work on this computer
+changes less, and *MiB* what it and its processes hold at the peak. *Polls* only ask whether something is done: listings
+beyond the first, and reads of the console for the host key, of which EC2 gives one instance's at a time. *Tags* are
+separate calls that write tags: each instance has a host key of its own, and one call writes one value. *Calls* are all
+others; all three add up to what the API's log shows. Inventories make no polls: all that they ask are *calls*, and the
+API answers them at once, with what moto said when it was asked before.
 """,
 )
 OPENSTACK = Table(
@@ -60,7 +61,8 @@ OPENSTACK = Table(
     "openstack.cloud",
     ("openstacksdk",),
     """\
-Seconds are those of the whole command, *MiB* what it and its processes hold at the peak. The services are OpenStack's
+Seconds are those of the whole command, *CPU s* those that processors worked for it, which other work on this computer
+changes less, and *MiB* what it and its processes hold at the peak. The services are OpenStack's
 own (keystone, placement, glance, neutron, nova and cinder) with the sandbox's nova driver, whose guests exist in memory
 only. Requests are counted by the client's user agent, without what services ask each other. *Polls* only ask again
 whether something is done: reads of a server, of the servers or of a console beyond the first. *Tags* are requests that
@@ -93,19 +95,21 @@ def write(rows: Sequence[Row], table: Table, folder: Path) -> Path:
 
 
 def line(row: Row) -> str:
-    ratio = f"{row.ratio:.1f}" if row.ratio else ""
+    ratio = f"{row.ratio:.1f} ({row.cpu_ratio:.1f})" if row.ratio and row.cpu_ratio else ""
     notes = "; ".join(note for note in (row.ours.note, row.peer.note if row.peer else "", row.note) if note)
     return f"| {row.case} | {_numbers(row.ours)} | {_numbers(row.peer)} | {ratio} | {notes} |"
 
 
 def _numbers(side: Optional[Side]) -> str:
     if side is None:
-        return " | | | | "
-    return f"{side.seconds:.2f} | {side.calls} | {side.polls or ''} | {side.tags or ''} | {side.mib:.0f}"
+        return " | | | | | "
+    return (
+        f"{side.seconds:.2f} | {side.cpu:.2f} | {side.calls} | {side.polls or ''} | {side.tags or ''} | {side.mib:.0f}"
+    )
 
 
 def as_dict(row: Row) -> dict[str, object]:
-    return {**dataclasses.asdict(row), "ratio": row.ratio}
+    return {**dataclasses.asdict(row), "ratio": row.ratio, "cpu_ratio": row.cpu_ratio}
 
 
 def busy() -> str:

@@ -21,6 +21,7 @@ class Side:
     tags: int = 0
     note: str = ""
     mib: float = 0.0
+    cpu: float = 0.0
     # Every action with its number, for the JSON.
     actions: Optional[dict[str, int]] = None
 
@@ -37,6 +38,11 @@ class Row:
         """How many times longer the peer takes."""
         return self.peer.seconds / self.ours.seconds if self.peer else None
 
+    @property
+    def cpu_ratio(self) -> Optional[float]:
+        """How many times more of processors' time the peer takes."""
+        return self.peer.cpu / self.ours.cpu if self.peer and self.ours.cpu else None
+
 
 class BenchmarkBroken(Exception):  # noqa: N818 -- it says what happened
     """A measured command did not do what is measured."""
@@ -51,7 +57,14 @@ def side(measured: Measured, *, wanted: int = 0, note: str = "") -> Side:
     polls, tags = measured.polls, measured.tags
     calls = measured.calls.total() - polls - tags
     return Side(
-        round(measured.seconds, 2), calls, polls, tags, note, measured.mib, dict(sorted(measured.calls.items()))
+        round(measured.seconds, 2),
+        calls,
+        polls,
+        tags,
+        note,
+        round(measured.mib),
+        round(measured.cpu, 2),
+        dict(sorted(measured.calls.items())),
     )
 
 

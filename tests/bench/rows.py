@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from . import inventory_rows, wishes
 from .cloud import Ec2, Measured, program
@@ -24,26 +24,28 @@ PATIENCE = 60.0
 class Bench:
     """All rows in order. ``quick`` measures fewer repetitions and fewer machines."""
 
-    def __init__(self, cloud: Ec2, *, quick: bool = False) -> None:
+    def __init__(self, cloud: Ec2, *, quick: bool = False, only: Optional[str] = None) -> None:
         self._cloud = cloud
         self._quick = quick
+        self._only = only
         self._random = random.Random(20260101)  # noqa: S311 -- the same waits in every run
         self._key = cloud.folder / "key.pub"
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(cloud.folder / "key")]
         subprocess.run(command, check=True)
 
     def rows(self) -> Iterator[Row]:
-        parts: list[Callable[[], Iterator[Row]]] = [
-            self._floor,
-            self._one,
-            self._twenty,
-            self._stack,
-            self._capacity,
-            self._inventory,
-        ]
-        for part in parts:
-            self._cloud.reset()
-            yield from part()
+        parts: dict[str, Callable[[], Iterator[Row]]] = {
+            "floor": self._floor,
+            "one": self._one,
+            "twenty": self._twenty,
+            "stack": self._stack,
+            "capacity": self._capacity,
+            "inventory": self._inventory,
+        }
+        for name, part in parts.items():
+            if self._only in (None, name):
+                self._cloud.reset()
+                yield from part()
 
     def _floor(self) -> Iterator[Row]:
         bare = self._cloud.folder / "hosts"

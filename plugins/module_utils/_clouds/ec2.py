@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentInstanceTerminated")
 # Filters that say which states are meant.
 _STATE_FILTERS = frozenset(["instance-state-name", "instance-state-code"])
+# Instances: a page is held whole while it is read, and one of the 1,000 that EC2 would give takes 13 MiB more.
+_PAGE = 500
 # Ours: (the API's name for it in the question, in the answer)
 _ATTRIBUTES = {
     "termination_protection": ("disableApiTermination", "DisableApiTermination"),
@@ -107,7 +109,7 @@ class Ec2(Access):
         return found
 
     def _listed(self, filters: list[dict[str, Any]], *, details: bool = False) -> list[Instance]:
-        reservations = self._ec2.items("DescribeInstances", "Reservations", Filters=filters, MaxResults=1000)
+        reservations = self._ec2.items("DescribeInstances", "Reservations", Filters=filters, MaxResults=_PAGE)
         if not details:
             return [self._instance(item) for reservation in reservations for item in reservation["Instances"]]
         return [
