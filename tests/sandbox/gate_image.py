@@ -54,8 +54,8 @@ class Way:
 def folder(cache: Path, base: Sequence[Path]) -> Path:
     """Where the layer lies; the name changes with all it is made of, so that a changed role is applied anew."""
     digest = hashlib.sha256("".join(layer.name for layer in base).encode())
-    role = repository() / "roles" / "jump_host"
-    for path in [*sorted(role.rglob("*")), _PLAYBOOK, Path(gate.__file__), Path(__file__)]:
+    role, module = repository() / "roles" / "jump_host", repository() / "plugins" / "modules" / "files.py"
+    for path in [*sorted(role.rglob("*")), module, _PLAYBOOK, Path(gate.__file__), Path(__file__)]:
         if path.is_file() and path.name != "README.md":
             digest.update(f"{path.name}\0{path.stat().st_mode}\0".encode() + path.read_bytes())
     return cache / f"layer-gate-{digest.hexdigest()[:10]}"
@@ -110,7 +110,7 @@ def _apply(way: Way, public_key: str, work: Path) -> None:
         **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
         "ANSIBLE_CONFIG": str(settings),
         "ANSIBLE_HOME": str(work),
-        "ANSIBLE_ROLES_PATH": str(repository() / "roles"),
+        "ANSIBLE_COLLECTIONS_PATH": str(repository() / ".cache"),
         "ANSIBLE_PIPELINING": "true",
     }
     command = [sys.executable, "-m", "ansible", "playbook", "-i", str(inventory), "-e", f"@{variables}", str(_PLAYBOOK)]

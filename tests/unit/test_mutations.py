@@ -30,7 +30,7 @@ def test_a_mutation_breaks_one_place_of_its_file(mutation: Mutation) -> None:
 def test_a_mutation_names_tests_that_exist(mutation: Mutation) -> None:
     assert bool(mutation.pytest) != bool(mutation.molecule)
     if mutation.molecule:
-        files = list(ROOT.glob(f"molecule/{mutation.molecule}/tests/test_*.py"))
+        files = list(ROOT.glob(f"molecule/{mutation.molecule}/tests/*.py"))
         wanted = mutation.tests
     else:
         path, dummy, wanted = mutation.pytest.partition(" -k ")

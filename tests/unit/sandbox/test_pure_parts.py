@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sandbox import cgroups, egress_proxy, gate, metadata, wire
+from tests.sandbox import cgroups, egress_proxy, gate, gate_image, metadata, wire
 from tests.sandbox.egress_proxy import ProxySettings
 from tests.sandbox.errors import SandboxError
 from tests.sandbox.machines import Volume
@@ -150,6 +150,26 @@ def test_the_gate_lets_a_sandboxs_own_key_pass_to_its_own_subnet(tmp_path: Path)
     assert [rule.read_text() for rule in rules] == ["elements = { 10.1.0.0/20, 1.2.3.0/24 }\n"] * 2
     with pytest.raises(SandboxError, match="0 times"):
         gate.admit(tmp_path, "ssh-ed25519 NEW new", IPv4Network("10.1.0.0/20"))
+
+
+def test_the_gates_layer_is_another_when_the_role_or_what_it_lies_on_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_image, "repository", lambda: tmp_path)
+    role, readme = (tmp_path / "roles/jump_host" / name for name in ("tasks/main.yml", "README.md"))
+    module = tmp_path / "plugins/modules/files.py"
+    for path in (role, readme, module):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("before")
+    base = [Path("layer-1"), Path("bookworm-2")]
+    names = [gate_image.folder(tmp_path, base)]
+    for path in (role, module):
+        path.write_text("after")
+        names.append(gate_image.folder(tmp_path, base))
+    names.append(gate_image.folder(tmp_path, base[1:]))
+    assert len(set(names)) == len(names)
+    readme.write_text("after")
+    assert gate_image.folder(tmp_path, base[1:]) == names[-1]
 
 
 def superblock(magic: bytes, at: int, uuid_at: int) -> bytes:

@@ -6,8 +6,6 @@ import socket
 
 import pytest
 
-testinfra_hosts = ["jump-gate-12", "jump-gate-13"]
-
 OWN = [("alice", "jump-red"), ("bob", "jump-blue"), ("bob", "jump-red"), ("dave", "jump-red"), ("dave", "jump-blue")]
 
 

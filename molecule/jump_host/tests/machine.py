@@ -9,8 +9,6 @@ import time
 import pytest
 import testinfra
 
-testinfra_hosts = ["jump-gate-12", "jump-gate-13"]
-
 INVENTORY = os.path.dirname(os.environ["MOLECULE_INVENTORY_FILE"])
 CONNECT = "python3 -c 'import socket; socket.create_connection((\"{}\", {}), 3)'"
 

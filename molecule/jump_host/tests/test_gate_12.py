@@ -1,0 +1,6 @@
+"""All that holds for a gate, on Debian 12. A file a gate, so that pytest-xdist runs the gates side by side."""
+
+from machine import *  # noqa: F403
+from members import *  # noqa: F403
+
+testinfra_hosts = ["jump-gate-12"]
