@@ -27,9 +27,9 @@ def test_not_even_in_the_network_of_a_container(host):
         host.check_output("unshare --mount sh -c 'mount -t proc proc /proc && sysctl -qw net.ipv4.ip_forward=1'")
         host.check_output("ip netns add box && ip link add box0 type veth peer name eth0 netns box")
         try:
-            host.check_output("ip addr add 192.0.2.1/30 dev box0 && ip link set box0 up")
-            host.check_output("ip -n box addr add 192.0.2.2/30 dev eth0 && ip -n box link set eth0 up")
-            host.check_output("ip -n box route add default via 192.0.2.1")
+            host.check_output("ip addr add 198.51.100.201/30 dev box0 && ip link set box0 up")
+            host.check_output("ip -n box addr add 198.51.100.202/30 dev eth0 && ip -n box link set eth0 up")
+            host.check_output("ip -n box route add default via 198.51.100.201")
             assert host.run(f"ip netns exec box {ASK}").rc == COULD_NOT_CONNECT
             rules = host.check_output("nft list chain inet haven_egress forward")
             assert int(re.search(r"169.254.169.254 counter packets (\d+)", rules)[1]) > 0
