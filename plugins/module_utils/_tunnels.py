@@ -33,6 +33,7 @@ from typing import Any, Optional
 
 from ._errors import HavenError, InvalidRequest
 from ._ssh_config import is_alias, is_user
+from ._way import told
 
 _KINDS = ("up", "lost", "log", "lock", "json")
 _EVERY_S = 0.1
@@ -210,14 +211,11 @@ class Tunnels:
         return False
 
     def _last_words(self, name: str) -> str:
-        with (
-            contextlib.suppress(FileNotFoundError),
-            open(self._path(name, "log"), encoding="utf-8", errors="replace") as log,
-        ):
-            said = [line.strip() for line in log if line.strip()]
-            if said:
-                return said[-1]
-        return "ssh has said nothing."
+        try:
+            with open(self._path(name, "log"), encoding="utf-8", errors="replace") as log:
+                return told(log.read()) or "ssh has said nothing."
+        except FileNotFoundError:
+            return "ssh has said nothing."
 
     def _read(self, name: str) -> Optional[Tunnel]:
         """What is noted; None where nothing is, or somebody's hand was in it."""

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
-from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import Machine, known_hosts, render
+from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import Files, Machine, helper, known_hosts, render
 from tests.integration.sandbox_guests import Guest, Sandbox, wait_until
 
 SOCKET = "/run/answer.sock"
@@ -58,15 +58,16 @@ class Laptop:
         port, user = int(env["HAVEN_SANDBOX_GATE_PORT"]), env["HAVEN_SANDBOX_GATE_USER"]
         hops = [Hop(env["HAVEN_SANDBOX_GATE_HOST"], port, user, key, env["HAVEN_SANDBOX_GATE_HOST_KEY"])]
         machine = Machine("box", self.guest.address, "debian", host_key or self.guest.host_key(), key)
-        known = self.folder / "known_hosts"
-        known.write_text(known_hosts([machine], hops))
-        (self.folder / "config").write_text(render([machine], hops, known_hosts=str(known)))
+        files = Files.in_folder(str(self.folder))
+        Path(files.known_hosts).write_text(known_hosts([machine], hops))
+        Path(files.helper).write_text(helper())
+        Path(files.config).write_text(render([machine], hops, files=files))
 
     def tunnel(self, name: str | None = "box", *, check: bool = False, **options: Any) -> dict[str, Any]:
         """Run the module; to its end also where it leaves a process behind, whose pipes none of ours must be."""
         wanted = {"name": name, "project": "tests", "folder": str(self.folder / "state"), **options}
         if wanted.get("state") != "absent":
-            wanted |= {"ssh_config": str(self.folder / "config"), "host": "box", "user": "debian"}
+            wanted |= {"ssh_config": Files.in_folder(str(self.folder)).config, "host": "box", "user": "debian"}
         done = subprocess.run(
             [sys.executable, "-m", "ansible_collections.haven.gpu.plugins.modules.tunnel"],
             input=json.dumps({"ANSIBLE_MODULE_ARGS": {**wanted, "_ansible_check_mode": check}}),
@@ -202,7 +203,8 @@ def test_one_that_cannot_open_says_why_and_leaves_nothing(laptop: Laptop, port: 
     laptop.configure(OTHER_KEY)
     refused = laptop.open(port)
     assert refused["failed"]
-    assert "Host key verification failed" in refused["msg"]
+    assert "haven.gpu refuses" in refused["msg"]
+    assert refused["msg"].count("SHA256:") == 2
     assert not [name for name in laptop.files() if name.startswith("box")]
     assert str(laptop.folder) not in subprocess.check_output(["ps", "axww", "-o", "args"], text=True)
     assert not os.path.exists(laptop.folder / "state" / "tests" / "box.json")
