@@ -24,11 +24,15 @@ _NOWHERE = "to-be-looked-up.invalid"
 
 @dataclass(frozen=True)
 class HopLookup:
-    """A jump host by its name or its tags; ``rest`` is what the user says of it otherwise."""
+    """A jump host by its name or its tags; ``rest`` is what the user says of it otherwise.
+
+    Where ``tags_decide`` is false, an authority vouches for machines, and no tag may say whom to trust.
+    """
 
     rest: Hop
     instance: str = ""
     tags: tuple[tuple[str, str], ...] = ()
+    tags_decide: bool = True
 
     @property
     def shown(self) -> str:
@@ -55,14 +59,17 @@ class Found:
         return self.hops[: self.ids.index(id)] if id in self.ids else self.hops
 
 
-def wanted_hops(value: object) -> tuple[WantedHop, ...]:
+def wanted_hops(value: object, tags_decide: bool = True) -> tuple[WantedHop, ...]:
     """The hops of an option: as :func:`hops_from` takes them, or with ``instance`` or ``tag`` instead of ``host``.
 
     Raises InvalidRequest.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return tuple(hops_from(value))
-    return tuple(_wanted(item, number) for number, item in enumerate(value, start=1))
+    wanted = [_wanted(item, number) for number, item in enumerate(value, start=1)]
+    return tuple(
+        each if isinstance(each, Hop) else dataclasses.replace(each, tags_decide=tags_decide) for each in wanted
+    )
 
 
 def _wanted(item: Any, number: int) -> WantedHop:
@@ -118,6 +125,11 @@ def _hop(wanted: HopLookup, instance: Optional[Instance], inside: bool) -> Hop:
     address = next((each for each in (addresses if inside else addresses[::-1]) if is_address(each)), None)
     if instance is None or address is None:
         raise NotFound(f"The jump host {wanted.shown} has no address: give it a public one.")
+    if not wanted.tags_decide and not wanted.rest.host_key:
+        raise InvalidRequest(
+            f"The jump host {wanted.shown} has no host_key, and with a host_key_authority its tag does not count: give "
+            "the hop's host_key."
+        )
     user = instance.login_user if is_user(instance.login_user) else None
     return dataclasses.replace(
         wanted.rest,

@@ -207,7 +207,9 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Any = None) -> 
     for each in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(each, end)
     nothing = subprocess.DEVNULL if quiet else None
-    with subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=stderr) as process:
+    with subprocess.Popen(  # pylint: disable=ansible-bad-function
+        command, stdin=nothing, stdout=nothing, stderr=stderr
+    ) as process:
         try:
             return process.wait()
         finally:

@@ -116,7 +116,7 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
     settings = Settings(
         cloud=STATIC,
         projects=(),
-        **hops_of(wanted_hops(item.get("hops", given.get("hops")))),
+        **hops_of(wanted_hops(item.get("hops", given.get("hops")), not options.get("host_key_authority"))),
         login_user=_ssh_config.require_user(str(user), "user") if user else None,
         private_key=str(key) if key and _ssh_config.quoted_path(str(key), "private_key") else None,
         host_keys=options.get("host_keys") or _ssh_config.VERIFIED,

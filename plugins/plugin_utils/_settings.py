@@ -188,7 +188,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
     states = _texts(options.get("states")) or ("running",)
     login_user = _text(options.get("login_user"))
     private_key = _text(options.get("private_key"))
-    hops = wanted_hops(options.get("hops"))
+    hops = wanted_hops(options.get("hops"), tags_decide=not options.get("host_key_authority"))
     api_via = _one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST))
     if api_via == JUMP_HOST:
         plain(hops, "api_via: jump_host")

@@ -76,6 +76,13 @@ def test_a_user_or_key_that_is_none_is_not_taken_from_the_tags() -> None:
     assert (hop.user, hop.host_key) == (None, None)
 
 
+def test_where_an_authority_vouches_for_machines_no_tag_says_whom_to_trust() -> None:
+    with pytest.raises(InvalidRequest, match="gate has no host_key, and with a host_key_authority its tag does not"):
+        found(wanted_hops([{"instance": "gate"}], tags_decide=False), [instance("gate")])
+    (hop,) = found(wanted_hops([{"instance": "gate", "host_key": KEY}], tags_decide=False), [instance("gate")]).hops
+    assert hop.host_key == KEY
+
+
 @pytest.mark.parametrize(
     ("hops", "message"),
     [
