@@ -174,7 +174,7 @@ class Tunnels:
         lock = os.open(self._path(name, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            process = subprocess.Popen(
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 ["/bin/sh", "-c", _KEEPER, "haven-tunnel", os.path.join(self._folder, name), *_command(tunnel)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

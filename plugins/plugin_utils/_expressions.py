@@ -133,7 +133,7 @@ def _follow(path: Path, variables: Mapping[str, Any]) -> tuple[Any, Path]:
     """The value at the end of the path, or where it breaks off, and the rest of the path from there."""
     value: Any = variables
     for number, step in enumerate(path):
-        if type(value) is not dict or step not in value:
+        if type(value) is not dict or step not in value:  # pylint: disable=unidiomatic-typecheck
             return value, path[number:]
         value = value[step]
     return value, ()
