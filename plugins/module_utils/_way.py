@@ -32,7 +32,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NamedTuple, Optional
 
@@ -131,9 +131,11 @@ def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
         os.unlink(control)
     options = ["ControlMaster=yes", f"ControlPersist={PERSIST}", "ClearAllForwardings=yes", "PermitLocalCommand=no"]
     arguments = [word for option in options for word in ("-o", option)]
-    # A file: what stays in the background must not hold the pipe that our caller reads to its end.
+    # A file: what stays in the background must not hold the pipe that our caller reads to its end. A terminal is for
+    # people, who may have to touch a token now.
     with tempfile.TemporaryFile() as said:
-        status = _run([*shared, *arguments, "-f", "-N", hop], quiet=True, stderr=said)
+        stderr = None if sys.stderr.isatty() else said
+        status = _run([*shared, *arguments, "-f", "-N", hop], quiet=True, stderr=stderr)
         said.seek(0)
         text = said.read().decode(errors="replace")
     if status == 0:
@@ -178,14 +180,16 @@ def _refuse(reason: str) -> int:
     text = reason.encode("ascii", "replace")[:400]
     payload = b"\x01" + struct.pack(">II", _BY_APPLICATION, len(text)) + text + struct.pack(">I", 0)
     padding = 8 - (5 + len(payload)) % 8 + 8
-    os.set_blocking(1, True)
-    os.write(1, b"SSH-2.0-haven.gpu\r\n" + struct.pack(">IB", 1 + len(payload) + padding, padding))
-    os.write(1, payload + bytes(padding))
-    # It hangs up when it has read this; before that it wants to tell us things. What ran here may have left it so.
+    packet = struct.pack(">IB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
+    # It hangs up when it has read this; before that it wants to tell us things.
     signal.alarm(5)
-    os.set_blocking(0, True)
-    while os.read(0, 65536):
-        pass
+    with suppress(OSError):
+        for each in (0, 1):
+            # What ran here may have left them otherwise.
+            os.set_blocking(each, True)
+        os.write(1, b"SSH-2.0-haven.gpu\r\n" + packet)
+        while os.read(0, 65536):
+            pass
     return _FAILED
 
 
