@@ -76,8 +76,8 @@ class Constructed(Constructable):  # type: ignore[misc]
         if entry.reads is None or not entry.pays or not entry.reads.are_in(variables):
             entry.carry_out(host, variables)
             composed = self.inventory.get_host(host).vars
-            values = {entry.name: composed[entry.name]} if entry.name in composed else {}
-            return self._set(host, values)
+            # Left as it was set: such a value need not come from a cloud, and may be a secret that stays marked as one.
+            return {entry.name: composed[entry.name]} if entry.name in composed else {}
         if entry.name and entry.reads.alone:
             found, value = entry.reads.value(variables)
             if found:
