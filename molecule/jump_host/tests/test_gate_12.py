@@ -1,5 +1,7 @@
 """All that holds for a gate, on Debian 12. A file a gate, so that pytest-xdist runs the gates side by side."""
 
+# pylint: disable=wildcard-import,unused-wildcard-import
+
 from machine import *  # noqa: F403
 from members import *  # noqa: F403
 
