@@ -126,6 +126,18 @@ def account(api: Api, request: pytest.FixtureRequest) -> Iterator[Account]:
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
     account = Account(api, f"{name}-{os.urandom(3).hex()}")
     yield account
+    _end(account, api)
+
+
+@pytest.fixture
+def neighbour(account: Account, api: Api) -> Iterator[Account]:
+    """Another project beside the test's own, whose name begins with that one's."""
+    other = Account(api, f"{account.project}-x")
+    yield other
+    _end(other, api)
+
+
+def _end(account: Account, api: Api) -> None:
     api.control("reset")
     if isinstance(api, OpenStackApi) and account.wrote:
         _leave_nothing(account, api)

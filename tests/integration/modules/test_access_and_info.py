@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 
-from tests.integration.clouds import Api
-
 from .conftest import Account, Answer
 
 
@@ -47,14 +45,13 @@ def test_another_key_under_the_name_needs_leave(account: Account) -> None:
     assert not account.run("keypair", name="alice", public_key=new, recreate=True)["changed"]
 
 
-def test_two_projects_have_keys_of_one_name(account: Account, api: Api) -> None:
-    other = Account(api, f"{account.project}-x")
+def test_two_projects_have_keys_of_one_name(account: Account, neighbour: Account) -> None:
     account.run("keypair", name="alice", public_key=public_key())
-    other.run("keypair", name="alice", public_key=public_key())
+    neighbour.run("keypair", name="alice", public_key=public_key())
     assert account.run("keypair", name="alice", state="absent")["changed"]
-    assert [each["kind"] for each in other.run("instance_info", resources=True)["resources"]] == ["key_pair"]
+    assert [each["kind"] for each in neighbour.run("instance_info", resources=True)["resources"]] == ["key_pair"]
     assert not account.run("keypair", name="alice", state="absent")["changed"]
-    assert other.run("keypair", name="alice", state="absent")["changed"]
+    assert neighbour.run("keypair", name="alice", state="absent")["changed"]
 
 
 def test_a_machine_is_made_with_the_projects_key(account: Account) -> None:
@@ -173,9 +170,8 @@ def test_rules_that_mean_nothing_are_refused(account: Account, rule: dict[str, A
 
 # The list has EC2's disks in it.
 @pytest.mark.only("ec2")
-def test_everything_of_a_project_is_listed_and_nothing_of_another(account: Account, api: Api) -> None:
-    other = Account(api, f"{account.project}-x")
-    for each in (account, other):
+def test_everything_of_a_project_is_listed_and_nothing_of_another(account: Account, neighbour: Account) -> None:
+    for each in (account, neighbour):
         each.run("keypair", name="k", public_key=public_key())
         each.run("firewall", name="f")
         each.make("m", key_pair="k", firewalls=["f"])

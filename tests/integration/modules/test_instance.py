@@ -145,13 +145,12 @@ def test_stop_and_start_keep_the_machine_and_its_host_key(account: Account) -> N
     assert started["public_address"] not in (None, first["public_address"])
 
 
-def test_absent_takes_only_its_own_project(account: Account, api: Any) -> None:
-    other = Account(api, f"{account.project}-x")
+def test_absent_takes_only_its_own_project(account: Account, neighbour: Account) -> None:
     account.make(["one", "two"])
-    other.make("one")
+    neighbour.make("one")
     assert account.instance(["one", "nobody"], state="absent")["changed"]
     assert account.living() == ["two"]
-    assert other.living() == ["one"]
+    assert neighbour.living() == ["one"]
 
 
 def test_user_data_travels_beside_ours_and_is_compared_as_given(account: Account) -> None:
