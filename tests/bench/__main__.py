@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""python -m tests.bench [--cloud ec2|openstack|all] [--quick] [--only inventory] [--output build/bench]"""
+"""python -m tests.bench [--cloud ec2|openstack|connections|all] [--quick] [--only inventory] [--output build/bench]"""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import cloud, openstack_rows, report, rows
+from tests.sandbox.errors import UnsuitableMachineError
 
-# A table, the cloud it is measured on, and its rows.
+from . import cloud, connections, openstack_rows, report, rows
+
+# A table, the cloud it is measured on, and its rows; the last is about ssh, and needs a sandbox with guests.
 CLOUDS: dict[str, tuple[report.Table, Any, Any]] = {
     "ec2": (report.EC2, cloud.ec2, rows.Bench),
     "openstack": (report.OPENSTACK, cloud.openstack, openstack_rows.Bench),
+    "connections": (report.CONNECTIONS, connections.machines, connections.Bench),
 }
 
 
@@ -34,7 +37,10 @@ def main() -> int:
     # As an error, which takes the clouds down.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     for name in CLOUDS if options.cloud == "all" else [options.cloud]:
-        _measure(name, options)
+        try:
+            _measure(name, options)
+        except UnsuitableMachineError as error:
+            print(f"{name}: not measured. {error}\n")
     return 0
 
 

@@ -71,6 +71,19 @@ the services' log shows.
 """,
 )
 
+CONNECTIONS = Table(
+    "connections",
+    "Connections: what many machines behind one jump host take",
+    "ProxyJump",
+    (),
+    """\
+Seconds are those of the whole command, *CPU s* those that processors worked for it on this side, and *MiB* what it and
+its processes hold at the peak. *Calls* are logins at the jump host, counted in its journal. The other side is what
+people write by hand: ProxyJump in an ssh configuration, with the same host keys checked. The machines are real guests
+on this computer, whose processors do their work, too.
+""",
+)
+
 
 def write(rows: Sequence[Row], table: Table, folder: Path) -> Path:
     """Write the table as Markdown and as JSON; returns the path of the first."""

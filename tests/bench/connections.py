@@ -1,0 +1,162 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rows about connections: how often a play logs in at the jump host, and what many machines take beside one.
+
+The machines are guests of a sandbox of its own, under several names each: this computer's processors do the guests'
+work, too.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.integration.sandbox_guests import Guest, Sandbox
+from tests.sandbox import probe
+
+from .cloud import ROOT, Cloud, Measured, program, settings
+from .row import Row, side
+
+GUESTS, MANY = 4, 20
+PATIENCE = 600.0
+PLAY = [{"hosts": "all", "gather_facts": False, "tasks": [{"ansible.builtin.setup": {"gather_subset": ["min"]}}]}]
+
+
+@dataclass
+class Machines(Cloud):
+    """Guests behind the sandbox's jump host. An "API call" is a login there."""
+
+    sandbox: Sandbox = field(kw_only=True)
+    guests: list[Guest] = field(kw_only=True)
+
+    def reset(self) -> None:
+        """Nothing to forget: each play gets a folder of its own for the connections it shares."""
+
+    def entries(self, since: float) -> list[dict[str, Any]]:
+        command = f"journalctl -o json -g 'Accepted publickey' --since @{since:.6f} || true"
+        said = self.sandbox.on_gate(command).stdout
+        return [{"t": int(json.loads(line)["__REALTIME_TIMESTAMP"]) / 1e6} for line in said.splitlines()]
+
+    def calls(self, entries: list[dict[str, Any]]) -> tuple[Counter[str], int, int]:
+        return Counter({"login": len(entries)}), 0, 0
+
+    def facts(self, inventory: Path) -> Measured:
+        """Gather facts of all machines of an inventory, over connections that nobody has opened yet."""
+        play = self.folder / "play.yml"
+        play.write_text(json.dumps(PLAY))
+        # Short: sockets of connections lie here.
+        with tempfile.TemporaryDirectory(prefix="haven-") as fresh:
+            self.settings |= {"XDG_RUNTIME_DIR": fresh, "ANSIBLE_SSH_CONTROL_PATH_DIR": f"{fresh}/cp"}
+            command = [program("ansible-playbook"), "-i", str(inventory), "-f", str(MANY), str(play)]
+            try:
+                return self.measure(command, PATIENCE)
+            finally:
+                _close_connections(Path(fresh))
+
+
+class Bench:
+    """All rows. ``quick`` measures once what is otherwise measured three times; ``only`` knows no parts here."""
+
+    def __init__(self, machines: Machines, *, quick: bool = False, only: str | None = None) -> None:
+        self._machines = machines
+        self._times = 1 if quick else 3
+
+    def rows(self) -> Iterator[Row]:
+        one: dict[str, float] = {}
+        for number in (1, MANY):
+            sides = []
+            for name, write in (("ours", _our_inventory), ("peer", _peer_inventory)):
+                inventory = write(self._machines, number)
+                measured = sorted(
+                    (side(self._machines.facts(inventory)) for _time in range(self._times)),
+                    key=lambda each: each.seconds,
+                )
+                sides.append(measured[self._times // 2])
+                one.setdefault(name, sides[-1].seconds)
+            note = ""
+            if number > 1:
+                longer = [f"{each.seconds / one[name]:.1f}" for name, each in zip(("ours", "peer"), sides)]
+                note = f"{GUESTS} guests, {MANY // GUESTS} names each; {' and '.join(longer)} times one machine"
+            yield Row(f"facts of {number} behind one jump host", sides[0], sides[1], note)
+
+
+@contextmanager
+def machines(folder: Path) -> Iterator[Machines]:
+    """A sandbox with guests, as long as the block. Raises UnsuitableMachineError where there can be none."""
+    place = folder / "sb"
+    probe.require(place)
+    command = [sys.executable, "-m", "tests.sandbox"]
+    subprocess.run([*command, "up", "--cloud", "ec2", "--dir", str(place)], cwd=ROOT, check=True, capture_output=True)
+    try:
+        sandbox = Sandbox(place)
+        with ExitStack() as stack:
+            guests = [stack.enter_context(sandbox.guest()) for _number in range(GUESTS)]
+            yield Machines({}, folder, settings(folder), sandbox=sandbox, guests=guests)
+    finally:
+        subprocess.run([*command, "down", "--dir", str(place)], cwd=ROOT, check=True, capture_output=True)
+
+
+def _chosen(machines: Machines, number: int) -> Iterator[tuple[str, Guest]]:
+    for index in range(number):
+        yield f"m{index:02}", machines.guests[index % GUESTS]
+
+
+def _our_inventory(machines: Machines, number: int) -> Path:
+    facts = machines.sandbox.env
+    hop = {
+        "host": facts["HAVEN_SANDBOX_GATE_HOST"],
+        "port": int(facts["HAVEN_SANDBOX_GATE_PORT"]),
+        "user": facts["HAVEN_SANDBOX_GATE_USER"],
+        "host_key": facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
+        "key": facts["HAVEN_SANDBOX_KEY"],
+    }
+    listed = [
+        {"name": name, "address": guest.address, "user": "debian", "host_key": guest.host_key()}
+        for name, guest in _chosen(machines, number)
+    ]
+    wanted = {"plugin": "haven.gpu.instances", "hops": [hop], "private_key": hop["key"], "machines": listed}
+    group = {"all": {"vars": {"ansible_python_interpreter": "/usr/bin/python3"}}}
+    folder = machines.folder / "ours"
+    folder.mkdir(exist_ok=True)
+    (folder / "haven.yml").write_text(json.dumps(wanted))
+    (folder / "python.json").write_text(json.dumps(group))
+    return folder
+
+
+def _peer_inventory(machines: Machines, number: int) -> Path:
+    """What people write by hand: ProxyJump in an ssh configuration, with the same keys checked."""
+    facts, folder = machines.sandbox.env, machines.folder
+    known, config = folder / "known", folder / "config"
+    keys = {guest.address: guest.host_key() for guest in machines.guests}
+    known.write_text("".join(f"{name} {key}\n" for name, key in (*keys.items(), ("gate", _gate_key(machines)))))
+    shared = f"IdentityFile {facts['HAVEN_SANDBOX_KEY']}\nUserKnownHostsFile {known}\nStrictHostKeyChecking yes\n"
+    config.write_text(
+        f"Host gate\nHostName {facts['HAVEN_SANDBOX_GATE_HOST']}\nPort {facts['HAVEN_SANDBOX_GATE_PORT']}\n"
+        f"HostKeyAlias gate\nUser {facts['HAVEN_SANDBOX_GATE_USER']}\n{shared}"
+        f"Host {' '.join(keys)}\nProxyJump gate\nUser debian\n{shared}"
+    )
+    hosts = {name: {"ansible_host": guest.address} for name, guest in _chosen(machines, number)}
+    common = {"ansible_python_interpreter": "/usr/bin/python3", "ansible_ssh_common_args": f"-F {config}"}
+    file = folder / "peer.json"
+    file.write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
+    return file
+
+
+def _gate_key(machines: Machines) -> str:
+    return machines.sandbox.env["HAVEN_SANDBOX_GATE_HOST_KEY"]
+
+
+def _close_connections(folder: Path) -> None:
+    """They would live on for a minute, without the folder."""
+    for path in folder.rglob("*"):
+        if path.is_socket():
+            subprocess.run(["ssh", "-S", str(path), "-O", "exit", "nobody"], check=False, capture_output=True)
