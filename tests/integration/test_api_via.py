@@ -16,6 +16,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,8 +26,8 @@ import pytest
 from ansible_collections.haven.gpu.plugins.module_utils._api_proxy import ApiProxy, api_proxy
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
 from ansible_collections.haven.gpu.plugins.plugin_utils._probe import Target, probe
-from tests.integration.clouds import Api
-from tests.integration.sandbox_guests import ROOT, Sandbox, wait_until
+from tests.integration.clouds import Api, OpenStackApi
+from tests.integration.sandbox_guests import ROOT, Sandbox, command, wait_until
 
 PROJECT = f"inside-{os.getpid()}"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
@@ -71,11 +72,11 @@ class Controller:
         if clouds.exists():
             clouds.write_text(clouds.read_text().replace(old, new))
 
-    def run(self, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command with nothing but the jump host in reach."""
         outside = ["nsenter", f"--net=/proc/{self.sandbox.supervisor}/ns/net", "--"]
         return subprocess.run(
-            [*outside, *command],
+            [*outside, *words],
             cwd=ROOT,
             env={**os.environ, **self.api.environment, **self.environment},
             input=given,
@@ -115,10 +116,22 @@ class Controller:
         return int(counted.stdout)
 
 
+@pytest.fixture(scope="module")
+def apis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Api]]:
+    """Both clouds of a sandbox of these tests' own, since they count the logins at its jump host."""
+    folder: Path = tmp_path_factory.mktemp("inside")
+    started = command("up", "--cloud", "all", folder=folder, timeout=900)
+    assert started.returncode == 0, started.stderr
+    try:
+        environment = Sandbox(folder).env
+        yield {"ec2": Api(environment), "openstack": OpenStackApi({**environment, "OS_CLOUD": "haven"})}
+    finally:
+        assert command("down", folder=folder).returncode == 0
+
+
 @pytest.fixture
-def controller(cloud: str, request: pytest.FixtureRequest, tmp_path: Path) -> Controller:
-    name = {"ec2": "ec2_guests_api", "openstack": "openstack_api"}[cloud]
-    return Controller(request.getfixturevalue(name), tmp_path)
+def controller(cloud: str, apis: dict[str, Api], tmp_path: Path) -> Controller:
+    return Controller(apis[cloud], tmp_path)
 
 
 both_clouds = pytest.mark.parametrize("cloud", ["ec2", "openstack"])
