@@ -78,6 +78,22 @@ def changes(output: str) -> dict[str, int]:
     return {row[0]: int(row[2]) for row in recap}
 
 
+def machines(output: str) -> list[tuple[str, str]]:
+    """Name and state of each machine in the table that the playbook status prints."""
+    lines = [line.split()[1:] for line in output.splitlines()]
+    titles = ["MACHINE", "STATE", "GPU"]
+    assert titles in [words[:3] for words in lines], output[-3000:]
+    # The table goes on for as long as there are as many cells as titles.
+    start = next(number for number, words in enumerate(lines) if words[:3] == titles)
+    width = len(lines[start])
+    found = []
+    for words in lines[start + 1 :]:
+        if len(words) < width:
+            break
+        found.append((words[0], words[1]))
+    return found
+
+
 def make_story(
     folder: pathlib.Path,
     project: str,

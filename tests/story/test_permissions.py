@@ -7,7 +7,7 @@ import secrets
 
 import pytest
 
-from .conftest import changes, make_story
+from .conftest import changes, machines, make_story
 from .permissions import USERS
 
 
@@ -24,7 +24,7 @@ def test_the_story_takes_exactly_the_documented_permissions(cloud: str, folder: 
         story.run("site", "--check")
         story.run("site")
         assert set(changes(story.run("site")).values()) == {0}
-        assert "instance jupyter-demo: running" in story.run("status")
+        assert machines(story.run("status")) == [("jupyter-demo", "running")]
         story.run("stop")
         story.run("start")
         story.run("verify")
