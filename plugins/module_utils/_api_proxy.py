@@ -178,7 +178,7 @@ def _copy(ssh: subprocess.Popen[bytes], client: socket.socket) -> bool:
     if stream is None:
         return False
     with contextlib.suppress(OSError):
-        while data := stream.read1(_BUFFER):  # type: ignore[attr-defined]
+        while data := os.read(stream.fileno(), _BUFFER):
             answered = True
             client.sendall(data)
     return answered

@@ -130,6 +130,11 @@ def is_alias(text: object) -> bool:
     return isinstance(text, str) and _ALIAS.fullmatch(text) is not None
 
 
+def is_socket(text: object) -> bool:
+    """Whether the text is a plain absolute path, as of a unix socket on a machine."""
+    return isinstance(text, str) and _SOCKET.fullmatch(text) is not None
+
+
 def is_user(text: object) -> bool:
     return isinstance(text, str) and _USER.fullmatch(text) is not None
 
@@ -390,7 +395,7 @@ def _common(user: Optional[str], key: Optional[str], where: str) -> list[str]:
 
 
 def _forward(forward: Forward) -> str:
-    if not _SOCKET.fullmatch(forward.socket):
+    if not is_socket(forward.socket):
         raise InvalidRequest(f"The socket to forward to must be a plain absolute path, not {_shown(forward.socket)}.")
     port = _port(forward.port, "The forward")
     # "localhost" keeps it on the loopback addresses even where the user's own configuration has GatewayPorts.

@@ -22,7 +22,6 @@ import errno
 import fcntl
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -32,14 +31,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
 from ._errors import HavenError, InvalidRequest
-from ._ssh_config import is_alias, is_user
+from ._ssh_config import Forward, is_alias, is_socket, is_user
 from ._way import told
 
 _KINDS = ("up", "lost", "log", "lock", "json")
 _EVERY_S = 0.1
 _END_WITHIN_S = 10.0
 _PORTS_TRIED = 100  # from the wanted one upwards, before any free one will do
-_SOCKET = re.compile(r"/[A-Za-z0-9._/-]{1,100}")
 
 # $1: the files' path up to their kind, then the command. An attempt that hangs is ended, because the wait for a packet
 # that somebody drops is longer than any patience; one that lasted counts as none that failed.
@@ -74,16 +72,8 @@ class TunnelError(HavenError):
 
 
 @dataclass(frozen=True)
-class Forward:
-    """``port`` is the local one that is wanted; ``socket`` is a path on the machine."""
-
-    port: int
-    socket: str
-
-
-@dataclass(frozen=True)
 class Wish:
-    """A tunnel as wanted: to whom (an alias in an ssh configuration), as whom, and what it forwards."""
+    """A tunnel as wanted: to whom (an alias in an ssh configuration), as whom, and the ports it would like."""
 
     ssh_config: str
     host: str
@@ -98,7 +88,7 @@ class Wish:
         for forward in self.forwards:
             if not 0 < forward.port < 65536:
                 raise InvalidRequest(f"The port {forward.port} of a forward is none: use 1 to 65535.")
-            if not _SOCKET.fullmatch(forward.socket):
+            if not is_socket(forward.socket):
                 raise InvalidRequest(f"The socket {forward.socket!r} of a forward must be a plain absolute path.")
 
 

@@ -109,8 +109,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._errors import HavenError, InvalidRequest
-from ..module_utils._ssh_config import is_alias
-from ..module_utils._tunnels import Forward, Tunnel, Tunnels, Wish
+from ..module_utils._ssh_config import Forward, is_alias
+from ..module_utils._tunnels import Tunnel, Tunnels, Wish
 
 SPEC: dict[str, Any] = {
     "name": {"type": "str"},

@@ -2,7 +2,7 @@
 
 # pylint: disable=wildcard-import,unused-wildcard-import
 
-from machine import *  # noqa: F403
-from members import *  # noqa: F403
+from machine import *  # noqa: F403 -- the tests of all gates
+from members import *  # noqa: F403 -- the tests of all gates
 
 testinfra_hosts = ["jump-gate-12"]

@@ -113,9 +113,9 @@ class Way:
         facts = self.sandbox.env
         authority = Path(facts["HAVEN_SANDBOX_PROXY_CA"]).read_text()
         ways = [f"-o Acquire::{kind}::Proxy={facts['HAVEN_SANDBOX_PROXY_URL']}" for kind in ("http", "https")]
-        options = " ".join([*ways, "-o Acquire::https::CAInfo=/root/ca.pem", "-q"])
+        options = " ".join([*ways, "-o Acquire::https::CAInfo=/srv/ca.pem", "-q"])
         self.machine.output(
-            f"echo '{authority}' > /root/ca.pem && export DEBIAN_FRONTEND=noninteractive &&"
+            f"echo '{authority}' > /srv/ca.pem && export DEBIAN_FRONTEND=noninteractive &&"
             f" apt-get {options} update && apt-get {options} install -y --no-install-recommends {package}"
         )
 
