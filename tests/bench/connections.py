@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -20,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.integration.sandbox_guests import Guest, Sandbox
+from tests.integration.sandbox_guests import Guest, Sandbox, own_sandbox
 from tests.sandbox import probe
 
-from .cloud import ROOT, Cloud, Measured, program, settings
+from .cloud import Cloud, Measured, program, settings
 from .row import Row, side
 
 GUESTS, MANY = 4, 20
@@ -94,15 +93,9 @@ def machines(folder: Path) -> Iterator[Machines]:
     """A sandbox with guests, as long as the block. Raises UnsuitableMachineError where there can be none."""
     place = folder / "sb"
     probe.require(place)
-    command = [sys.executable, "-m", "tests.sandbox"]
-    subprocess.run([*command, "up", "--cloud", "ec2", "--dir", str(place)], cwd=ROOT, check=True, capture_output=True)
-    try:
-        sandbox = Sandbox(place)
-        with ExitStack() as stack:
-            guests = [stack.enter_context(sandbox.guest()) for _number in range(GUESTS)]
-            yield Machines({}, folder, settings(folder), sandbox=sandbox, guests=guests)
-    finally:
-        subprocess.run([*command, "down", "--dir", str(place)], cwd=ROOT, check=True, capture_output=True)
+    with own_sandbox(place) as sandbox, ExitStack() as stack:
+        guests = [stack.enter_context(sandbox.guest()) for _number in range(GUESTS)]
+        yield Machines({}, folder, settings(folder), sandbox=sandbox, guests=guests)
 
 
 def _chosen(machines: Machines, number: int) -> Iterator[tuple[str, Guest]]:

@@ -18,7 +18,7 @@ import pytest
 from tests import leftovers
 from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.openstack_servers import Project
-from tests.integration.sandbox_guests import Sandbox, command, running_sandbox
+from tests.integration.sandbox_guests import Sandbox, own_sandbox, running_sandbox
 
 START_TIMEOUT = 60.0
 
@@ -30,11 +30,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     if existing is not None:
         yield Sandbox(existing)
         return
-    folder: Path = tmp_path_factory.mktemp("sandbox")
-    started = command("up", folder=folder)
-    assert started.returncode == 0, started.stderr
-    yield Sandbox(folder)
-    assert command("down", folder=folder).returncode == 0
+    with own_sandbox(tmp_path_factory.mktemp("sandbox")) as own:
+        yield own
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +45,10 @@ def openstack_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sand
     if existing is not None and first and "OS_CLIENT_CONFIG_FILE" in os.environ:
         yield from _left_as_found(Sandbox(existing))
         return
-    folder: Path = tmp_path_factory.mktemp("openstack")
-    started = command("up", "--cloud", "openstack", folder=folder, timeout=900)
-    assert started.returncode == 0, started.stderr
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            one = Sandbox(folder)
-            patch.setenv("OS_CLIENT_CONFIG_FILE", one.env["OS_CLIENT_CONFIG_FILE"])
-            yield from _left_as_found(one)
-    finally:
-        assert command("down", folder=folder).returncode == 0
+    folder = tmp_path_factory.mktemp("openstack")
+    with own_sandbox(folder, "openstack") as own, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OS_CLIENT_CONFIG_FILE", own.env["OS_CLIENT_CONFIG_FILE"])
+        yield from _left_as_found(own)
 
 
 def _left_as_found(sandbox: Sandbox) -> Iterator[Sandbox]:

@@ -184,6 +184,23 @@ class Guest:
         return self.root(f"curl -sf -m 2 {source} -o /dev/null http://{address}:{port}/").returncode == 0
 
 
+def up(folder: Path, cloud: str = "ec2") -> Sandbox:
+    """Start a sandbox in this folder, with "ec2", "openstack" or "all"; what it is built from may be missing yet."""
+    started = command("up", "--cloud", cloud, folder=folder, timeout=1800)
+    assert started.returncode == 0, started.stderr
+    return Sandbox(folder)
+
+
+@contextmanager
+def own_sandbox(folder: Path, cloud: str = "ec2") -> Iterator[Sandbox]:
+    """A sandbox of the caller's own, as long as the block."""
+    try:
+        yield up(folder, cloud)
+    finally:
+        ended = command("down", folder=folder)
+        assert ended.returncode == 0, ended.stderr
+
+
 def running_sandbox() -> Path | None:
     """The folder of the sandbox the environment names, if it is up."""
     folder = os.environ.get("HAVEN_SANDBOX_DIR")

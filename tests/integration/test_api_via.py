@@ -27,7 +27,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._api_proxy import ApiPro
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
 from ansible_collections.haven.gpu.plugins.plugin_utils._probe import Target, probe
 from tests.integration.clouds import Api, OpenStackApi
-from tests.integration.sandbox_guests import ROOT, Sandbox, command, wait_until
+from tests.integration.sandbox_guests import ROOT, Sandbox, own_sandbox, wait_until
 
 PROJECT = f"inside-{os.getpid()}"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
@@ -119,14 +119,8 @@ class Controller:
 @pytest.fixture(scope="module")
 def apis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Api]]:
     """Both clouds of a sandbox of these tests' own, since they count the logins at its jump host."""
-    folder: Path = tmp_path_factory.mktemp("inside")
-    started = command("up", "--cloud", "all", folder=folder, timeout=900)
-    assert started.returncode == 0, started.stderr
-    try:
-        environment = Sandbox(folder).env
-        yield {"ec2": Api(environment), "openstack": OpenStackApi({**environment, "OS_CLOUD": "haven"})}
-    finally:
-        assert command("down", folder=folder).returncode == 0
+    with own_sandbox(tmp_path_factory.mktemp("inside"), "all") as own:
+        yield {"ec2": Api(own.env), "openstack": OpenStackApi({**own.env, "OS_CLOUD": "haven"})}
 
 
 @pytest.fixture

@@ -19,17 +19,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.integration.sandbox_guests import ROOT, Sandbox, command, wait_until
+from tests.integration.sandbox_guests import ROOT, Sandbox, command, own_sandbox, up, wait_until
 from tests.sandbox import cgroups
 from tests.sandbox.keeper import Process, Running
 from tests.sandbox.paths import Paths
 from tests.sandbox.processes import outer_children
-
-
-def up(folder: Path, cloud: str = "ec2") -> Sandbox:
-    started = command("up", "--cloud", cloud, folder=folder, timeout=1800)
-    assert started.returncode == 0, started.stderr
-    return Sandbox(folder)
 
 
 @pytest.fixture
@@ -229,9 +223,7 @@ def test_a_killed_up_leaves_nothing(folder: Path) -> None:
 
 
 def test_two_sandboxes_run_side_by_side(own: Sandbox, tmp_path: Path) -> None:
-    other_folder = tmp_path / "other"
-    try:
-        other = up(other_folder)
+    with own_sandbox(tmp_path / "other") as other:
         assert not own.subnet.overlaps(other.subnet)
         shared = ("AWS_ENDPOINT_URL", "HAVEN_SANDBOX_GATE_PORT", "HAVEN_SANDBOX_GATE_HOST_KEY", "AWS_SECRET_ACCESS_KEY")
         assert not [name for name in shared if own.env[name] == other.env[name]]
@@ -239,22 +231,16 @@ def test_two_sandboxes_run_side_by_side(own: Sandbox, tmp_path: Path) -> None:
         take_down(own)
         assert other.machines.state("gate") == "ready"
         assert other.on_gate("hostname").stdout.strip() == "gate"
-    finally:
-        command("down", folder=other_folder)
 
 
 def test_two_openstacks_run_side_by_side(folder: Path, tmp_path: Path) -> None:
-    other_folder = tmp_path / "other"
-    try:
-        one, other = up(folder, "openstack"), up(other_folder, "openstack")
+    with own_sandbox(folder, "openstack") as one, own_sandbox(tmp_path / "other", "openstack") as other:
         names = [name for name in one.env if name.endswith("_URL") or name == "OS_CLIENT_CONFIG_FILE"]
         assert len(names) > 7
         assert not [name for name in names if one.env[name] == other.env[name]]
         logins = [json.loads(sandbox.paths.clouds.read_text())["clouds"]["haven"]["auth"] for sandbox in (one, other)]
         assert logins[0]["password"] != logins[1]["password"]
         assert not one.subnet.overlaps(other.subnet)
-    finally:
-        command("down", folder=other_folder)
 
 
 def test_a_cloud_cannot_be_added_to_a_sandbox_that_is_up(own: Sandbox) -> None:
@@ -283,22 +269,18 @@ def test_a_sandbox_whose_folder_lies_on_an_overlay_works(tmp_path: Path) -> None
     options = f"lowerdir={lower},upperdir={upper},workdir={work}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)], check=True)
     try:
-        sandbox = up(root / "box")
-        with sandbox.guest() as guest:
-            assert guest.output("findmnt -n -o FSTYPE /") == "overlay"
-            guest.output("touch /srv/written")
-        take_down(sandbox)
+        with own_sandbox(root / "box") as sandbox:
+            with sandbox.guest() as guest:
+                assert guest.output("findmnt -n -o FSTYPE /") == "overlay"
+                guest.output("touch /srv/written")
+            take_down(sandbox)
     finally:
-        command("down", folder=root / "box")
         subprocess.run(["umount", str(root)], check=True)
 
 
 def test_a_folder_with_a_long_name_works(tmp_path: Path) -> None:
-    folder = tmp_path / ("long-" * 24)
-    try:
-        assert up(folder).machines.state("gate") == "ready"
-    finally:
-        command("down", folder=folder)
+    with own_sandbox(tmp_path / ("long-" * 24)) as sandbox:
+        assert sandbox.machines.state("gate") == "ready"
 
 
 def test_without_root_it_says_what_is_missing_and_stops(tmp_path: Path) -> None:
