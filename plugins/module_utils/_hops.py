@@ -54,9 +54,12 @@ class Found:
     hops: tuple[Hop, ...] = ()
     ids: tuple[str, ...] = ()
 
-    def to(self, id: str) -> tuple[Hop, ...]:
-        """The hops on the way to the instance with this id: to a jump host those before it."""
-        return self.hops[: self.ids.index(id)] if id in self.ids else self.hops
+    def to(self, id: str) -> Found:
+        """The way to the instance with this id: to a jump host lead those before it."""
+        if id not in self.ids:
+            return self
+        depth = self.ids.index(id)
+        return Found(self.hops[:depth], self.ids[:depth])
 
 
 def wanted_hops(value: object, tags_decide: bool = True) -> tuple[WantedHop, ...]:

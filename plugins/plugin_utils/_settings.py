@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ..module_utils._errors import InvalidRequest
-from ..module_utils._hops import WantedHop, found, plain, wanted_hops
+from ..module_utils._hops import Found, WantedHop, found, plain, wanted_hops
 from ..module_utils._models import STATES, Hop, Instance
 from ..module_utils._ssh_config import TOFU, VERIFIED, public_key, quoted_path, require_user
 from ._version import VERSION
@@ -55,8 +55,8 @@ Filters = Mapping[str, tuple[str, ...]]
 class Settings:
     """The options of one source, checked. ``projects`` and ``regions`` hold None for "every" and "the default".
 
-    Where a hop is an instance itself, ``looked_up`` are the hops as the user wrote them, and ``hops`` and ``hop_ids``
-    what they are once the instances are known.
+    Where a hop is an instance itself, ``looked_up`` are the hops as the user wrote them, and ``way`` what they are
+    once the instances are known.
     ``name`` is empty for the one source of a file without a list of them. A machine is listed where one of the
     ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, an hour, by instance type.
     """
@@ -66,7 +66,7 @@ class Settings:
     regions: tuple[Optional[str], ...] = (None,)
     cloud_options: Mapping[str, Any] = field(default_factory=dict)
     states: tuple[str, ...] = ("running",)
-    hops: tuple[Hop, ...] = ()
+    way: Found = field(default_factory=Found)
     login_user: Optional[str] = None
     private_key: Optional[str] = None
     host_keys: str = VERIFIED
@@ -81,21 +81,21 @@ class Settings:
     details: bool = False
     prices: Mapping[str, float] = field(default_factory=dict)
     looked_up: tuple[WantedHop, ...] = ()
-    hop_ids: tuple[str, ...] = ()
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        return self.way.hops
 
     def behind(self, instances: Iterable[Instance]) -> Settings:
         """The same with its hops looked up among these instances, where any is one. Raises NotFound."""
         if not self.looked_up:
             return self
-        way = found(self.looked_up, instances)
-        return dataclasses.replace(self, hops=way.hops, hop_ids=way.ids)
+        return dataclasses.replace(self, way=found(self.looked_up, instances))
 
     def to(self, id: str) -> Settings:
-        """The same for the way to the instance with this id: to a hop lead only those before it."""
-        if id not in self.hop_ids:
-            return self
-        depth = self.hop_ids.index(id)
-        return dataclasses.replace(self, hops=self.hops[:depth], hop_ids=self.hop_ids[:depth])
+        """The same for the way to the instance with this id."""
+        way = self.way.to(id)
+        return self if way is self.way else dataclasses.replace(self, way=way)
 
     @property
     def is_probed(self) -> bool:
@@ -217,7 +217,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
 def hops_of(wanted: tuple[WantedHop, ...]) -> dict[str, Any]:
     """The fields of Settings for these hops: they are known, or to be looked up."""
     hops = tuple(each for each in wanted if isinstance(each, Hop))
-    return {"hops": hops} if len(hops) == len(wanted) else {"looked_up": wanted}
+    return {"way": Found(hops)} if len(hops) == len(wanted) else {"looked_up": wanted}
 
 
 def _authority(text: str) -> Optional[str]:

@@ -25,6 +25,7 @@ from ansible.inventory.data import InventoryData
 from ansible.template import is_trusted_as_template
 
 from ansible_collections.haven.gpu.plugins.module_utils import _ssh_config
+from ansible_collections.haven.gpu.plugins.module_utils._hops import Found
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Hop, Instance
 from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._populate import Entry, populate
@@ -36,7 +37,7 @@ ASKED_OF_SSH = 3
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
 HOPS = (Hop("gate.example.org", port=2222, user="sshuser", host_key=KEY), Hop("fd00::1", user="second"))
 SETTINGS = (
-    Settings(cloud="ec2", projects=("demo",), hops=HOPS, login_user="admin", private_key="/keys/mine"),
+    Settings(cloud="ec2", projects=("demo",), way=Found(HOPS), login_user="admin", private_key="/keys/mine"),
     Settings(cloud="openstack", projects=(None,), address="private"),
 )
 PLAIN = Instance(
