@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
 from ansible_collections.haven.gpu.plugins.plugin_utils._probe import Target, probe
 from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.sandbox_guests import ROOT, Sandbox, own_sandbox, wait_until
+from tests.story.conftest import machines
 
 PROJECT = f"inside-{os.getpid()}"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
@@ -110,6 +112,21 @@ class Controller:
         program = str(Path(sys.executable).with_name("ansible-inventory"))
         return self.run(program, "-i", str(folder), "--list")
 
+    def playbook(self, name: str, *arguments: str) -> str:
+        """Run one of our playbooks on an inventory like the sandbox's own; returns all that it printed."""
+        folder = self.folder / "story"
+        if not folder.exists():
+            shutil.copytree(ROOT / "inventories" / f"sandbox_{self.api.cloud}", folder)
+            config = str(self.folder / "ssh" / "config")
+            variables = {"project": PROJECT, "hops": [self.hop], "api_via": "jump_host", **self.where}
+            text = {"ssh_config_path": config, **{f"haven_{key}": value for key, value in variables.items()}}
+            # The last in the alphabet wins.
+            (folder / "group_vars/all/story.yml").write_text(json.dumps(text))
+        program = str(Path(sys.executable).with_name("ansible-playbook"))
+        done = self.run(program, f"haven.gpu.{name}", "-i", str(folder), *arguments)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        return done.stdout
+
     def logins(self) -> int:
         """How often the jump host has let somebody in."""
         counted = self.sandbox.on_gate("journalctl --no-pager | grep -c 'Accepted publickey'")
@@ -167,6 +184,19 @@ def test_machines_are_made_listed_and_removed_where_only_the_jump_host_reaches_t
         controller.does("instance", name="one", state="absent")
         controller.does("firewall", name="tests", state="absent")
         controller.does("keypair", name="tests", state="absent")
+
+
+@on_ec2
+def test_the_playbooks_need_nothing_else_where_only_the_jump_host_reaches_the_api(controller: Controller) -> None:
+    try:
+        controller.playbook("provision")
+        controller.playbook("stop")
+        assert machines(controller.playbook("status")) == [("jupyter-demo", "stopped")]
+        controller.playbook("start")
+        assert machines(controller.playbook("status")) == [("jupyter-demo", "running")]
+    finally:
+        controller.playbook("destroy", "-e", f"haven_destroy={PROJECT}")
+    assert not controller.does("instance_info", resources=True)["resources"]
 
 
 @both_clouds
