@@ -11,6 +11,16 @@ from collections.abc import Sequence
 
 from ._models import Instance
 
+# Characters of a cloud's own words that a message repeats.
+_LONGEST = 300
+_CUT = "[...]"
+
+
+def one_line(text: str) -> str:
+    """What a cloud says as one printable line of bounded length, without a full stop: more is said after it."""
+    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return (line if len(line) <= _LONGEST else line[: _LONGEST - len(_CUT)] + _CUT).rstrip(". ")
+
 
 class HavenError(Exception):
     """Base of all failures a user can act on.

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,19 @@ from ._errors import TimedOut
 from ._models import Instance, Pacing
 
 WORKERS = 10
+# How often a question to a cloud is asked at most: where it says that there are too many, and where it failed.
+THROTTLE_ATTEMPTS = 9
+OTHER_ATTEMPTS = 4
+# Seconds: the n-th pause is a random part of FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
+_FIRST_PAUSE = 0.4
+_LONGEST_PAUSE = 8.0
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+
+
+def pause_after(attempts: int) -> None:
+    """Sleep before the same question is asked again, at random, since others may have been refused with us."""
+    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempts)))  # noqa: S311 -- no secret
 
 
 class Deadline:

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 import copy
 import os
-import random
-import time
 from collections.abc import Iterable, Iterator
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 
 from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable
-from .._wait import WORKERS
+from .._wait import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, WORKERS, pause_after
 from . import _ec2_errors, _ec2_parser
 
 if TYPE_CHECKING:
@@ -34,12 +32,6 @@ except ImportError:
     HAS_BOTOCORE = False
 else:
     HAS_BOTOCORE = True
-
-THROTTLE_ATTEMPTS = 9
-OTHER_ATTEMPTS = 4
-# Seconds: the n-th pause is a random part of FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
-FIRST_PAUSE = 0.4
-LONGEST_PAUSE = 8.0
 
 
 class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
@@ -118,7 +110,7 @@ class Connection:
             except Unreachable:
                 if tries >= OTHER_ATTEMPTS:
                     raise
-            time.sleep(random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**tries)))  # noqa: S311
+            pause_after(tries)
 
     def pages(self, action: str, key: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """All items of a listing."""

@@ -20,6 +20,7 @@ from .._errors import (
     QuotaExceeded,
     Refused,
     Throttled,
+    one_line,
 )
 
 THROTTLED = frozenset(
@@ -108,9 +109,7 @@ def from_code(code: str, message: str, action: str, service: str = "ec2") -> Hav
 
 def tidy(message: str) -> str:
     """One line of bounded length, without the encoded dump AWS appends to refusals."""
-    text = re.sub(r"\s+", " ", message.partition("Encoded authorization failure message")[0]).strip()
-    text = "".join(character for character in text if character.isprintable())
-    return (text if len(text) <= 300 else text[:297] + "...").rstrip(".")
+    return one_line(message.partition("Encoded authorization failure message")[0])
 
 
 def _credentials(code: str, _said: str, _action: str, _service: str) -> HavenError:

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import functools
 import os
-import random
 import re
-import time
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import quote, urlencode
 
 from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable, Unsupported
+from .._wait import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, pause_after
 from . import _openstack_errors as errors
 
 if TYPE_CHECKING:
@@ -38,11 +37,6 @@ except ImportError:
 else:
     HAS_SDK = True
 
-THROTTLE_ATTEMPTS = 9
-OTHER_ATTEMPTS = 4
-# Seconds: the n-th pause is a random part of FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
-FIRST_PAUSE = 0.4
-LONGEST_PAUSE = 8.0
 # Seconds: how long one request may take.
 REQUEST_TIMEOUT = 60.0
 
@@ -141,7 +135,6 @@ class Connection:
         made = 0
         while True:
             made += 1
-            pause = random.uniform(0, min(LONGEST_PAUSE, FIRST_PAUSE * 2**made))  # noqa: S311
             try:
                 return self._understood(method, service, path, body)
             except RefusedCall as refused:
@@ -154,7 +147,7 @@ class Connection:
                 limit = tries or (THROTTLE_ATTEMPTS if self.patient else OTHER_ATTEMPTS)
                 if method == "POST" or made >= limit:
                     raise
-            time.sleep(pause)
+            pause_after(made)
 
     def pages(self, service: str, path: str, key: str, /, **query: Any) -> list[dict[str, Any]]:
         """All items of a listing."""

@@ -23,6 +23,7 @@ from .._errors import (
     QuotaExceeded,
     Refused,
     Throttled,
+    one_line,
 )
 
 _POLICY = re.compile(
@@ -106,13 +107,9 @@ def _text_in(value: Any) -> str:
 
 
 def tidy(message: str) -> str:
-    """One line of bounded length."""
-    text = re.sub(r"\s+", " ", message).strip()
-    # A value that was refused may be a secret.
-    text = re.sub(r" Value: .*?\. (?=')", " ", text)
-    text = re.sub(r" ?\(HTTP \d+\)( \(Request-ID: [^)]*\))?", "", text)
-    text = "".join(character for character in text if character.isprintable())
-    return (text if len(text) <= 300 else text[:297] + "...").rstrip(". ")
+    """One line of bounded length, without what was refused, since it may be a secret, and the request's number."""
+    text = re.sub(r"\sValue:\s.*?\.\s+(?=')", " ", message, flags=re.DOTALL)
+    return one_line(re.sub(r"\s?\(HTTP \d+\)(\s\(Request-ID: [^)]*\))?", "", text))
 
 
 def _unauthorized(_status: int, said: str, action: str, service: str) -> HavenError:

@@ -166,3 +166,7 @@ def test_a_clouds_message_is_one_bounded_printable_line(message: str) -> None:
     said = errors.tidy(message)
     assert said.isprintable()
     assert len(said) <= 300
+
+
+def test_it_shows_that_a_clouds_message_goes_on() -> None:
+    assert errors.tidy("so long. " * 100).endswith("so long[...]")
