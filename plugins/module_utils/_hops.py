@@ -147,5 +147,8 @@ def plain(wanted: Iterable[WantedHop], what: str) -> tuple[Hop, ...]:
     hops = tuple(wanted)
     looked_up = [each.shown for each in hops if isinstance(each, HopLookup)]
     if looked_up:
-        raise InvalidRequest(f"{what} needs the address of the jump host {looked_up[0]}: give its host instead.")
+        raise InvalidRequest(
+            f"{what} needs the address of the jump host {looked_up[0]}, which nothing there can look up: give the hop "
+            "its host (a DNS name, or an address that it keeps) and its host_key instead of instance or tag."
+        )
     return tuple(each for each in hops if isinstance(each, Hop))
