@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._hops import Found
 from ansible_collections.haven.gpu.plugins.module_utils._models import Instance
 from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import hops_from, public_key
 from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts, _ssh_files
@@ -109,7 +110,7 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
         settings = Settings(
             cloud=guests.api.cloud,
             projects=(guests.project,),
-            hops=tuple(hops_from([hop(environment)])),
+            way=Found(tuple(hops_from([hop(environment)]))),
             private_key=environment["HAVEN_SANDBOX_KEY"],
             host_key_authority=public_key(Path(f"{trusted}.pub").read_text().strip()),
         )
