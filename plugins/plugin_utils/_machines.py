@@ -50,7 +50,9 @@ class Static:
 
     def variables(self, ssh_config: str) -> dict[str, Any]:
         """What the machines of a cloud have in common, and a port that is not ssh's."""
-        shared = _hosts.groupvars(self.settings, ssh_config)
+        # Said in any case: a variable for the machines of a cloud must not say whom to trust here.
+        signer = {"haven_host_key_authority": self.settings.host_key_authority or ""}
+        shared = {**_hosts.groupvars(self.settings, ssh_config), **signer}
         return shared if self.machine.port == 22 else {**shared, "ansible_port": self.machine.port}
 
 
@@ -93,10 +95,16 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
         raise InvalidRequest("Its address is neither a host name nor an address.")
     if alias and not _hosts.is_host_name(alias):
         raise InvalidRequest("Its ssh_alias is no plain word: use letters, digits, dots and dashes.")
-    if host_key and not _ssh_config.public_key(host_key):
+    signer = _ssh_config.authority(host_key)
+    if host_key and not signer and not _ssh_config.public_key(host_key):
         raise InvalidRequest(
             "Its host_key is not an OpenSSH public key such as 'ssh-ed25519 AAAA...': read it on the machine from"
-            " /etc/ssh/ssh_host_ed25519_key.pub."
+            " /etc/ssh/ssh_host_ed25519_key.pub, or say @cert-authority and the key of who signs such keys."
+        )
+    if signer and not _ssh_config.is_alias(address):
+        raise InvalidRequest(
+            "Its host_key is an authority's, whose certificate must name its address: give a host name or an IPv4"
+            " address (with ssh_alias, leave host_key out and put the authority into your own known_hosts)."
         )
     # Behind an alias the user's own configuration says how to get in.
     given = {} if alias else options
@@ -111,7 +119,7 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
         instance_type=None,
         gpu=_gpu(item.get("gpu")),
         private_address=str(address) if address else None,
-        tags=_tags(item.get("tags"), {TAG_HOST_KEY: host_key, TAG_LOGIN_USER: user}),
+        tags=_tags(item.get("tags"), {TAG_HOST_KEY: None if signer else host_key, TAG_LOGIN_USER: user}),
     )
     settings = Settings(
         cloud=STATIC,
@@ -120,17 +128,24 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
         login_user=_ssh_config.require_user(str(user), "user") if user else None,
         private_key=str(key) if key and _ssh_config.quoted_path(str(key), "private_key") else None,
         host_keys=options.get("host_keys") or _ssh_config.VERIFIED,
+        host_key_authority=signer,
         address="private",
         reachable=reachable_from(options),
         prices=_price(item.get("hourly_price")),
     )
     machine = dataclasses.replace(
         _hosts.machine(instance, settings),
+        identity=certified_name(str(address)) if signer else "",
         port=_port(item.get("port")),
         own_config=bool(alias),
         depth=None,
     )
     return Static(instance, settings, machine)
+
+
+def certified_name(address: str) -> str:
+    """What the certificate of such a machine names it by, as ssh writes it."""
+    return address.lower()
 
 
 _DEFAULTS = (("user", "login_user"), ("private_key", "private_key"))

@@ -17,8 +17,10 @@ from ansible_collections.haven.gpu.plugins.module_utils._hops import Found
 from ansible_collections.haven.gpu.plugins.module_utils._models import Instance
 from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import hops_from, public_key
 from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts, _ssh_files
+from ansible_collections.haven.gpu.plugins.plugin_utils._machines import machines_from
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 from tests.integration.clouds import Api
+from tests.integration.sandbox_guests import Sandbox
 
 from .conftest import Account, Answer
 
@@ -119,14 +121,29 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
         known = {"id": found["id"], "name": "injected", "project": guests.project, "tags": tags}
         machine = Instance(**known, **{name: found[name] for name in ("cloud", "region", "state", "private_address")})
         config = _ssh_files.write(str(tmp_path), "haven.yml", [_hosts.machine(machine, settings)], settings)
-        command = ["ssh", "-F", config, "-o", "BatchMode=yes", found["id"], "id -un"]
-        done = subprocess.run(
-            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60
-        )
+        done = who(config, found["id"])
         assert (done.stdout == "debian\n") is right, done.stderr
         name = f"injected (injected.{guests.project})"
         assert (f"haven.gpu refuses {name}: it shows the host key" in done.stderr) is not right
+    # The same guest as a machine of no cloud, at an address that its certificate names.
+    gate, address = Sandbox(Path(environment["HAVEN_SANDBOX_DIR"])), f"injected.{guests.project}"
+    assert gate.on_gate(f"echo {found['private_address']} {address} >> /etc/hosts").returncode == 0
+    for trusted, right in ((signer, True), (stranger, False)):
+        authority = Path(f"{trusted}.pub").read_text().strip()
+        said = {"name": "box", "address": address, "host_key": f"@cert-authority {authority}"}
+        way = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
+        (box,) = machines_from({"machines": [said], **way})
+        done = who(_ssh_files.write(str(tmp_path), "machines.yml", [box.machine], box.settings), "box")
+        assert (done.stdout == "debian\n") is right, done.stderr
+        assert (f"haven.gpu refuses box ({address}): it shows the host key" in done.stderr) is not right
+    assert gate.on_gate(f"sed -i '/ {address}$/d' /etc/hosts").returncode == 0
     guests.instance("injected", state="absent")
+
+
+def who(config: str, host: str) -> subprocess.CompletedProcess[str]:
+    """Ask a host who logs in there."""
+    command = ["ssh", "-F", config, "-o", "BatchMode=yes", host, "id -un"]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
 
 
 def test_a_restarted_guest_has_booted_anew(guests: Account) -> None:

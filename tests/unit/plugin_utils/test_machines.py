@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
 from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import Files, Machine, known_hosts, render
@@ -17,6 +18,7 @@ from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._machines import Static, machines_from
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
+SIGNED = f"@cert-authority {KEY}"
 FILES = Files.in_folder("/k")
 FILE = {"projects": ["demo"], "hops": [{"host": "gate"}], "login_user": "debian", "private_key": "/keys/a"}
 
@@ -40,7 +42,11 @@ def test_a_machine_with_an_address_takes_from_the_file_what_it_leaves_out() -> N
     }
     assert (variables["haven_address"], variables["ansible_user"]) == ("10.0.0.9", "debian")
     assert found.settings.hops == (Hop("gate"),)
-    shared = {"haven_hops": [{"host": "gate", "port": 22}], "haven_ssh_config": "/x"}
+    shared = {
+        "haven_hops": [{"host": "gate", "port": 22}],
+        "haven_ssh_config": "/x",
+        "haven_host_key_authority": "",
+    }
     assert found.variables("/x") == {**shared, "ansible_port": 2200}
     assert one({"name": "box", "address": "a"}, **FILE).variables("/x") == shared
 
@@ -90,6 +96,19 @@ def test_an_alias_with_a_host_key_trusts_no_other() -> None:
     assert known_hosts([found.machine], []) == f"gamer {KEY} gamer-pc\n"
 
 
+def test_an_authority_vouches_for_a_machine_by_its_address_and_only_where_it_says_so() -> None:
+    found = one({"name": "box", "address": "Box.example.org", "host_key": SIGNED}, host_key_authority=KEY)
+    assert known_hosts([found.machine], []) == f"@cert-authority box.example.org {KEY} box\n"
+    assert "  HostKeyAlias box.example.org\n" in render([found.machine], (), files=FILES)
+    pinned = one({"name": "box", "address": "a", "host_key": KEY}, host_key_authority=KEY)
+    assert known_hosts([pinned.machine], []) == f"box {KEY} box\n"
+    # A variable for the machines of a cloud, from group_vars/all.yml, is around in the play.
+    for each, known in ((found, f"@cert-authority box.example.org {KEY} box\n"), (pinned, f"box {KEY} box\n")):
+        play = {"inventory_hostname": "box", "haven_host_key_authority": KEY}
+        hostvars = {**play, **_hosts.hostvars(each.instance, each.settings), **each.variables("/x")}
+        assert ssh_config([hostvars], known_hosts="/k")["known_hosts"] == known
+
+
 @pytest.mark.parametrize(
     ("machine", "complaint"),
     [
@@ -101,6 +120,9 @@ def test_an_alias_with_a_host_key_trusts_no_other() -> None:
         ({"name": "box", "address": "-oProxyCommand=x"}, "Machine box: Its address"),
         ({"name": "box", "ssh_alias": "-oProxyCommand=x"}, "Machine box: Its ssh_alias"),
         ({"name": "box", "address": "a", "host_key": "x"}, "Machine box: Its host_key"),
+        ({"name": "box", "address": "a", "host_key": "@cert-authority x"}, "Machine box: Its host_key is not"),
+        ({"name": "box", "address": "fd00::1", "host_key": SIGNED}, "Machine box: Its host_key is an authority's"),
+        ({"name": "box", "ssh_alias": "a", "host_key": SIGNED}, "Machine box: Its host_key is an authority's"),
         ({"name": "box", "address": "a", "port": "22 -x"}, "Machine box: Its port"),
         ({"name": "box", "address": "a", "user": "-l root"}, "Machine box: The user"),
         ({"name": "box", "address": "a", "gpu": "RTX"}, "Machine box: Its gpu"),
