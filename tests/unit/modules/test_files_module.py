@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible.module_utils.common.parameters import PASS_VARS
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.haven.gpu.plugins.modules import files
@@ -26,7 +27,10 @@ def run(capfd: pytest.CaptureFixture[str]) -> Run:
     """Calls run the module itself; they return what it answers."""
 
     def run(*entries: dict[str, Any], check: bool = False) -> dict[str, Any]:
-        flags = {"_ansible_check_mode": check, "_ansible_diff": True, "_ansible_inject_invocation": True}
+        flags = {"_ansible_check_mode": check, "_ansible_diff": True}
+        if "inject_invocation" in PASS_VARS:
+            # Until ansible-core 2.20 every answer has it.
+            flags["_ansible_inject_invocation"] = True
         with patch_module_args({"files": list(entries), **flags}), pytest.raises(SystemExit):
             files.main()
         answer: dict[str, Any] = json.loads(capfd.readouterr().out)
