@@ -283,10 +283,11 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable
 from ansible.utils.vars import combine_vars
 
+from ..module_utils import _collector
 from ..module_utils._errors import HavenError, InvalidRequest
 from ..module_utils._models import Hop, Instance
 from ..module_utils._ssh_config import TOFU, Machine
-from ..plugin_utils import _collector, _hosts, _sources, _ssh_files
+from ..plugin_utils import _hosts, _sources, _ssh_files
 from ..plugin_utils._cache import Cache
 from ..plugin_utils._constructed import Constructed
 from ..plugin_utils._files import private_folder

@@ -18,14 +18,14 @@ import gzip
 import hashlib
 import json
 import re
-from email import message_from_string
-from email.message import Message
-from email.mime.multipart import MIMEMultipart
-from email.mime.nonmultipart import MIMENonMultipart
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from ._errors import InvalidRequest
 from ._models import HostKey
+
+# The parts of email are loaded where they are used: most runs write no user data, and are over sooner without them.
+if TYPE_CHECKING:
+    from email.message import Message
 
 # EC2 takes 16 KiB of user data before its base64 form; cloud-init unpacks gzip.
 LIMIT = 16 * 1024
@@ -52,6 +52,8 @@ def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> byt
     The same text gives the same bytes, because a repeated creation must repeat its parameters. Raises InvalidRequest
     when it stays too long.
     """
+    from email.mime.multipart import MIMEMultipart
+
     # The boundary must not occur in a part and must not be random.
     digest = hashlib.sha256((user_data or "").encode()).hexdigest()
     message = MIMEMultipart(boundary=f"haven-{digest[:32]}")
@@ -80,6 +82,9 @@ def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> byt
 
 def original(data: bytes) -> str:
     """The user's own part of what an instance was given, or all of it when it is none of ours."""
+    from email import message_from_string
+    from email.message import Message
+
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     text = data.decode("utf-8", "replace")
@@ -148,6 +153,8 @@ def _is_mime(text: str) -> bool:
 
 
 def _part(subtype: str, text: str, filename: Optional[str] = None) -> Message:
+    from email.mime.nonmultipart import MIMENonMultipart
+
     part = MIMENonMultipart("text", subtype, charset="utf-8")
     part.set_payload(text, "us-ascii" if text.isascii() else "utf-8")
     if filename:
@@ -157,6 +164,8 @@ def _part(subtype: str, text: str, filename: Optional[str] = None) -> Message:
 
 def _users_part(user_data: str) -> Message:
     if _is_mime(user_data):
+        from email import message_from_string
+
         return message_from_string(user_data.lstrip())
     # text/plain: cloud-init looks at the first line itself (#cloud-config, #!, #include, ## template: jinja).
     return _part("plain", user_data)

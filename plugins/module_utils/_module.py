@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
 from ._cloud import Cloud, connect
+from ._collector import paused
 from ._errors import HavenError, MissingLibrary
 from ._hops import plain, wanted_hops
 from ._options import HOPS
@@ -90,7 +91,9 @@ def run(module: AnsibleModule, body: Body) -> None:
     """
     try:
         with _way(module.params) as proxy:
-            cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]), proxy)
+            # This loads the SDK.
+            with paused(keep=True):
+                cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]), proxy)
             ended: Union[Outcome, HavenError] = body(cloud, module.params, module.check_mode)
     except HavenError as error:
         ended = error

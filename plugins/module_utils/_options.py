@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from . import _ssh_config
 from ._errors import InvalidRequest
-from ._hops import wanted_hops
-from ._models import STATES, FirewallSpec, ImageChoice, Instance, KeyPairSpec, Rule, Spec, VolumeSpec
-from ._reach import Route
+from ._models import STATES, FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec, VolumeSpec
 
 # Safe in a host name, a file name, an ssh alias and an API filter alike.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -209,11 +207,6 @@ _SAME_IN_SPEC = (
     "recreate",
     "delete_volumes",
 )
-
-
-def route(params: Mapping[str, Any], listed: Callable[[], Sequence[Instance]]) -> Route:
-    """How wait: ssh gets to the instances; ``listed`` are those of the project. Raises InvalidRequest."""
-    return Route(wanted_hops(params["hops"]), listed, params["login_user"], params["private_key"])
 
 
 def keypair_spec(params: Mapping[str, Any]) -> KeyPairSpec:

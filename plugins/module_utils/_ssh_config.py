@@ -27,7 +27,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from . import _way
 from ._errors import InvalidRequest
 from ._models import Hop
 
@@ -337,6 +336,9 @@ def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
 
 def helper() -> str:
     """The text of the helper that belongs to :func:`render`."""
+    # It is read, not used, and only where a configuration is written.
+    from . import _way
+
     return inspect.getsource(_way)
 
 

@@ -450,24 +450,36 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._apply import Job, Waiting, apply
 from ..module_utils._cloud import Cloud
+from ..module_utils._hops import wanted_hops
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._observe import observe
-from ..module_utils._options import INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK, route, specs
+from ..module_utils._options import INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK, specs
 from ..module_utils._plan import check_supported, plan, render
 
 
 def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
     wanted = specs(params)
-    way = route(params, lambda: cloud.instances(wanted[0].project, states=["running"]))
+    hops = wanted_hops(params["hops"])
     check_supported(wanted[0], cloud.traits)
-    jobs = [Job(spec, seen, plan(spec, seen, cloud.traits)) for spec, seen in zip(wanted, observe(cloud, wanted))]
-    plans = [job.plan for job in jobs]
+    found = observe(cloud, wanted)
+    plans = [plan(spec, seen, cloud.traits) for spec, seen in zip(wanted, found)]
     changed = any(each.changed for each in plans)
-    if check:
-        existing = [instance.as_dict() for job in jobs for instance in job.observed.live]
-        return Outcome(changed, render(plans), {"instances": existing})
+    living = [instance for seen in found for instance in seen.live]
+    starting = any(each.state == "pending" for each in living) and params["wait"] != "none"
+    if check or not (changed or starting or params["wait"] == "ssh"):
+        return Outcome(changed, render(plans), {"instances": [each.as_dict() for each in living]})
+    # Not before: most runs change nothing, and what does takes a while to load.
+    from ..module_utils._apply import Job, Waiting, apply
+    from ..module_utils._reach import Route
+
+    way = Route(
+        hops,
+        lambda: cloud.instances(wanted[0].project, states=["running"]),
+        params["login_user"],
+        params["private_key"],
+    )
+    jobs = [Job(*each) for each in zip(wanted, found, plans)]
     result = apply(jobs, cloud, Waiting(params["wait"], params["wait_timeout"], way))
     return Outcome(
         changed, render(plans), {"instances": [each.as_dict() for each in result.instances]}, result.warnings

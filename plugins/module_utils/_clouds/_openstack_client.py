@@ -14,31 +14,27 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import quote, urlencode
 
-from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable, Unsupported
+from .._errors import BadCredentials, CloudFailure, HavenError, MissingLibrary, Unreachable, Unsupported
 from .._wait import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, pause_after
 from . import _openstack_errors as errors
+from ._openstack_config import WHERE, configuration
 
 if TYPE_CHECKING:
     from .._api_proxy import ApiProxy
 
 try:
-    import openstack.config
     import openstack.exceptions
-    import requests
     from keystoneauth1 import exceptions as auth_errors
-    from keystoneauth1.session import Session
 except ImportError:
     HAS_SDK = False
 else:
     HAS_SDK = True
 
-# Seconds: how long one request may take.
-REQUEST_TIMEOUT = 60.0
 
 # The version of nova's API that is spoken, of 2023.1 (Antelope). Needed from it: key pair names with @ (2.92),
 # rebuilding from volumes (2.93), locks in listings. Newer releases have it, too, and nothing newer is made use of: from
@@ -79,7 +75,7 @@ class Connection:
             raise MissingLibrary("openstacksdk")
         self._options = options
         self._proxy = proxy
-        self._config = _configuration(options, functools.partial(Session, session=_through(proxy)) if proxy else None)
+        self._config = configuration(options, proxy)
         self._session = self._make_session()
         self.region: str = self._config.get_region_name() or ""
         self._endpoints: dict[str, str] = {}
@@ -189,7 +185,7 @@ class Connection:
 
     def _may_use(self, region: str) -> bool:
         try:
-            _configuration({**self._options, "region": region})
+            configuration({**self._options, "region": region})
         except BadCredentials:
             return False
         return True
@@ -307,7 +303,7 @@ class Connection:
                 "their domains, or the application credential's id, secret and date of expiry."
             )
         if isinstance(error, (auth_errors.MissingRequiredOptions, auth_errors.MissingAuthPlugin)):
-            return BadCredentials(f"The credentials are incomplete ({said}): {_WHERE}.")
+            return BadCredentials(f"The credentials are incomplete ({said}): {WHERE}.")
         if isinstance(error, auth_errors.HttpError) and error.http_status in (429, 500, 502, 503, 504):
             raise RefusedCall(error.http_status, said, "POST /auth/tokens", "identity")
         if isinstance(error, auth_errors.DiscoveryFailure):
@@ -320,63 +316,6 @@ class Connection:
     @property
     def _auth_url(self) -> str:
         return str((self._config.get_auth_args() or {}).get("auth_url") or "auth_url")
-
-
-_WHERE = (
-    "name a cloud of clouds.yaml in openstack.cloud or OS_CLOUD, set the OS_* variables of an openrc file, or "
-    "openstack.auth"
-)
-
-
-def _through(proxy: ApiProxy) -> Any:
-    """A session of requests that goes through the proxy and takes no other from the environment."""
-    session = requests.Session()
-    session.proxies = proxy.proxies
-    session.trust_env = False
-    return session
-
-
-def _configuration(options: Mapping[str, Any], make_session: Optional[Callable[..., Any]] = None) -> Any:
-    """The SDK's configuration of one cloud and region, from clouds.yaml, the environment and our options."""
-    given: dict[str, Any] = {
-        "cloud": options.get("cloud") or None,
-        "region_name": options.get("region") or None,
-        "auth": dict(options["auth"]) if options.get("auth") else None,
-        "auth_type": options.get("auth_type") or None,
-        "interface": options.get("interface") or None,
-        "cacert": options.get("ca_cert") or None,
-        "verify": options.get("verify"),
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    try:
-        loader = openstack.config.OpenStackConfig(session_constructor=make_session)
-        if "cloud" not in given and not given.get("auth") and not loader.get_cloud_names():
-            raise BadCredentials(f"There are no OpenStack credentials: {_WHERE}.")
-        config = loader.get_one(**given)
-        if _asks_for_versions(config.config):
-            # The plain password plugin would ask which versions keystone has, at each run.
-            config = loader.get_one(**{**given, "auth_type": "v3password"})
-    except openstack.exceptions.SDKException as error:
-        said = errors.tidy(str(error))
-        if given.get("cloud") and "was not found" in said:
-            raise BadCredentials(
-                f"There is no cloud called {given['cloud']!r}: check openstack.cloud and clouds.yaml."
-            ) from error
-        raise BadCredentials(f"The OpenStack settings are not usable ({said}): {_WHERE}.") from error
-    except auth_errors.ClientException as error:
-        raise BadCredentials(f"The credentials are incomplete ({errors.tidy(str(error))}): {_WHERE}.") from error
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(f"The OpenStack settings cannot be read ({errors.tidy(str(error))}).") from error
-    config.config.setdefault("api_timeout", None)
-    config.config["api_timeout"] = float(config.config["api_timeout"] or REQUEST_TIMEOUT)
-    return config
-
-
-def _asks_for_versions(config: Mapping[str, Any]) -> bool:
-    auth = config.get("auth") or {}
-    v3_only = not any(auth.get(name) for name in ("default_domain_id", "default_domain_name", "tenant_name"))
-    at_v3 = str(auth.get("auth_url", "")).rstrip("/").endswith("/v3")
-    return config.get("auth_type") == "password" and at_v3 and v3_only
 
 
 def _require_version(message: str) -> None:

@@ -1,0 +1,31 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Python's collector of cyclic garbage, out of the way of those who make much and throw away little.
+
+An inventory makes thousands of hosts, and loading an SDK makes some ten thousand functions and classes: there are no
+cycles to be freed among them, and each search visits all.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def paused(*, keep: bool = False) -> Iterator[None]:
+    """No search for cycles within the block. ``keep``: what there is by then stays to the end of this process, so that
+    no later search visits it either.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if keep:
+            gc.freeze()
+        if was_on:
+            gc.enable()
