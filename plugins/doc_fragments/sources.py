@@ -138,8 +138,8 @@ options:
       host_key:
         description:
           - Its public host key, such as C(ssh-ed25519 AAAA...). Needed with O(machines[].address).
-          - With C(@cert-authority) before it, the public key of who signs its host key for O(machines[].address), which
-            is a host name or an IPv4 address then. O(host_key_authority) does not count for such a machine.
+          - With C(@cert-authority) before it, the public key of who signs its host key for O(machines[].address), or
+            for the name that stands between both, as an IPv6 address needs it. O(host_key_authority) does not count.
         type: str
       hops:
         description: As O(hops), which is the default unless there is an alias.

@@ -114,7 +114,8 @@ options:
       host_key:
         description:
           - Its public host key, such as C(ssh-ed25519 AAAA...). Without it, the key must be in your own known_hosts.
-          - With C(@cert-authority) before it, the public key of who signs the hop's host key for O(hops[].host).
+          - With C(@cert-authority) before it, the public key of who signs the hop's host key for O(hops[].host), or for
+            the name that stands between both, as in C(@cert-authority gate.pathology ssh-ed25519 AAAA...).
         type: str
   login_user:
     description:

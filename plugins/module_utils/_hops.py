@@ -16,7 +16,7 @@ from typing import Any, Optional, Union
 
 from ._errors import InvalidRequest, NotFound
 from ._models import Hop, Instance
-from ._ssh_config import hops_from, is_address, is_user, public_key
+from ._ssh_config import Authority, hops_from, is_address, is_alias, is_user, principal, public_key
 
 # Passes the checks of what the user says besides the address, which is not known yet.
 _NOWHERE = "to-be-looked-up.invalid"
@@ -26,13 +26,13 @@ _NOWHERE = "to-be-looked-up.invalid"
 class HopLookup:
     """A jump host by its name or its tags; ``rest`` is what the user says of it otherwise.
 
-    Where ``tags_decide`` is false, an authority vouches for machines, and no tag may say whom to trust.
+    Where an ``authority``, a public key, vouches for machines, no tag says whom to trust.
     """
 
     rest: Hop
     instance: str = ""
     tags: tuple[tuple[str, str], ...] = ()
-    tags_decide: bool = True
+    authority: Optional[str] = None
 
     @property
     def shown(self) -> str:
@@ -62,17 +62,15 @@ class Found:
         return Found(self.hops[:depth], self.ids[:depth])
 
 
-def wanted_hops(value: object, tags_decide: bool = True) -> tuple[WantedHop, ...]:
+def wanted_hops(value: object, authority: Optional[str] = None) -> tuple[WantedHop, ...]:
     """The hops of an option: as :func:`hops_from` takes them, or with ``instance`` or ``tag`` instead of ``host``.
 
-    Raises InvalidRequest.
+    ``authority`` is the public key of who vouches for instances, if anybody does. Raises InvalidRequest.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return tuple(hops_from(value))
     wanted = [_wanted(item, number) for number, item in enumerate(value, start=1)]
-    return tuple(
-        each if isinstance(each, Hop) else dataclasses.replace(each, tags_decide=tags_decide) for each in wanted
-    )
+    return tuple(each if isinstance(each, Hop) else dataclasses.replace(each, authority=authority) for each in wanted)
 
 
 def _wanted(item: Any, number: int) -> WantedHop:
@@ -128,18 +126,27 @@ def _hop(wanted: HopLookup, instance: Optional[Instance], inside: bool) -> Hop:
     address = next((each for each in (addresses if inside else addresses[::-1]) if is_address(each)), None)
     if instance is None or address is None:
         raise NotFound(f"The jump host {wanted.shown} has no address: give it a public one.")
-    if not wanted.tags_decide and not wanted.rest.host_key:
-        raise InvalidRequest(
-            f"The jump host {wanted.shown} has no host_key, and with a host_key_authority its tag does not count: give "
-            "the hop's host_key."
-        )
     user = instance.login_user if is_user(instance.login_user) else None
     return dataclasses.replace(
         wanted.rest,
         host=address,
         user=wanted.rest.user or user,
-        host_key=wanted.rest.host_key or public_key(instance.host_key),
+        host_key=wanted.rest.host_key or _host_key(wanted, instance),
     )
+
+
+def _host_key(wanted: HopLookup, instance: Instance) -> Optional[str]:
+    """The recorded one, or the authority and the name that its certificate must hold, which the user has said."""
+    if not wanted.authority:
+        return public_key(instance.host_key)
+    name = principal(wanted.instance, instance.project)
+    if not wanted.instance or not is_alias(name):
+        # Else whoever writes tags would choose who of those with a certificate it is.
+        raise InvalidRequest(
+            f"The jump host {wanted.shown} has no host_key, and with a host_key_authority no tag says whom to trust: "
+            "give the hop its host_key, or its instance instead of tag."
+        )
+    return Authority(wanted.authority, name).line
 
 
 def plain(wanted: Iterable[WantedHop], what: str) -> tuple[Hop, ...]:

@@ -25,7 +25,7 @@ import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 from ._errors import InvalidRequest
 from ._models import Hop
@@ -171,10 +171,26 @@ def public_key(text: object) -> Optional[str]:
     return f"{words[0]} {words[1]}"
 
 
-def authority(text: object) -> Optional[str]:
-    """The signer of ``@cert-authority type base64``, which stands where a host key may stand; None where it is none."""
-    marker, _blank, key = text.strip().partition(" ") if isinstance(text, str) else ("", "", "")
-    return public_key(key.strip()) if marker == "@cert-authority" else None
+class Authority(NamedTuple):
+    """A signer's public key, and the name that its certificate must hold: empty for the host's own."""
+
+    key: str
+    name: str = ""
+
+    @property
+    def line(self) -> str:
+        """As it stands where a host key may stand."""
+        return " ".join(filter(None, ("@cert-authority", self.name, self.key)))
+
+
+def authority(text: object) -> Optional[Authority]:
+    """What ``@cert-authority [name] type base64`` says; None where it is none."""
+    marker, _blank, rest = text.strip().partition(" ") if isinstance(text, str) else ("", "", "")
+    name, _blank, key = rest.strip().partition(" ")
+    if name in _KEY_TYPES:
+        name, key = "", rest
+    signer = public_key(key.strip())
+    return Authority(signer, name) if marker == "@cert-authority" and signer and (not name or is_alias(name)) else None
 
 
 def principal(name: str, project: str) -> str:
@@ -291,7 +307,8 @@ def render(
         lines = [f"HostName {hop.host}", f"Port {hop.port}", checking]
         if hop.host_key:
             # A certificate is for the host that it names.
-            lines += [f"HostKeyAlias {hop.host if authority(hop.host_key) else alias}", *ours]
+            signer = authority(hop.host_key)
+            lines += [f"HostKeyAlias {signer.name or hop.host if signer else alias}", *ours]
         lines += _common(hop.user, hop.key, f"hop {index + 1}")
         if index:
             lines.append(ways[index - 1])
@@ -323,7 +340,7 @@ def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
         if key:
             keys[hop_alias(hops, index)] = f"{key} {hop.host}"
         elif signer:
-            keys[f"@cert-authority {hop.host}"] = f"{signer} {hop.host}"
+            keys[f"@cert-authority {signer.name or hop.host}"] = f"{signer.key} {hop.host}"
     for machine in machines:
         key = machine.authority or public_key(machine.host_key)
         if key and is_alias(machine.filed_under):

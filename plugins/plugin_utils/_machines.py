@@ -20,7 +20,7 @@ from ..module_utils._hops import wanted_hops
 from ..module_utils._models import TAG_HOST_KEY, TAG_LOGIN_USER, Gpu, Instance
 from ..module_utils._ssh_config import Machine
 from . import _hosts
-from ._settings import STATIC, Settings, hops_of, reachable_from
+from ._settings import STATIC, Settings, authority_from, hops_of, reachable_from
 
 # Nobody can be asked for it.
 STATE = "unknown"
@@ -51,8 +51,9 @@ class Static:
     def variables(self, ssh_config: str) -> dict[str, Any]:
         """What the machines of a cloud have in common, and a port that is not ssh's."""
         # Said in any case: a variable for the machines of a cloud must not say whom to trust here.
-        signer = {"haven_host_key_authority": self.settings.host_key_authority or ""}
-        shared = {**_hosts.groupvars(self.settings, ssh_config), **signer}
+        signer = self.machine.authority
+        said = _ssh_config.Authority(signer, self.machine.identity).line if signer else ""
+        shared = {**_hosts.groupvars(self.settings, ssh_config), "haven_host_key_authority": said}
         return shared if self.machine.port == 22 else {**shared, "ansible_port": self.machine.port}
 
 
@@ -101,10 +102,11 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
             "Its host_key is not an OpenSSH public key such as 'ssh-ed25519 AAAA...': read it on the machine from"
             " /etc/ssh/ssh_host_ed25519_key.pub, or say @cert-authority and the key of who signs such keys."
         )
-    if signer and not _ssh_config.is_alias(address):
+    certified = (signer.name or str(address or "")).lower() if signer else ""
+    if signer and not (address and _ssh_config.is_alias(certified)):
         raise InvalidRequest(
-            "Its host_key is an authority's, whose certificate must name its address: give a host name or an IPv4"
-            " address (with ssh_alias, leave host_key out and put the authority into your own known_hosts)."
+            "Its host_key is an authority's, whose certificate must name its address: give a host name, an IPv4"
+            " address, or a name before the key (with ssh_alias, put the authority into your own known_hosts instead)."
         )
     # Behind an alias the user's own configuration says how to get in.
     given = {} if alias else options
@@ -124,28 +126,23 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
     settings = Settings(
         cloud=STATIC,
         projects=(),
-        **hops_of(wanted_hops(item.get("hops", given.get("hops")), not options.get("host_key_authority"))),
+        **hops_of(wanted_hops(item.get("hops", given.get("hops")), authority_from(options))),
         login_user=_ssh_config.require_user(str(user), "user") if user else None,
         private_key=str(key) if key and _ssh_config.quoted_path(str(key), "private_key") else None,
         host_keys=options.get("host_keys") or _ssh_config.VERIFIED,
-        host_key_authority=signer,
+        host_key_authority=signer.key if signer else None,
         address="private",
         reachable=reachable_from(options),
         prices=_price(item.get("hourly_price")),
     )
     machine = dataclasses.replace(
         _hosts.machine(instance, settings),
-        identity=certified_name(str(address)) if signer else "",
+        identity=certified,
         port=_port(item.get("port")),
         own_config=bool(alias),
         depth=None,
     )
     return Static(instance, settings, machine)
-
-
-def certified_name(address: str) -> str:
-    """What the certificate of such a machine names it by, as ssh writes it."""
-    return address.lower()
 
 
 _DEFAULTS = (("user", "login_user"), ("private_key", "private_key"))

@@ -188,7 +188,8 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
     states = _texts(options.get("states")) or ("running",)
     login_user = _text(options.get("login_user"))
     private_key = _text(options.get("private_key"))
-    hops = wanted_hops(options.get("hops"), tags_decide=not options.get("host_key_authority"))
+    authority = authority_from(options)
+    hops = wanted_hops(options.get("hops"), authority)
     api_via = _one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST))
     if api_via == JUMP_HOST:
         plain(hops, "api_via: jump_host")
@@ -202,7 +203,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         login_user=require_user(login_user, "login_user") if login_user else None,
         private_key=private_key if private_key and quoted_path(private_key, "private_key") else None,
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
-        host_key_authority=_authority(_text(options.get("host_key_authority"))),
+        host_key_authority=authority,
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),
         reachable=reachable_from(options),
         api_via=api_via,
@@ -220,7 +221,8 @@ def hops_of(wanted: tuple[WantedHop, ...]) -> dict[str, Any]:
     return {"way": Found(hops)} if len(hops) == len(wanted) else {"looked_up": wanted}
 
 
-def _authority(text: str) -> Optional[str]:
+def authority_from(options: Mapping[str, Any]) -> Optional[str]:
+    text = _text(options.get("host_key_authority"))
     key = public_key(text)
     if text and not key:
         raise InvalidRequest("The host_key_authority is not an OpenSSH public key such as 'ssh-ed25519 AAAA...'.")

@@ -16,7 +16,6 @@ from ..module_utils._errors import InvalidRequest
 from ..module_utils._hops import HopLookup, plain, wanted_hops
 from ..module_utils._models import Hop
 from ..module_utils._ssh_config import TOFU, Forward, Machine
-from ._machines import certified_name
 from ._settings import STATIC
 
 _FIELDS = frozenset(["name", "id", "address", "port", "host_key", "user", "private_key", "forwards"])
@@ -64,11 +63,13 @@ def _machine(machine: Any, defaults: Defaults, hops: Sequence[Hop]) -> Machine:
         raise InvalidRequest("A machine must be a dictionary with at least a name, an address and a host_key.")
     if "haven_id" in machine:
         signer = machine.get("haven_host_key_authority")
-        known_by = _certified_name(machine) if signer else ""
+        # That of a machine of no cloud says what its certificate names it by.
+        own = _ssh_config.authority(signer)
+        certified = _ssh_config.principal(str(machine["haven_name"]), str(machine["haven_project"])) if signer else ""
         return Machine(
             alias=str(machine["inventory_hostname"]),
-            identity=known_by or str(machine["ansible_host"]),
-            authority=_ssh_config.public_key(signer),
+            identity=(own.name if own else certified) or str(machine["ansible_host"]),
+            authority=own.key if own else _ssh_config.public_key(signer),
             name=str(machine["inventory_hostname"]),
             address=str(machine["haven_address"]),
             port=machine.get("ansible_port") or 22,
@@ -79,12 +80,6 @@ def _machine(machine: Any, defaults: Defaults, hops: Sequence[Hop]) -> Machine:
             depth=_depth(machine, hops),
         )
     return _users_own(machine, defaults)
-
-
-def _certified_name(machine: Mapping[str, Any]) -> str:
-    if machine.get("haven_cloud") == STATIC:
-        return certified_name(str(machine["haven_address"]))
-    return _ssh_config.principal(str(machine["haven_name"]), str(machine["haven_project"]))
 
 
 def _known_hops(hops: Any, machines: Iterable[Any]) -> list[Hop]:

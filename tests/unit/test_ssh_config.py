@@ -306,6 +306,19 @@ def test_a_hop_may_be_known_by_who_signs_its_key(tmp_path: pathlib.Path) -> None
     assert known_hosts([], hops) == f"@cert-authority gate.example.org {KEY} gate.example.org\n"
 
 
+def test_a_hop_may_be_known_by_another_name_that_its_signer_has_written(tmp_path: pathlib.Path) -> None:
+    hops = hops_from([{"host": "10.0.0.9", "host_key": f"@cert-authority gate.demo {KEY} me@here"}])
+    gate = asked(tmp_path, rendered(MACHINE, hops=hops), hop_alias(hops, 0))
+    assert (gate["hostname"], gate["hostkeyalias"]) == ("10.0.0.9", "gate.demo")
+    assert known_hosts([], hops) == f"@cert-authority gate.demo {KEY} 10.0.0.9\n"
+
+
+@pytest.mark.parametrize("name", ["*", "a,b", "-oX", "!a", "a\nb", "|1|a|b"])
+def test_an_authority_vouches_for_one_plain_name(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="host_key of hop 1 is not"):
+        hops_from([{"host": "10.0.0.9", "host_key": f"@cert-authority {name} {KEY}"}])
+
+
 def test_hops_are_read_from_plain_data() -> None:
     data = [{"host": "[fd00::9]", "port": "2200"}, {"host": "b.example.org", "user": "x", "key": "", "host_key": None}]
     assert hops_from(data) == [Hop("fd00::9", port=2200), Hop("b.example.org", user="x")]

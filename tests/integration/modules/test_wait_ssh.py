@@ -136,6 +136,16 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
         done = who(_ssh_files.write(str(tmp_path), "machines.yml", [box.machine], box.settings), "box")
         assert (done.stdout == "debian\n") is right, done.stderr
         assert (f"haven.gpu refuses box ({address}): it shows the host key" in done.stderr) is not right
+    # And as a jump host, known by the name that its certificate holds.
+    for trusted, right in ((signer, True), (stranger, False)):
+        authority = Path(f"{trusted}.pub").read_text().strip()
+        inner = {"user": "debian", "key": way["private_key"], "host_key": f"@cert-authority {address} {authority}"}
+        hops = [*way["hops"], {"host": found["private_address"], **inner}]
+        behind = {"name": "box", "address": found["private_address"], "host_key": found["host_key"], "hops": hops}
+        (box,) = machines_from({"machines": [behind], **way})
+        done = who(_ssh_files.write(str(tmp_path), "machines.yml", [box.machine], box.settings), "box")
+        assert (done.stdout == "debian\n") is right, done.stderr
+        assert (f"haven.gpu refuses {found['private_address']} ({address})" in done.stderr) is not right
     assert gate.on_gate(f"sed -i '/ {address}$/d' /etc/hosts").returncode == 0
     guests.instance("injected", state="absent")
 

@@ -12,8 +12,11 @@ import pytest
 from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError, InvalidRequest, NotFound
 from ansible_collections.haven.gpu.plugins.module_utils._hops import found, plain, wanted_hops
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop, Instance
+from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import known_hosts
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
+
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBoZ3Y5vM0W0vY0mC4bW1k0V5mC0wV4H3nJ5r7C8dXyZ"
 
 
 def instance(name: str, *, id: str = "", tags: dict[str, str] | None = None, **values: Any) -> Instance:
@@ -77,10 +80,15 @@ def test_a_user_or_key_that_is_none_is_not_taken_from_the_tags() -> None:
 
 
 def test_where_an_authority_vouches_for_machines_no_tag_says_whom_to_trust() -> None:
-    with pytest.raises(InvalidRequest, match="gate has no host_key, and with a host_key_authority its tag does not"):
-        found(wanted_hops([{"instance": "gate"}], tags_decide=False), [instance("gate")])
-    (hop,) = found(wanted_hops([{"instance": "gate", "host_key": KEY}], tags_decide=False), [instance("gate")]).hops
-    assert hop.host_key == KEY
+    gate = instance("gate", tags={"role": "gate", "haven:host-key": OTHER})
+    with pytest.raises(InvalidRequest, match="role=gate has no host_key, and with a host_key_authority no tag says"):
+        found(wanted_hops([{"tag": {"role": "gate"}}], KEY), [gate])
+    (hop,) = found(wanted_hops([{"tag": {"role": "gate"}, "host_key": OTHER}], KEY), [gate]).hops
+    assert hop.host_key == OTHER
+    # Its name is the user's, so a certificate for that name proves that it is the right one.
+    (hop,) = found(wanted_hops([{"instance": "gate"}], KEY), [gate]).hops
+    assert hop.host_key == f"@cert-authority gate.{gate.project} {KEY}"
+    assert known_hosts([], [hop]) == f"@cert-authority gate.{gate.project} {KEY} {hop.host}\n"
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,8 @@ def test_an_authority_vouches_for_a_machine_by_its_address_and_only_where_it_say
     found = one({"name": "box", "address": "Box.example.org", "host_key": SIGNED}, host_key_authority=KEY)
     assert known_hosts([found.machine], []) == f"@cert-authority box.example.org {KEY} box\n"
     assert "  HostKeyAlias box.example.org\n" in render([found.machine], (), files=FILES)
+    named = one({"name": "box", "address": "fd00::1", "host_key": f"@cert-authority Box.lab {KEY}"})
+    assert known_hosts([named.machine], []) == f"@cert-authority box.lab {KEY} box\n"
     pinned = one({"name": "box", "address": "a", "host_key": KEY}, host_key_authority=KEY)
     assert known_hosts([pinned.machine], []) == f"box {KEY} box\n"
     # A variable for the machines of a cloud, from group_vars/all.yml, is around in the play.
