@@ -308,7 +308,7 @@ def render(
         if hop.host_key:
             # A certificate is for the host that it names.
             signer = authority(hop.host_key)
-            lines += [f"HostKeyAlias {signer.name or hop.host if signer else alias}", *ours]
+            lines += [f"HostKeyAlias {signer.name or hop.host if signer else alias}", *_kind(hop.host_key), *ours]
         lines += _common(hop.user, hop.key, f"hop {index + 1}")
         if index:
             lines.append(ways[index - 1])
@@ -321,7 +321,7 @@ def render(
             continue
         taken.add(alias)
         # The key of a machine of the user's own configuration may be in the user's own known_hosts.
-        trusted = [] if machine.own_config and not machine.host_key else ours
+        trusted = [] if machine.own_config and not machine.host_key else [*_kind(machine.host_key), *ours]
         blocks.append(_block(machine.alias, [*_machine(machine, ways[: machine.depth][-1:]), checking, *trusted]))
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
@@ -357,6 +357,15 @@ def helper() -> str:
     from . import _way
 
     return inspect.getsource(_way)
+
+
+def _kind(host_key: Optional[str]) -> list[str]:
+    """The line by which ssh asks for the kind of key that is known; else it would run the helper to find out."""
+    kind = (host_key or "").partition(" ")[0]
+    if kind not in _KEY_TYPES:
+        return []
+    # RSA keys are used with newer digests than the one they are called after.
+    return [f"HostKeyAlgorithms ^{'rsa-sha2-512,rsa-sha2-256' if kind == 'ssh-rsa' else kind}"]
 
 
 def _way_through(hop: str, files: Files, host_keys: str) -> str:

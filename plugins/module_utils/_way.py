@@ -16,25 +16,26 @@ A copy of this file lies beside each ssh configuration of ours, which names it i
 Where either fails, the time of the file FAILED beside this one is set, if there is one: an inventory asks its cloud
 anew then, since what it has kept may be out of date.
 
-Standard library only, run with ``-IS``: it depends on no environment, and starts quickly.
+Standard library only, run with ``-IS``: it depends on no environment, and starts quickly. It runs twice for each
+connection, which for twenty machines at once is a good part of the whole: so what takes a while to load is loaded where
+it is used, and of the library only what is written in C is used by all.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import fcntl
-import hashlib
 import os
 import signal
 import stat
-import struct
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
-from typing import Any, NamedTuple, Optional
+
+# What type checkers take for true.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import FrameType
+    from typing import Optional
 
 # The file in an inventory's folder whose time is that of the last failure.
 FAILED = "failed"
@@ -62,7 +63,7 @@ def through(mode: str, config: str, hop: str, destination: str) -> int:
     folder = _private_folder()
     if not folder:
         return _run([*ssh, "-o", "ControlPath=none", "-W", destination, hop])
-    control = os.path.join(folder, hashlib.sha256(f"{mode} {hop}".encode()).hexdigest()[:20])
+    control = os.path.join(folder, _sha256(f"{mode} {hop}".encode()).hex()[:20])
     shared = [*ssh, "-o", f"ControlPath={control}"]
     status = _FAILED
     for _attempt in range(2):
@@ -93,16 +94,22 @@ def _private_folder() -> Optional[str]:
 
 def _is_open(control: str) -> bool:
     """Whether a master listens there: what a dead one left refuses."""
-    import socket
+    # What the module socket is made of, which takes as long to load as all else here.
+    import _socket
 
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+    link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
         return link.connect_ex(control) == 0
+    finally:
+        link.close()
 
 
 def _open(shared: Sequence[str], hop: str, control: str) -> str:
     """Open the connection that all share, unless somebody else just did. Returns why that cannot be, or nothing."""
     began = time.time()
-    with _locked(f"{control}.lock"):
+    lock = os.open(f"{control}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         if _is_open(control):
             return ""
         reason = _failed_since(f"{control}.failed", began)
@@ -111,16 +118,8 @@ def _open(shared: Sequence[str], hop: str, control: str) -> str:
             if reason:
                 _note(f"{control}.failed", reason)
         return reason
-
-
-@contextmanager
-def _locked(path: str) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
     finally:
-        os.close(handle)
+        os.close(lock)
 
 
 def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
@@ -134,7 +133,7 @@ def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
     # A file: what stays in the background must not hold the pipe that our caller reads to its end. A terminal is for
     # people, who may have to touch a token now.
     with tempfile.TemporaryFile() as said:
-        stderr = None if sys.stderr.isatty() else said
+        stderr = None if sys.stderr.isatty() else said.fileno()
         status = _run([*shared, *arguments, "-f", "-N", hop], quiet=True, stderr=stderr)
         said.seek(0)
         text = said.read().decode(errors="replace")
@@ -175,6 +174,8 @@ def _refuse(reason: str) -> int:
     ssh shows that, while it throws away what a ProxyCommand writes to stderr where ControlPersist is set, as it is for
     Ansible.
     """
+    import struct
+
     # First of all: ssh ends us as soon as it knows.
     _note_failure()
     text = reason.encode("ascii", "replace")[:400]
@@ -183,13 +184,15 @@ def _refuse(reason: str) -> int:
     packet = struct.pack(">IB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
     # It hangs up when it has read this; before that it wants to tell us things.
     signal.alarm(5)
-    with suppress(OSError):
+    try:
         for each in (0, 1):
             # What ran here may have left them otherwise.
             os.set_blocking(each, True)
         os.write(1, b"SSH-2.0-haven.gpu\r\n" + packet)
         while os.read(0, 65536):
             pass
+    except OSError:  # it is gone
+        pass
     return _FAILED
 
 
@@ -201,24 +204,31 @@ def _leave_terminal() -> None:
         return
 
 
-def _run(command: Sequence[str], *, quiet: bool = False, stderr: Any = None) -> int:
-    """Run it to its end, and end it when we are ended. With ``quiet`` it has neither input nor output."""
-    import subprocess
+def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] = None) -> int:
+    """Run it to its end, and end it when we are ended. With ``quiet`` it has neither input nor output.
+
+    ``stderr`` is a file descriptor. The system's own call: the module subprocess takes longer to load than this runs.
+    """
 
     def end(_signal: int, _frame: Optional[FrameType]) -> None:
         raise SystemExit(_FAILED)
 
     for each in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(each, end)
-    nothing = subprocess.DEVNULL if quiet else None
-    with subprocess.Popen(  # pylint: disable=ansible-bad-function
-        command, stdin=nothing, stdout=nothing, stderr=stderr
-    ) as process:
-        try:
-            return process.wait()
-        finally:
-            if process.poll() is None:
-                process.terminate()
+    opened = [(os.POSIX_SPAWN_OPEN, each, os.devnull, os.O_RDWR, 0) for each in ((0, 1) if quiet else ())]
+    given = [(os.POSIX_SPAWN_DUP2, stderr, 2)] if stderr is not None else []
+    try:
+        process = os.posix_spawnp(command[0], command, os.environ, file_actions=[*opened, *given])
+    except OSError as error:
+        _say(f"{_TOLD}{command[0]}: {error.strerror}")
+        return _FAILED
+    status = None
+    try:
+        _pid, status = os.waitpid(process, 0)
+        return os.waitstatus_to_exitcode(status)
+    finally:
+        if status is None:
+            os.kill(process, signal.SIGTERM)
 
 
 # -- words for a wrong host key
@@ -242,12 +252,13 @@ def check(mode: str, host: str, fingerprint: str, key: str, files: Sequence[str]
     return False
 
 
-class _Entry(NamedTuple):
+class _Entry:
     """A key that a host is known by, or whose signature it is known by, and the host's name from the comment."""
 
-    fingerprint: str
-    name: str
-    signs: bool
+    def __init__(self, fingerprint: str, name: str, signs: bool) -> None:
+        self.fingerprint = fingerprint
+        self.name = name
+        self.signs = signs
 
 
 def _entries(path: str, host: str) -> Iterator[_Entry]:
@@ -269,6 +280,8 @@ def _signer(key: str, host: str) -> str:
 
     The format is OpenSSH's PROTOCOL.certkeys. ssh has checked the signature by then: it reads no certificate without.
     """
+    import struct
+
     try:
         kind, rest = _cut(_decoded(key))
         parts = {b"ssh-ed25519": 1, b"ssh-rsa": 2}.get(kind.removesuffix(_CERTIFICATE), 2)
@@ -294,22 +307,32 @@ def _signer(key: str, host: str) -> str:
 
 def _cut(data: bytes) -> tuple[bytes, bytes]:
     """The string at the beginning (RFC 4251, 5), and what follows."""
-    (length,) = struct.unpack_from(">I", data)
+    length = int.from_bytes(data[:4], "big")
     if len(data) < 4 + length:
         raise ValueError("cut short")
     return data[4 : 4 + length], data[4 + length :]
 
 
 def _decoded(key: str) -> bytes:
+    import binascii
+
     try:
-        return base64.b64decode(key)
+        return binascii.a2b_base64(key)
     except binascii.Error:
         return b""
 
 
 def _fingerprint(key: bytes) -> str:
     """As ssh writes it: the digest's base64 form without its padding."""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("=")
+    import binascii
+
+    return "SHA256:" + binascii.b2a_base64(_sha256(key), newline=False).decode().rstrip("=")
+
+
+def _sha256(data: bytes) -> bytes:
+    import hashlib
+
+    return hashlib.sha256(data).digest()
 
 
 def _note_failure() -> None:

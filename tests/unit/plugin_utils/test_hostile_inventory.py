@@ -231,9 +231,10 @@ def test_all_are_listed_as_plain_data(case: tuple[list[Instance], Settings]) -> 
 def test_ssh_is_told_nothing_else(case: tuple[list[Instance], Settings], tmp_path: Path) -> None:
     machines, settings = case
     config = rendered(machines, settings)
-    # Where no address is usable, two lines differ from a plain machine's.
-    addressless = dataclasses.replace(PLAIN, private_address=None, public_address=None)
-    expected = {*rendered([PLAIN], settings).split("\n"), *rendered([addressless], settings).split("\n")}
+    # Where no address is usable, two lines differ from a plain machine's; where no key is known, one is missing.
+    keyed = [PLAIN, dataclasses.replace(PLAIN, id="i-no", private_address=None, public_address=None)]
+    keyless = [dataclasses.replace(each, id=f"{each.id}-key", tags={}) for each in keyed]
+    expected = {line for each in keyed for line in rendered([each], settings).split("\n")}
     assert [line for line in config.split("\n") if line not in expected and not OF_A_MACHINE.fullmatch(line)] == []
     blocks = [line.removeprefix("Host ") for line in config.split("\n") if line.startswith("Host ")]
     assert len(blocks) == len(set(map(str.lower, blocks))) == len(settings.hops) + len(machines)
@@ -244,9 +245,7 @@ def test_ssh_is_told_nothing_else(case: tuple[list[Instance], Settings], tmp_pat
     file = tmp_path / "ssh_config"
     file.write_text(config)
     plain = tmp_path / "plain"
-    plain.write_text(
-        f"{rendered([PLAIN], settings)}\n{rendered([dataclasses.replace(addressless, id='i-no')], settings)}"
-    )
-    usual = [says(plain, "i-plain"), says(plain, "i-no")]
+    plain.write_text(rendered([*keyed, *keyless], settings))
+    usual = [says(plain, each.id) for each in (*keyed, *keyless)]
     for each in random.Random(len(config)).sample(machines, ASKED_OF_SSH):  # noqa: S311 -- not for secrets
         assert says(file, _hosts.alias(each)) in usual
