@@ -310,7 +310,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        with _collector.paused():
+        with _collector.paused(keep=True):
             self._parse(self._read_config_data(path), path, use_cache=cache)
 
     def _parse(self, config: dict[str, Any], path: str, use_cache: bool) -> None:

@@ -28,7 +28,6 @@ from ._models import (
     Resource,
     Rule,
     Spec,
-    Traits,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ class Cloud(Protocol):
 
     name: str
     region: str
-    traits: Traits
     pacing: Pacing
     # Whether a restarted instance is seen to be pending until it is up again.
     restart_shows: bool
@@ -145,9 +143,10 @@ class Cloud(Protocol):
 
 
 def connect(cloud: str, options: Optional[Mapping[str, Any]] = None, proxy: Optional[ApiProxy] = None) -> Cloud:
-    """The adapter for ``cloud``, with its own options (region, credentials, endpoint). Touches no network.
+    """The adapter for ``cloud``, with its own options (region, credentials, endpoint).
 
-    ``proxy`` is the way to an API that only a jump host reaches; it has to stay open as long as the adapter is used.
+    Nothing is asked yet, but OpenStack begins to make a token. ``proxy`` is the way to an API that only a jump host
+    reaches; it has to stay open as long as the adapter is used.
     Raises MissingLibrary, BadCredentials, InvalidRequest, Unsupported.
     """
     if cloud == "ec2":
@@ -155,7 +154,12 @@ def connect(cloud: str, options: Optional[Mapping[str, Any]] = None, proxy: Opti
 
         return ec2.connect(dict(options or {}), proxy)
     if cloud == "openstack":
-        from ._clouds import openstack
+        from ._clouds._openstack_client import Connection
 
-        return openstack.connect(dict(options or {}), proxy)
+        connection = Connection(dict(options or {}), proxy)
+        connection.log_in()
+        # This takes about as long as keystone does.
+        from ._clouds.openstack import OpenStack
+
+        return OpenStack(connection)
     raise InvalidRequest(f"There is no cloud called {cloud!r}: choose ec2 or openstack.")

@@ -17,10 +17,12 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused(*, keep: bool = False) -> Iterator[None]:
-    """No search for cycles within the block. ``keep``: what there is by then stays to the end of this process, so that
-    no later search visits it either.
+    """No search for cycles within the block. ``keep``: what there is by then stays, until the next such block or to the
+    end of this process, so that no search visits it in between.
     """
     was_on = gc.isenabled()
+    if keep:
+        gc.unfreeze()
     gc.disable()
     try:
         yield

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
@@ -71,7 +71,7 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
 
 
-Body = Callable[[Cloud, dict[str, Any], bool], Outcome]
+Wanted = TypeVar("Wanted")
 
 
 def argument_spec(
@@ -84,17 +84,23 @@ def argument_spec(
     return {**common, **options}
 
 
-def run(module: AnsibleModule, body: Body) -> None:
-    """Connect, let the body do its work and end the module with what it returns or raises.
+def run(
+    module: AnsibleModule,
+    read: Callable[[dict[str, Any]], Wanted],
+    body: Callable[[Cloud, Wanted, bool], Outcome],
+) -> None:
+    """Read the options, connect, let the body do its work and end the module with what it returns or raises.
 
-    ``body`` gets the cloud, the options and whether this is check mode.
+    What cannot be meant is refused before any cloud is asked. ``body`` gets the cloud, what ``read`` made of the
+    options, and whether this is check mode.
     """
     try:
+        wanted = read(module.params)
         with _way(module.params) as proxy:
             # This loads the SDK.
             with paused(keep=True):
                 cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]), proxy)
-            ended: Union[Outcome, HavenError] = body(cloud, module.params, module.check_mode)
+            ended: Union[Outcome, HavenError] = body(cloud, wanted, module.check_mode)
     except HavenError as error:
         ended = error
     # Outside of the handler: core would append the whole chain of causes to the message.

@@ -321,7 +321,8 @@ def render(
             continue
         taken.add(alias)
         # The key of a machine of the user's own configuration may be in the user's own known_hosts.
-        trusted = [] if machine.own_config and not machine.host_key else [*_kind(machine.host_key), *ours]
+        kind = _kind(None if machine.authority else machine.host_key)
+        trusted = [] if machine.own_config and not machine.host_key else [*kind, *ours]
         blocks.append(_block(machine.alias, [*_machine(machine, ways[: machine.depth][-1:]), checking, *trusted]))
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.

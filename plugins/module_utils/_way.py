@@ -218,7 +218,9 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] =
     opened = [(os.POSIX_SPAWN_OPEN, each, os.devnull, os.O_RDWR, 0) for each in ((0, 1) if quiet else ())]
     given = [(os.POSIX_SPAWN_DUP2, stderr, 2)] if stderr is not None else []
     try:
-        process = os.posix_spawnp(command[0], command, os.environ, file_actions=[*opened, *given])
+        process = os.posix_spawnp(  # pylint: disable=ansible-bad-function
+            command[0], list(command), os.environ, file_actions=[*opened, *given]
+        )
     except OSError as error:
         _say(f"{_TOLD}{command[0]}: {error.strerror}")
         return _FAILED

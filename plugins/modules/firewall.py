@@ -135,18 +135,16 @@ firewall:
       sample: [{direction: in, protocol: tcp, ports: "22", peer: 10.0.0.10/32, description: ssh from the jump host}]
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._access import apply_firewall, diff, firewall_as_dict, plan_firewall
 from ..module_utils._cloud import Cloud
+from ..module_utils._models import FirewallSpec
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._options import FIREWALL, firewall_spec
 
 
-def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
-    spec = firewall_spec(params)
+def ensure(cloud: Cloud, spec: FirewallSpec, check: bool) -> Outcome:
     current = cloud.firewall(spec.project, spec.name, spec.network)
     plan = plan_firewall(spec, current)
     if not check:
@@ -155,7 +153,7 @@ def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
 
 
 def main() -> None:
-    run(AnsibleModule(argument_spec=argument_spec(FIREWALL), supports_check_mode=True), ensure)
+    run(AnsibleModule(argument_spec=argument_spec(FIREWALL), supports_check_mode=True), firewall_spec, ensure)
 
 
 if __name__ == "__main__":

@@ -446,24 +446,36 @@ instances:
       sample: {Name: jupyter-demo, "haven:project": pathology, "haven:generation": "1"}
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._cloud import Cloud
-from ..module_utils._hops import wanted_hops
+from ..module_utils._hops import WantedHop, wanted_hops
+from ..module_utils._models import Spec
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._observe import observe
 from ..module_utils._options import INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK, specs
 from ..module_utils._plan import check_supported, plan, render
+from ..module_utils._traits import TRAITS
 
 
-def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
-    wanted = specs(params)
-    hops = wanted_hops(params["hops"])
-    check_supported(wanted[0], cloud.traits)
-    found = observe(cloud, wanted)
-    plans = [plan(spec, seen, cloud.traits) for spec, seen in zip(wanted, found)]
+class Wanted(NamedTuple):
+    specs: list[Spec]
+    hops: tuple[WantedHop, ...]
+    params: dict[str, Any]
+
+
+def read(params: dict[str, Any]) -> Wanted:
+    wanted = Wanted(specs(params), wanted_hops(params["hops"]), params)
+    check_supported(wanted.specs[0], TRAITS[params["cloud"]])
+    return wanted
+
+
+def ensure(cloud: Cloud, wanted: Wanted, check: bool) -> Outcome:
+    params, traits = wanted.params, TRAITS[cloud.name]
+    found = observe(cloud, wanted.specs)
+    plans = [plan(spec, seen, traits) for spec, seen in zip(wanted.specs, found)]
     changed = any(each.changed for each in plans)
     living = [instance for seen in found for instance in seen.live]
     starting = any(each.state == "pending" for each in living) and params["wait"] != "none"
@@ -474,12 +486,12 @@ def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
     from ..module_utils._reach import Route
 
     way = Route(
-        hops,
-        lambda: cloud.instances(wanted[0].project, states=["running"]),
+        wanted.hops,
+        lambda: cloud.instances(wanted.specs[0].project, states=["running"]),
         params["login_user"],
         params["private_key"],
     )
-    jobs = [Job(*each) for each in zip(wanted, found, plans)]
+    jobs = [Job(*each) for each in zip(wanted.specs, found, plans)]
     result = apply(jobs, cloud, Waiting(params["wait"], params["wait_timeout"], way))
     return Outcome(
         changed, render(plans), {"instances": [each.as_dict() for each in result.instances]}, result.warnings
@@ -488,7 +500,7 @@ def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
 
 def main() -> None:
     spec = argument_spec(INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK)
-    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), ensure)
+    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), read, ensure)
 
 
 if __name__ == "__main__":

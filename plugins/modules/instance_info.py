@@ -186,7 +186,7 @@ instances:
       sample: {Name: jupyter-demo, "haven:project": pathology, "haven:generation": "1"}
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -195,20 +195,30 @@ from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._options import INSTANCE_INFO, checked_name, project_of
 
 
-def gather(cloud: Cloud, params: dict[str, Any], _check: bool) -> Outcome:
-    project = project_of(params)
+class Question(NamedTuple):
+    project: str
+    names: list[str]
+    states: list[str]
+    resources: bool
+
+
+def question(params: dict[str, Any]) -> Question:
     names = [checked_name(name, "The name of an instance") for name in params["name"]]
-    found = cloud.with_volumes(cloud.instances(project, names, states=params["states"]))
+    return Question(project_of(params), names, params["states"], params["resources"])
+
+
+def gather(cloud: Cloud, asked: Question, _check: bool) -> Outcome:
+    found = cloud.with_volumes(cloud.instances(asked.project, asked.names, states=asked.states))
     values: dict[str, Any] = {
         "instances": [each.as_dict() for each in sorted(found, key=lambda each: (each.name, each.id))]
     }
-    if params["resources"]:
-        values["resources"] = [each.as_dict() for each in cloud.resources(project)]
+    if asked.resources:
+        values["resources"] = [each.as_dict() for each in cloud.resources(asked.project)]
     return Outcome(values=values)
 
 
 def main() -> None:
-    run(AnsibleModule(argument_spec=argument_spec(INSTANCE_INFO), supports_check_mode=True), gather)
+    run(AnsibleModule(argument_spec=argument_spec(INSTANCE_INFO), supports_check_mode=True), question, gather)
 
 
 if __name__ == "__main__":

@@ -91,18 +91,16 @@ keypair:
       sample: SHA256:Gq9sZ0Q3TjpC0ZlRr8QpYwV0w0pM2y9r5b7b9r1m3xY
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._access import apply_key_pair, diff, plan_key_pair
 from ..module_utils._cloud import Cloud
+from ..module_utils._models import KeyPairSpec
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._options import KEYPAIR, keypair_spec
 
 
-def ensure(cloud: Cloud, params: dict[str, Any], check: bool) -> Outcome:
-    spec = keypair_spec(params)
+def ensure(cloud: Cloud, spec: KeyPairSpec, check: bool) -> Outcome:
     current = cloud.key_pair(spec.project, spec.name)
     plan = plan_key_pair(spec, current)
     if not check:
@@ -116,7 +114,7 @@ def main() -> None:
         required_if=[("state", "present", ["public_key"])],
         supports_check_mode=True,
     )
-    run(module, ensure)
+    run(module, keypair_spec, ensure)
 
 
 if __name__ == "__main__":

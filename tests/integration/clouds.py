@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import boto3
 import openstack
 
-from ansible_collections.haven.gpu.plugins.module_utils._clouds import openstack as ours
+from ansible_collections.haven.gpu.plugins.module_utils._cloud import connect
 
 BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-*"}, "instance_type": "t3.micro"}
 OPENSTACK_BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-2026*"}, "instance_type": "cpu.small"}
@@ -164,7 +164,7 @@ class OpenStackApi(Api):
     @functools.cached_property
     def adapter(self) -> Any:
         """Ours, in this process: it knows its token already."""
-        return ours.connect({"cloud": "haven"})
+        return connect("openstack", {"cloud": "haven"})
 
     @functools.cached_property
     def aside(self) -> Any:

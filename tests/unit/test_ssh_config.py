@@ -90,6 +90,7 @@ LINE = re.compile(
         \#[\ -~]*
         | HostName\ [A-Za-z0-9_][A-Za-z0-9._-]* | HostName\ [0-9a-f:.]+
         | HostKeyAlias\ [A-Za-z0-9][A-Za-z0-9._-]*
+        | HostKeyAlgorithms\ \^[a-z0-9@.,-]+
         | User\ [A-Za-z_][A-Za-z0-9._@-]*
         | Port\ [0-9]+
         | ProxyJump\ none
@@ -223,6 +224,34 @@ def test_the_second_machine_with_an_alias_is_left_out(tmp_path: pathlib.Path) ->
     assert asked(tmp_path, text, "i-1")["hostname"] == "10.0.0.5"
     assert "10.6.6.6" not in text
     assert "# Left out, the name cannot be used: 'I-1'" in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "first"),
+    [
+        ("ssh-ed25519", "ssh-ed25519,"),
+        ("ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384,"),
+        ("ssh-rsa", "rsa-sha2-512,rsa-sha2-256,"),
+        ("sk-ssh-ed25519@openssh.com", "sk-ssh-ed25519@openssh.com,"),
+    ],
+)
+def test_the_kind_of_the_known_key_is_asked_for_first_and_any_other_after_it(
+    tmp_path: pathlib.Path, kind: str, first: str
+) -> None:
+    text = rendered(Machine("i-1", address="10.0.0.5", host_key=f"{kind} AAAA"))
+    wanted = asked(tmp_path, text, "i-1")["hostkeyalgorithms"]
+    assert wanted.startswith(first)
+    assert {"ssh-ed25519", "rsa-sha2-512", "ecdsa-sha2-nistp256"} <= set(wanted.split(","))
+
+
+def test_no_kind_of_key_is_asked_for_where_none_is_known(tmp_path: pathlib.Path) -> None:
+    usual = asked(tmp_path, "", "i-1")["hostkeyalgorithms"]
+    for key in (None, "ssh-new AAAA", "-oProxyCommand=x y"):
+        text = rendered(Machine("i-1", address="10.0.0.5", host_key=key))
+        assert asked(tmp_path, text, "i-1")["hostkeyalgorithms"] == usual
+    # ssh prefers certificates by itself.
+    text = rendered(Machine("i-1", address="10.0.0.5", host_key=KEY, authority=KEY))
+    assert asked(tmp_path, text, "i-1")["hostkeyalgorithms"] == usual
 
 
 def test_a_machine_cannot_take_the_name_of_a_hop(tmp_path: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ import functools
 import os
 import re
 from collections.abc import Mapping
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import quote, urlencode
 
@@ -80,8 +80,14 @@ class Connection:
         self.region: str = self._config.get_region_name() or ""
         self._endpoints: dict[str, str] = {}
         self._lock = Lock()
+        self._login: Optional[_Login] = None
         # Set once something is being made: a service that is just restarted is then waited for, to see it through.
         self.patient = False
+
+    def log_in(self) -> None:
+        """Ask for a token in the background; the first request waits for it, and tells what went wrong."""
+        self._login = _Login(self._session)
+        self._login.start()
 
     def in_region(self, region: str) -> Connection:
         """The same identity in another region."""
@@ -239,6 +245,9 @@ class Connection:
 
     def _endpoint(self, service: str) -> str:
         with self._lock:
+            if self._login:
+                login, self._login = self._login, None
+                login.finish()
             if service not in self._endpoints:
                 self._endpoints[service] = self._find_endpoint(service)
             return self._endpoints[service]
@@ -316,6 +325,28 @@ class Connection:
     @property
     def _auth_url(self) -> str:
         return str((self._config.get_auth_args() or {}).get("auth_url") or "auth_url")
+
+
+class _Login(Thread):
+    """Gets a session its token."""
+
+    def __init__(self, session: Any) -> None:
+        # Nobody waits for it who ends without a request.
+        super().__init__(daemon=True)
+        self._session = session
+        self._error: Optional[Exception] = None
+
+    def run(self) -> None:
+        try:
+            self._session.get_token()
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            # Of whatever kind: finish() raises it where it is expected.
+            self._error = error
+
+    def finish(self) -> None:
+        self.join()
+        if self._error:
+            raise self._error
 
 
 def _require_version(message: str) -> None:

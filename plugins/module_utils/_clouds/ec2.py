@@ -23,7 +23,6 @@ from .._models import (
     Pacing,
     Resource,
     Spec,
-    Traits,
 )
 from .._wait import together
 from . import _ec2_gpus
@@ -56,7 +55,6 @@ class Ec2(Access):
     """One region of EC2 as one identity."""
 
     name = "ec2"
-    traits = Traits(changeable=frozenset({"imdsv2"}), unsupported={"former_name": "EC2 takes no former_name."})
     # At most one question a second.
     pacing = Pacing()
     restart_shows = False

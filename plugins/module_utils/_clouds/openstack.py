@@ -34,7 +34,6 @@ from .._models import (
     Pacing,
     Resource,
     Spec,
-    Traits,
 )
 from .._wait import together
 from . import _openstack_errors as errors
@@ -46,7 +45,7 @@ from ._openstack_network import Belongings, Networks
 from ._openstack_volumes import Volumes
 
 if TYPE_CHECKING:
-    from .._api_proxy import ApiProxy
+    pass
 
 # Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
 # listing once that second is over by nova's clock: when our server has changed in a later one (mostly, it became
@@ -72,27 +71,10 @@ _STATE_FILTERS = frozenset(["status", "vm_state", "task_state", "power_state"])
 _MOST_NAMES = 60
 
 
-def connect(options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> OpenStack:
-    """The adapter for one region; options as documented for ``openstack`` in the modules."""
-    return OpenStack(Connection(options, proxy))
-
-
 class OpenStack(Access):
     """One region of OpenStack as one identity."""
 
     name = "openstack"
-    traits = Traits(
-        changeable=frozenset({"floating_ip", "public_address"}),
-        unsupported={
-            "spot": "OpenStack has no spot market: leave spot out.",
-            "shutdown_behavior": "An OpenStack server that shuts down from inside is stopped, always: leave "
-            "shutdown_behavior out.",
-            "hibernation": "OpenStack does not keep the memory of a server that is stopped: leave hibernation out.",
-        },
-        states=frozenset({"shelved", "rebuilt"}),
-        encrypts_disks=False,
-        sells_spot=False,
-    )
     # Short at first, since a server is up within seconds.
     pacing = Pacing(first=0.4, then=0.6, growth=1.5, longest=3.0)
     restart_shows = True
