@@ -14,15 +14,23 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Some versions of Python begin with a few.
+_USUAL = gc.get_freeze_count()
+
 
 @contextmanager
 def paused(*, keep: bool = False) -> Iterator[None]:
-    """No search for cycles within the block. ``keep``: what there is by then stays, until the next such block or to the
-    end of this process, so that no search visits it in between.
+    """No search for cycles within the block but what it asks for.
+
+    ``keep``: what there is before and after it stays, until the next such block or to the end of this process, so that
+    no search visits it.
     """
     was_on = gc.isenabled()
     if keep:
-        gc.unfreeze()
+        if gc.get_freeze_count() > _USUAL:
+            gc.unfreeze()
+            gc.collect()
+        gc.freeze()
     gc.disable()
     try:
         yield

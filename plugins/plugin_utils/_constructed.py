@@ -21,7 +21,7 @@ from ansible.plugins.inventory import Constructable
 from ansible.template import is_trusted_as_template
 
 from ._expressions import Reads, reads
-from ._populate import set_variables
+from ._populate import join, set_variables
 
 # An entry that says something else for nearly every host is carried out as usual after so many.
 _TRIALS = 100
@@ -112,7 +112,7 @@ class Constructed(Constructable):  # type: ignore[misc]
             if group not in self.inventory.groups:
                 self.inventory.add_group(group)
         for group in outcome.of_host:
-            self.inventory.add_host(host, group)
+            join(self.inventory, host, group)
         for parent, child in outcome.children:
             self.inventory.add_child(parent, child)
         return self._set(host, outcome.variables)

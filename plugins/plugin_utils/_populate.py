@@ -51,14 +51,23 @@ def populate(
         host = names[entry.instance.id]
         inventory.add_host(host, _hosts.GROUP)
         for group in _hosts.groups(entry.instance):
-            inventory.add_group(group)
-            inventory.add_host(host, group)
+            join(inventory, host, group)
         if entry.settings.name:
-            inventory.add_host(host, _hosts.source_group(entry.settings))
+            join(inventory, host, _hosts.source_group(entry.settings))
         if ANSWERS in entry.own:
-            inventory.add_host(host, inventory.add_group(_hosts.answer_group(entry.own[ANSWERS])))
+            join(inventory, host, _hosts.answer_group(entry.own[ANSWERS]))
         set_variables(inventory, host, variables)
         construct(host, variables)
+
+
+def join(inventory: InventoryData, host: str, group: str) -> None:
+    """Put a listed host into a group, which is made where it is missing.
+
+    Through the group itself: the inventory checks both names and writes a line for debugging, each time.
+    """
+    if group not in inventory.groups:
+        inventory.add_group(group)
+    inventory.groups[group].add_host(inventory.get_host(host))
 
 
 def set_variables(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:

@@ -80,8 +80,9 @@ CONNECTIONS = Table(
 Seconds are those of the whole command, *CPU s* those that processors worked for it on this side, and *MiB* what it and
 its processes hold at the peak. *Calls* are logins at the jump host, counted in its journal. The other side is what
 people write by hand: ProxyJump in an ssh configuration, with the same host keys checked. The machines are real guests
-on this computer, whose processors do their work, too; *as answered before* is mostly without it: what Ansible runs there
-gives the answer of the time before at once. Their sshd works on, where else each machine has processors of its own.
+on this computer, whose processors do their work, too; *as answered before* is mostly without it: what Ansible runs
+there gives the answer of the time before at once. Their sshd works on, where else each machine has processors of its
+own.
 """,
 )
 

@@ -51,7 +51,6 @@ def test_what_is_kept_is_freed_at_last_when_there_is_a_new_one() -> None:
         node = weakref.ref(Node())
     gc.collect()
     assert node() is not None
+    # As each refresh of an inventory drops the hosts of the one before.
     with paused(keep=True):
-        # As each refresh of an inventory drops the hosts of the one before.
-        gc.collect()
         assert node() is None
