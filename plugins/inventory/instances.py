@@ -300,7 +300,7 @@ from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, ho
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 
 
-class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ignore[misc]
+class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ignore[misc]  # core has no types
     """options -> sources -> listings (or cache) -> ssh configurations -> hosts."""
 
     NAME = "haven.gpu.instances"

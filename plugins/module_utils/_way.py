@@ -219,7 +219,12 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] =
     given = [(os.POSIX_SPAWN_DUP2, stderr, 2)] if stderr is not None else []
     try:
         process = os.posix_spawnp(  # pylint: disable=ansible-bad-function
-            command[0], list(command), os.environ, file_actions=[*opened, *given]
+            command[0],
+            list(command),
+            os.environ,
+            file_actions=[*opened, *given],
+            # Python ignores these, and a program would inherit that.
+            setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
     except OSError as error:
         _say(f"{_TOLD}{command[0]}: {error.strerror}")

@@ -85,7 +85,7 @@ def _through(proxy: ApiProxy) -> Callable[..., Any]:
     return functools.partial(Session, session=session)
 
 
-class _Loader(OpenStackConfig):  # type: ignore[misc]
+class _Loader(OpenStackConfig):  # type: ignore[misc]  # the SDK may be missing
     """The SDK's, without two things that each run of a module would have to wait for."""
 
     _lock = Lock()
