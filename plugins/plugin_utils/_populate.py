@@ -56,7 +56,7 @@ def populate(
             join(inventory, host, _hosts.source_group(entry.settings))
         if ANSWERS in entry.own:
             join(inventory, host, _hosts.answer_group(entry.own[ANSWERS]))
-        set_variables(inventory, host, variables)
+        _give(inventory, host, variables)
         construct(host, variables)
 
 
@@ -75,6 +75,17 @@ def set_variables(inventory: InventoryData, host: str, variables: Mapping[str, A
     listed = inventory.get_host(host)
     for name, value in variables.items():
         listed.set_variable(name, readable(value))
+
+
+def _give(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
+    """As set_variables, for our own names, which need no check. What another inventory set, core replaces."""
+    listed = inventory.get_host(host)
+    known = listed.vars
+    for name, value in variables.items():
+        if name in known:
+            listed.set_variable(name, readable(value))
+        else:
+            known[name] = readable(value)
 
 
 def add_source(inventory: InventoryData, settings: Settings, ssh_config: str) -> None:

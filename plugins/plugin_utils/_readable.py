@@ -23,7 +23,8 @@ def readable(value: Any) -> Any:
     testinfra nor jq understands. No template is without a brace.
     """
     if isinstance(value, str):
-        return _harmless(value) if _NO_TEMPLATE.fullmatch(value) else value
+        # A text that core has marked as something stays what it is.
+        return _text(value) if type(value) is str else _text.__wrapped__(value)
     if isinstance(value, Mapping):
         return {name: readable(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -31,8 +32,10 @@ def readable(value: Any) -> Any:
     return value
 
 
-# Most of what machines say of themselves they have in common: it is kept once.
-_harmless = lru_cache(maxsize=4096)(trust_as_template)
+# Most of what machines say of themselves they have in common: it is looked at and kept once.
+@lru_cache(maxsize=4096)
+def _text(value: str) -> str:
+    return trust_as_template(value) if _NO_TEMPLATE.fullmatch(value) else value
 
 
 def plain(value: Any) -> Any:

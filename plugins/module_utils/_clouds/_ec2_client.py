@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -116,12 +116,18 @@ class Connection:
         """All items of a listing."""
         return list(self.items(action, key, **parameters))
 
-    def items(self, action: str, key: str, /, **parameters: Any) -> Iterator[dict[str, Any]]:
-        """The items of a listing one by one, so that no more than a page is held in memory."""
+    def items(
+        self, action: str, key: str, /, unwanted: Sequence[str] = (), **parameters: Any
+    ) -> Iterator[dict[str, Any]]:
+        """The items of a listing one by one, so that no more than a page is held in memory.
+
+        ``unwanted`` names the elements of the answer that are left out.
+        """
         token: Optional[str] = None
         while True:
             more = {"NextToken": token} if token else {}
-            answer = self.call(action, **parameters, **more)
+            with _ec2_parser.without(*unwanted):
+                answer = self.call(action, **parameters, **more)
             yield from answer.get(key, [])
             token = answer.get("NextToken")
             if not token:

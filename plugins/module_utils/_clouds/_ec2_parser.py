@@ -6,11 +6,14 @@
 
 botocore looks at every element of its model for every element of the answer, and reads moments by guessing their form.
 Here the model is gone through once, and the answer decides what is looked up. All else is left to botocore.
+What a call has no use for is not even read as XML (:func:`without`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -18,6 +21,19 @@ from xml.etree import ElementTree
 
 Element = ElementTree.Element
 Read = Callable[[Element], Any]
+# The elements that nobody wants of the answers now, by name.
+_unwanted: ContextVar[tuple[bytes, ...]] = ContextVar("_unwanted", default=())
+
+
+@contextmanager
+def without(*names: str) -> Iterator[None]:
+    """Leave these elements out of the answers to calls that this thread makes inside, where they do not hold each
+    other or themselves."""
+    token = _unwanted.set(tuple(name.encode() for name in names))
+    try:
+        yield
+    finally:
+        _unwanted.reset(token)
 
 
 class Factory:
@@ -41,7 +57,8 @@ class Parser:
         if response["status_code"] >= 300 or shape is None:
             return self._usual.parse(response, shape)
         try:
-            root = ElementTree.fromstring(response["body"])  # noqa: S314 -- as botocore does; expat's limits hold
+            # As botocore does; expat's limits hold.
+            root = ElementTree.fromstring(_lighter(response["body"]))  # noqa: S314
             read = _reader(shape)
         except (ElementTree.ParseError, _Unknown):
             return self._usual.parse(response, shape)
@@ -53,6 +70,20 @@ class Parser:
                 metadata["RequestId"] = child.text
         parsed["ResponseMetadata"] = metadata
         return parsed
+
+
+def _lighter(body: bytes) -> bytes:
+    """The answer without what is unwanted.
+
+    In XML a "<" begins an element and nothing else, but in comments and the like, which EC2 does not write.
+    """
+    if b"<!" in body:
+        return body
+    for name in _unwanted.get():
+        end = b"</%s>" % name
+        first, *others = body.split(b"<%s>" % name)
+        body = b"".join([first, *(other.partition(end)[2] for other in others)])
+    return body
 
 
 class _Unknown(Exception):  # noqa: N818 -- caught by name

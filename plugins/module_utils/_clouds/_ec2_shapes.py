@@ -28,6 +28,8 @@ from .._models import (
 )
 from .._plan import wanted_tags
 
+# The elements of a listing of instances that instance() does not look at and that are a good part of it.
+UNREAD = ("networkInterfaceSet",)
 _STATES = {"shutting-down": "terminating"}
 _PROTOCOLS = {"-1": "all"}
 

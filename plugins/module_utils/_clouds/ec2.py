@@ -107,7 +107,8 @@ class Ec2(Access):
         return found
 
     def _listed(self, filters: list[dict[str, Any]], *, details: bool = False) -> list[Instance]:
-        reservations = self._ec2.items("DescribeInstances", "Reservations", Filters=filters, MaxResults=_PAGE)
+        unwanted = () if details else shapes.UNREAD
+        reservations = self._ec2.items("DescribeInstances", "Reservations", unwanted, Filters=filters, MaxResults=_PAGE)
         if not details:
             return [self._instance(item) for reservation in reservations for item in reservation["Instances"]]
         return [

@@ -13,7 +13,7 @@ import botocore.session
 import pytest
 from botocore.parsers import EC2QueryParser, ResponseParserError, ResponseParserFactory
 
-from ansible_collections.haven.gpu.plugins.module_utils._clouds import _ec2_parser
+from ansible_collections.haven.gpu.plugins.module_utils._clouds import _ec2_parser, _ec2_shapes
 
 MODEL = botocore.session.Session().get_service_model("ec2")
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
@@ -93,6 +93,44 @@ def test_instances(inside: str) -> None:
     shape = MODEL.operation_model("DescribeInstances").output_shape
     ours, theirs = both(f'<Answer xmlns="{NAMESPACE}">{INSTANCE.format(inside)}</Answer>', shape)
     assert ours == theirs
+
+
+def listing(inside: str) -> list[dict[str, Any]]:
+    """The instances of an answer that is read as a listing without details reads it."""
+    shape = MODEL.operation_model("DescribeInstances").output_shape
+    with _ec2_parser.without(*_ec2_shapes.UNREAD):
+        read = _ec2_parser.Parser(EC2QueryParser()).parse(answer(inside), shape)
+    return [instance for reservation in read["Reservations"] for instance in reservation["Instances"]]
+
+
+def test_what_is_unwanted_is_left_out_and_nothing_else() -> None:
+    shape = MODEL.operation_model("DescribeInstances").output_shape
+    inside = filled(shape, "Answer")
+    whole = both(inside, shape)[1]
+    instances = [instance for reservation in whole["Reservations"] for instance in reservation["Instances"]]
+    assert all(instance.pop("NetworkInterfaces") for instance in instances)
+    assert listing(inside) == instances
+    # Afterwards everything is wanted again.
+    assert both(inside, shape)[0]["Reservations"][0]["Instances"][0]["NetworkInterfaces"]
+
+
+def test_an_instance_is_the_same_without_what_is_unwanted() -> None:
+    shape = MODEL.operation_model("DescribeInstances").output_shape
+    inside = filled(shape, "Answer")
+    whole = both(inside, shape)[1]["Reservations"][0]["Instances"][0]
+    assert _ec2_shapes.instance(listing(inside)[0], "r", None) == _ec2_shapes.instance(whole, "r", None)
+
+
+@pytest.mark.parametrize("around", ["<![CDATA[{}]]>", "<!--{}-->x"])
+def test_nothing_is_left_out_by_what_a_text_says(around: str) -> None:
+    name = around.format("<networkInterfaceSet>")
+    (found,) = listing(f"<Answer>{INSTANCE.format(f'<keyName>{name}</keyName><imageId>ami</imageId>')}</Answer>")
+    assert found["ImageId"] == "ami"
+
+
+def test_an_answer_that_ends_within_what_is_unwanted_is_no_answer() -> None:
+    with pytest.raises(ResponseParserError):
+        listing(f"<Answer>{INSTANCE.format('<networkInterfaceSet><item>')}")
 
 
 def test_errors_are_botocores_own() -> None:
