@@ -4,8 +4,8 @@
 """The rows about connections: how often a play logs in at the jump host, and what many machines take beside one.
 
 The machines are guests of a sandbox of its own, under several names each: this computer's processors do the guests'
-work, too, which elsewhere each machine does by itself. So everything is measured twice: with the work, and with the
-answers that the guests gave before.
+work, too, which elsewhere each machine does by itself. So everything is measured with the work, and with the answers
+that the guests gave before. And a jump host is hardly ever as near as theirs, so both are measured at a distance, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,13 @@ from tests.integration.sandbox_guests import Guest, Sandbox, own_sandbox
 from tests.sandbox import probe
 
 from .cloud import Cloud, Measured, program, settings
+from .distance import Address, far_away
 from .row import Row, side
 
 GUESTS, MANY = 4, 20
 PATIENCE = 600.0
+# Seconds, as between continents.
+ROUND_TRIP = 0.1
 PYTHON, REPLAY = "/usr/bin/python3", "/usr/local/bin/answered-before"
 # What Ansible sends to its Python is read and thrown away.
 ANSWERED_BEFORE = f"""\
@@ -46,6 +49,7 @@ class Machines(Cloud):
 
     sandbox: Sandbox = field(kw_only=True)
     guests: list[Guest] = field(kw_only=True)
+    gate: Address = field(kw_only=True)
     # Of the machines.
     python: str = PYTHON
 
@@ -84,21 +88,30 @@ class Bench:
         self._times = 1 if quick else 3
 
     def rows(self) -> Iterator[Row]:
-        yield from self._facts("")
+        near = self._machines
+        answered = self._answered_before()
+        with far_away(near.gate, ROUND_TRIP) as gate:
+            distance = f", {ROUND_TRIP * 1000:.0f} ms away"
+            for how, machines in (("", near), (", as answered before", answered)):
+                yield from self._facts(machines, how)
+                yield from self._facts(replace(machines, gate=gate), how + distance)
+
+    def _answered_before(self) -> Machines:
+        """The same machines, mostly without the work that Ansible gives them."""
         for guest in self._machines.guests:
             guest.output(f"printf %s {shlex.quote(ANSWERED_BEFORE)} > {REPLAY} && chmod 755 {REPLAY}")
-        self._machines.python = REPLAY
-        side(self._machines.facts(_our_inventory(self._machines, MANY)))
-        yield from self._facts(", as answered before")
+        answered = replace(self._machines, python=REPLAY)
+        side(answered.facts(_our_inventory(answered, MANY)))
+        return answered
 
-    def _facts(self, how: str) -> Iterator[Row]:
+    def _facts(self, machines: Machines, how: str) -> Iterator[Row]:
         one: dict[str, float] = {}
         for number in (1, MANY):
             sides = []
             for name, write in (("ours", _our_inventory), ("peer", _peer_inventory)):
-                inventory = write(self._machines, number)
+                inventory = write(machines, number)
                 measured = sorted(
-                    (side(self._machines.facts(inventory)) for _time in range(self._times)),
+                    (side(machines.facts(inventory)) for _time in range(self._times)),
                     key=lambda each: each.seconds,
                 )
                 sides.append(measured[self._times // 2])
@@ -117,7 +130,8 @@ def machines(folder: Path) -> Iterator[Machines]:
     probe.require(place)
     with own_sandbox(place) as sandbox, ExitStack() as stack:
         guests = [stack.enter_context(sandbox.guest()) for _number in range(GUESTS)]
-        yield Machines({}, folder, settings(folder), sandbox=sandbox, guests=guests)
+        gate = (sandbox.env["HAVEN_SANDBOX_GATE_HOST"], int(sandbox.env["HAVEN_SANDBOX_GATE_PORT"]))
+        yield Machines({}, folder, settings(folder), sandbox=sandbox, guests=guests, gate=gate)
 
 
 def _chosen(machines: Machines, number: int) -> Iterator[tuple[str, Guest]]:
@@ -127,9 +141,10 @@ def _chosen(machines: Machines, number: int) -> Iterator[tuple[str, Guest]]:
 
 def _our_inventory(machines: Machines, number: int) -> Path:
     facts = machines.sandbox.env
+    host, port = machines.gate
     hop = {
-        "host": facts["HAVEN_SANDBOX_GATE_HOST"],
-        "port": int(facts["HAVEN_SANDBOX_GATE_PORT"]),
+        "host": host,
+        "port": port,
         "user": facts["HAVEN_SANDBOX_GATE_USER"],
         "host_key": facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
         "key": facts["HAVEN_SANDBOX_KEY"],
@@ -150,12 +165,13 @@ def _our_inventory(machines: Machines, number: int) -> Path:
 def _peer_inventory(machines: Machines, number: int) -> Path:
     """What people write by hand: ProxyJump in an ssh configuration, with the same keys checked."""
     facts, folder = machines.sandbox.env, machines.folder
+    host, port = machines.gate
     known, config = folder / "known", folder / "config"
     keys = {guest.address: guest.host_key() for guest in machines.guests}
     known.write_text("".join(f"{name} {key}\n" for name, key in (*keys.items(), ("gate", _gate_key(machines)))))
     shared = f"IdentityFile {facts['HAVEN_SANDBOX_KEY']}\nUserKnownHostsFile {known}\nStrictHostKeyChecking yes\n"
     config.write_text(
-        f"Host gate\nHostName {facts['HAVEN_SANDBOX_GATE_HOST']}\nPort {facts['HAVEN_SANDBOX_GATE_PORT']}\n"
+        f"Host gate\nHostName {host}\nPort {port}\n"
         f"HostKeyAlias gate\nUser {facts['HAVEN_SANDBOX_GATE_USER']}\n{shared}"
         f"Host {' '.join(keys)}\nProxyJump gate\nUser debian\n{shared}"
     )

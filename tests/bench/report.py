@@ -82,7 +82,8 @@ its processes hold at the peak. *Calls* are logins at the jump host, counted in 
 people write by hand: ProxyJump in an ssh configuration, with the same host keys checked. The machines are real guests
 on this computer, whose processors do their work, too; *as answered before* is mostly without it: what Ansible runs
 there gives the answer of the time before at once. Their sshd works on, where else each machine has processors of its
-own.
+own. The jump host is on this computer, too; *100 ms away* is as if it stood on another continent, by a relay that holds
+back what goes through it.
 """,
 )
 
