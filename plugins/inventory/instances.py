@@ -200,8 +200,8 @@ notes:
   - >-
     The listing is cached by what was asked of whom, with which account, endpoint and version of this plugin, so that
     another question is never answered from the cache. C(--flush-cache) and the task C(meta: refresh_inventory) list
-    anew, and so does the next run after a connection through a jump host failed, or after a machine did not show its
-    recorded host key, since the machine may have moved.
+    anew, and so does the next run after a jump host or a machine was not reached, or after one did not show its
+    recorded host key, since it may have moved.
   - >-
     M(ansible.posix.synchronize) checks host keys through the same configuration only with
     O(ansible.posix.synchronize#module:use_ssh_args=true) and O(ansible.posix.synchronize#module:verify_host=true).
@@ -295,7 +295,7 @@ from ..plugin_utils._files import private_folder
 from ..plugin_utils._machines import Static, machines_from
 from ..plugin_utils._populate import Entry, add_source, populate
 from ..plugin_utils._readable import plain
-from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, WARN, Settings, hostnames_from, sources_from
+from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, STATIC, WARN, Settings, hostnames_from, sources_from
 
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 
@@ -435,7 +435,8 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             self.display.warning(
                 "host_keys is tofu: the first host key that a machine or hop shows is believed, whoever shows it."
             )
-        return _ssh_files.write(self.get_option("ssh_folder"), path, machines, settings)
+        folder, cached = self.get_option("ssh_folder"), bool(self.get_option("cache"))
+        return _ssh_files.write(folder, path, machines, settings, note_failures=cached and settings.cloud != STATIC)
 
     def _asked(self, entries: list[Entry]) -> list[Entry]:
         """The same, with the answers of those that shall be asked whether they answer. Raises HavenError."""

@@ -35,6 +35,7 @@ __all__ = ["Files", "Forward", "Hop", "Machine", "helper", "hop_alias", "hops_fr
 VERIFIED = "verified"
 TOFU = "tofu"
 HELPER = "way.py"
+_HOP = "haven-hop-"
 NO_ADDRESS = "this-machine-has-no-usable-address.invalid"
 
 # Patterns are matched with fullmatch; none admits a blank, a quote, a token (%), a pattern character or a leading "-".
@@ -64,13 +65,14 @@ class Files:
 
     ``known_hosts`` has :func:`known_hosts`' text, ``helper`` has :func:`helper`'s, which ``python`` runs: words, the
     first an absolute path. ``config`` is what ssh reads for the hops: this configuration or one that includes it;
-    empty for ssh's own default.
+    empty for ssh's own default. With ``notes`` the helper makes all connections, and notes beside it when one fails.
     """
 
     known_hosts: str
     helper: str
     config: str = ""
     python: tuple[str, ...] = ("/usr/bin/env", "python3")
+    notes: bool = False
 
     @classmethod
     def in_folder(cls, folder: str) -> Files:
@@ -268,7 +270,7 @@ def hop_alias(hops: Sequence[Hop], index: int) -> str:
     """The Host name of a hop: readable, and different for every different way to it."""
     way = "\n".join(repr(hop) for hop in hops[: index + 1])
     readable = re.sub(r"[^a-z0-9]+", "-", hops[index].host.lower()).strip("-")[:40]
-    return f"haven-hop-{readable}-{hashlib.sha256(way.encode()).hexdigest()[:10]}"
+    return f"{_HOP}{readable}-{hashlib.sha256(way.encode()).hexdigest()[:10]}"
 
 
 def render(
@@ -327,6 +329,9 @@ def render(
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
+    if files.notes:
+        # To notice which machine does not answer. The last, because of several ways ssh takes the first.
+        blocks.append(_block(f"* !{_HOP}*", [f"{_proxy_command(files)} direct '[%h]:%p'"]))
     # Not added to the whole, which has megabytes where the machines are thousands.
     blocks[-1] += "\n"
     return "\n\n".join(blocks)
@@ -370,10 +375,15 @@ def _kind(host_key: Optional[str]) -> list[str]:
 
 
 def _way_through(hop: str, files: Files, host_keys: str) -> str:
-    """The line that leads through this hop. It is run by a shell, where quoted_path's double quotes would do less."""
+    """The line that leads through this hop."""
     config = f"'{_checked_path(files.config, 'the ssh configuration')}'" if files.config else "-"
+    return f"{_proxy_command(files)} through {host_keys} {config} {hop} '[%h]:%p'"
+
+
+def _proxy_command(files: Files) -> str:
+    """The beginning of a line that has the helper connect. A shell runs it, where double quotes would do less."""
     command = _run_by_ssh(files).replace('"', "'")
-    return f"ProxyCommand {command} through {host_keys} {config} {hop} '[%h]:%p'"
+    return f"ProxyCommand {command}"
 
 
 def _run_by_ssh(files: Files) -> str:

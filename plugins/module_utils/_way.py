@@ -4,17 +4,18 @@
 
 """What ssh runs on the controller: the shared way through a jump host, and words for a host key that is not the known.
 
-A copy of this file lies beside each ssh configuration of ours, which names it in two places:
+A copy of this file lies beside each ssh configuration of ours, which names it in up to three places:
 
 - ``ProxyCommand … through MODE CONFIG HOP DESTINATION`` carries one connection through the one that all share to this
   jump host. ``ControlMaster auto`` would not do: of twenty that start at once each finds no master and opens its own.
+- ``ProxyCommand … direct DESTINATION`` connects without one, as ssh does by itself, but for the sentence below.
 - ``KnownHostsCommand … check MODE PURPOSE HOST FINGERPRINT KEY FILE…`` vouches for nothing. Where the key that a
   machine shows is not the recorded one, it names the machine and both fingerprints, of which ssh says one, and fails,
   by which ssh ends the connection: ``-o StrictHostKeyChecking=no``, which ANSIBLE_HOST_KEY_CHECKING=False puts on the
   command line, cannot switch that off.
 
-Where either fails, the time of the file FAILED beside this one is set, if there is one: an inventory asks its cloud
-anew then, since what it has kept may be out of date.
+Where any of them fails, the time of the file FAILED beside this one is set, if there is one: an inventory asks its
+cloud anew then, since what it has kept may be out of date.
 
 Standard library only, run with ``-IS``: it depends on no environment, and starts quickly. It runs twice for each
 connection, which for twenty machines at once is a good part of the whole: so what takes a while to load is loaded where
@@ -35,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
-    from typing import Optional
+    from typing import Any, Optional
 
 # The file in an inventory's folder whose time is that of the last failure.
 FAILED = "failed"
@@ -43,6 +44,8 @@ FAILED = "failed"
 REFUSED = "haven.gpu refuses "
 # Seconds that a connection to a jump host outlives the last one through it.
 PERSIST = 60
+# Seconds for one address of a machine; who runs ssh mostly waits for less.
+_PATIENCE = 15
 _TOLD = "haven.gpu: "
 _FAILED = 255
 _BY_APPLICATION = 11
@@ -59,6 +62,7 @@ def through(mode: str, config: str, hop: str, destination: str) -> int:
     ``config`` is what ssh reads for the hop, its own defaults where it is "-". ``mode`` says how unknown host keys are
     treated: who checks strictly never uses what somebody opened who does not.
     """
+    _end_with_ssh()
     ssh = ["ssh"] if config == "-" else ["ssh", "-F", config]
     folder = _private_folder()
     if not folder:
@@ -76,6 +80,80 @@ def through(mode: str, config: str, hop: str, destination: str) -> int:
         if status == 0 or _is_open(control):
             break
     return _refuse(f"{_TOLD}the jump host {hop} opened no connection to {destination}.") if status else 0
+
+
+def direct(destination: str) -> int:
+    """Carry standard input and output to ``[host]:port``. Returns the exit status."""
+    import _socket
+
+    _end_with_ssh()
+    host, _bracket, port = destination.removeprefix("[").rpartition("]:")
+    reason = "no address"
+    try:
+        for family, kind, protocol, _name, address in _socket.getaddrinfo(host, int(port), 0, _socket.SOCK_STREAM):
+            link = _socket.socket(family, kind, protocol)
+            link.settimeout(_PATIENCE)
+            try:
+                link.connect(address)
+            except OSError as error:
+                reason = error.strerror or str(error)
+                link.close()
+            else:
+                link.settimeout(None)
+                return _carry(link)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    return _refuse(f"{_TOLD}{host} port {port} cannot be reached: {reason}.")
+
+
+def _carry(link: Any) -> int:
+    """Pass on in both directions until the server has no more to say."""
+    import _socket
+    import _thread
+
+    def forth() -> None:
+        _pour(0, link.fileno())
+        try:
+            link.shutdown(_socket.SHUT_WR)
+        except OSError:  # the server has hung up
+            return
+
+    # Each waits for its own side: one that waits for both could have both wait for it.
+    _thread.start_new_thread(forth, ())
+    _pour(link.fileno(), 1)
+    return 0
+
+
+def _pour(source: int, sink: int) -> None:
+    """Copy to the end, or until either side is gone."""
+    try:
+        while data := os.read(source, 1 << 16):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(sink, rest) :]
+    except OSError:
+        return
+
+
+def _end_with_ssh() -> None:
+    """End in order when ssh ends us, which it does after each connection and when it has lost its patience."""
+
+    def end(_signal: int, _frame: Optional[FrameType]) -> None:
+        if _is_unheard():
+            _note_failure()
+        raise SystemExit(_FAILED)
+
+    for each in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(each, end)
+
+
+def _is_unheard() -> bool:
+    """Whether the first words of our own ssh (RFC 4253, 4.2) still wait to be carried: then nobody has answered."""
+    try:
+        os.set_blocking(0, False)
+        return os.read(0, 4) == b"SSH-"
+    except OSError:
+        return False
 
 
 def _private_folder() -> Optional[str]:
@@ -209,12 +287,6 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] =
 
     ``stderr`` is a file descriptor. The system's own call: the module subprocess takes longer to load than this runs.
     """
-
-    def end(_signal: int, _frame: Optional[FrameType]) -> None:
-        raise SystemExit(_FAILED)
-
-    for each in (signal.SIGHUP, signal.SIGTERM):
-        signal.signal(each, end)
     opened = [(os.POSIX_SPAWN_OPEN, each, os.devnull, os.O_RDWR, 0) for each in ((0, 1) if quiet else ())]
     given = [(os.POSIX_SPAWN_DUP2, stderr, 2)] if stderr is not None else []
     try:
@@ -361,7 +433,7 @@ def main(arguments: Sequence[str]) -> int:
         mode, purpose, host, fingerprint, key, *files = rest
         # Before it knows the key, ssh asks for the kinds of keys that are known.
         return 0 if purpose != "HOSTNAME" or check(mode, host, fingerprint, key, files) else 1
-    return through(*rest)
+    return direct(*rest) if verb == "direct" else through(*rest)
 
 
 if __name__ == "__main__":

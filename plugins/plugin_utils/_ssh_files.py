@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable
@@ -26,10 +27,15 @@ def folder_of(parent: str, inventory: str, settings: Settings) -> str:
     return private_folder(os.path.join(parent, hashlib.sha256(asked.encode()).hexdigest()[:16]))
 
 
-def write(parent: str, inventory: str, machines: Iterable[Machine], settings: Settings) -> str:
-    """The ssh configuration for these machines of one source in an inventory file. Returns its path."""
+def write(
+    parent: str, inventory: str, machines: Iterable[Machine], settings: Settings, *, note_failures: bool = False
+) -> str:
+    """The ssh configuration for these machines of one source in an inventory file. Returns its path.
+
+    With ``note_failures`` somebody asks for :func:`last_failure`.
+    """
     folder = folder_of(parent, inventory, settings)
-    files = _ssh_config.Files.in_folder(folder)
+    files = dataclasses.replace(_ssh_config.Files.in_folder(folder), notes=note_failures)
     machines = list(machines)
     config = _ssh_config.render(machines, settings.hops, files=files, host_keys=settings.host_keys)
     write_private(files.known_hosts, _ssh_config.known_hosts(machines, settings.hops))

@@ -178,6 +178,19 @@ def test_a_controller_with_an_empty_home_connects_strictly(way: Way, guest: Gues
     assert re.fullmatch(r"haven-hop-[a-z0-9-]+", known[0].split()[0])
 
 
+def test_a_connection_that_worked_is_not_noted_as_a_failure(way: Way, guest: Guest) -> None:
+    way.project.write("haven.yml", "plugin: haven.gpu.instances\ncache: true\n")
+    note = Path(way.project.hosts()["guest"]["haven_ssh_config"]).with_name("failed")
+    # With a connection that is kept for a while, and with those that ssh ends at once.
+    assert all(way.works() for _time in range(3))
+    assert way.connect("-o ControlPersist=5").returncode == 0
+    assert note.stat().st_mtime == 0
+    guest.tag(KEY)
+    way.project.hosts("--flush-cache")
+    assert not way.works()
+    assert note.stat().st_mtime > 0
+
+
 def test_a_machine_of_ones_own_is_reached_and_proven_like_the_clouds(way: Way, guest: Guest) -> None:
     def listed(host_key: str) -> None:
         own = {"name": "own", "address": guest.found["private_address"], "user": "debian", "host_key": host_key}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import time
 from pathlib import Path
@@ -294,15 +295,26 @@ def test_a_refreshed_inventory_is_listed_anew(project: Project) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_failed_connection_makes_the_next_run_list_anew(project: Project) -> None:
+# Where nothing listens, and where nobody ever says a word.
+@pytest.mark.parametrize("answer", ["refused", "silent"])
+@pytest.mark.parametrize("way", ["jump host", "direct"])
+def test_a_failed_connection_makes_the_next_run_list_anew(project: Project, way: str, answer: str) -> None:
     project.machine("one", haven__host_key=KEY)
-    # Nothing listens there.
-    hops = json.dumps({"haven_hops": [{"host": "127.0.0.1", "port": 1, "host_key": KEY}]})
-    arguments, cached = ("-e", hops), {"ANSIBLE_INVENTORY_CACHE": "1"}
-    project.hosts(*arguments, **cached)
-    began = time.time()
-    done = project.ansible("ansible", "one", "-m", "ansible.builtin.ping", *arguments, **cached)
-    assert "UNREACHABLE" in done.stdout
+    cached = {"ANSIBLE_INVENTORY_CACHE": "1", "ANSIBLE_TIMEOUT": "2"}
+    with socket.socket() as nobody, socket.socket() as waiting:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        if answer == "silent":
+            # One waits to be accepted, and whoever comes later for a place to wait.
+            nobody.listen(0)
+            waiting.connect(("127.0.0.1", port))
+        hops = [{"host": "127.0.0.1", "port": port, "host_key": KEY}] if way == "jump host" else []
+        there = f"-o HostName=127.0.0.1 -o Port={port}" if way == "direct" else ""
+        arguments = ("-e", json.dumps({"haven_hops": hops, "ansible_ssh_extra_args": there}))
+        project.hosts(*arguments, **cached)
+        began = time.time()
+        done = project.ansible("ansible", "one", "-m", "ansible.builtin.ping", *arguments, **cached)
+        assert "UNREACHABLE" in done.stdout
     assert project.calls(began) == []
     project.hosts(*arguments, **cached)
     assert project.calls(began) == list(project.machines.listing)

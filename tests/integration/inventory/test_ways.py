@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import pytest
 import yaml
 
 from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
+from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import Files, Machine, helper, known_hosts, render
 from tests.integration.sandbox_guests import Guest, Sandbox, allow, wait_until
 
 from .conftest import KEY, ROOT, refusal
@@ -174,6 +175,24 @@ def test_a_machine_is_reached_at_an_ipv6_address_and_another_port(way: Way) -> N
     way.write([way.listed("machine", **there)], way.hops(way.inner()))
     done = way.ssh("machine")
     assert (done.stdout.split()[0::2], done.stdout.split()[3]) == (["::1", "::1"], "2222"), done.stderr
+
+
+def test_a_machine_without_a_jump_host_is_reached_and_proven_where_failures_are_noted(way: Way) -> None:
+    (gate,) = way.hops()
+    files = replace(Files.in_folder(str(way.folder)), notes=True)
+    machine = Machine("gate", gate["host"], gate["user"], gate["host_key"], gate["key"], gate["port"])
+    for file, text in (
+        (files.helper, helper()),
+        (files.known_hosts, known_hosts([machine], [])),
+        (files.config, render([machine], [], files=files)),
+    ):
+        Path(file).write_text(text)
+    command = ["ssh", "-F", files.config, "-o", "BatchMode=yes", "-W", f"{way.hop.address}:2222", "gate"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=90)
+    assert done.stdout.startswith(b"SSH-2.0-OpenSSH")
+    # It was the helper that connected.
+    log = subprocess.run([*command, "-v"], stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=90)
+    assert b"Executing proxy command" in log.stderr
 
 
 @pytest.mark.parametrize("wrong", ["inner", "innermost"])

@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,36 @@ def test_a_link_to_somebody_elses_folder_is_not_used(tmp_path: Path, runtime: Pa
     one = start(written(tmp_path, Hop("127.0.0.1", port=closed_port, host_key=KEY)), runtime)
     assert "Connection refused" in one.communicate(timeout=60)[1]
     assert list((tmp_path / "theirs").iterdir()) == []
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """The port of a server that says the same, and the end when it has heard the end."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with server.accept()[0] as link:
+                while heard := link.recv(1 << 16):
+                    link.sendall(heard)
+
+        threading.Thread(target=answer, daemon=True).start()
+        yield server.getsockname()[1]
+
+
+def test_a_connection_without_a_jump_host_carries_everything_both_ways(echo: int) -> None:
+    sent = os.urandom(1 << 23)
+    command = [sys.executable, "-IS", _way.__file__, "direct", f"[localhost]:{echo}"]
+    assert subprocess.run(command, input=sent, capture_output=True, check=True, timeout=60).stdout == sent
+
+
+@pytest.mark.parametrize(("host", "reason"), [("127.0.0.1", "Connection refused"), ("no-such-name.invalid", "")])
+def test_ssh_shows_why_a_machine_cannot_be_reached(tmp_path: Path, closed_port: int, host: str, reason: str) -> None:
+    files = replace(Files.in_folder(str(tmp_path)), notes=True)
+    machine = Machine("i-1", address=host, port=closed_port, host_key=KEY)
+    Path(files.helper).write_text(helper())
+    Path(files.config).write_text(render([machine], [], files=files, include_user_config=False))
+    one = start(Path(files.config), tmp_path)
+    assert f"haven.gpu: {host} port {closed_port} cannot be reached: {reason}" in one.communicate(timeout=60)[1]
 
 
 NOTEBOOK = Machine("i-1", host_key=KEY, name="notebook")
