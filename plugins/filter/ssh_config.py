@@ -27,10 +27,11 @@ options:
     elements: dict
     required: true
   hops:
-    description: The jump hosts, outermost first, as in P(haven.gpu.instances#inventory).
+    description:
+      - The jump hosts that lead to all machines, outermost first, as in P(haven.gpu.instances#inventory).
+      - Without it, each host is reached by its own variable C(haven_hops), and a dictionary without jump hosts.
     type: list
     elements: dict
-    default: []
   known_hosts:
     description: Absolute path that the known_hosts file will have. The helper lies beside it, as C(way.py).
     type: str
@@ -59,7 +60,7 @@ options:
 EXAMPLES = r"""
 - name: Show how the machines of the inventory are reached
   ansible.builtin.debug:
-    msg: "{{ (machines | haven.gpu.ssh_config(hops=haven_hops, known_hosts='/home/alice/.ssh/haven.known')).config }}"
+    msg: "{{ (machines | haven.gpu.ssh_config(known_hosts='/home/alice/.ssh/haven.known')).config }}"
   vars:
     machines: "{{ groups.haven | map('extract', hostvars) }}"
 """
@@ -90,7 +91,7 @@ from ..plugin_utils._user_config import Defaults, user_config
 
 
 def ssh_config(
-    machines: Iterable[Any], *, known_hosts: str, hops: Any = (), config: str = "", **defaults: Any
+    machines: Iterable[Any], *, known_hosts: str, hops: Any = None, config: str = "", **defaults: Any
 ) -> dict[str, str]:
     """The texts, or AnsibleFilterError with one sentence."""
     try:

@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from ..module_utils import _ssh_config
 from ..module_utils._errors import InvalidRequest
-from ..module_utils._hops import HopLookup, plain, wanted_hops
+from ..module_utils._hops import HopLookup, WantedHop, plain, wanted_hops
 from ..module_utils._models import Hop
 from ..module_utils._ssh_config import TOFU, Forward, Machine
 from ._settings import STATIC
@@ -37,20 +37,42 @@ def user_config(
     """``config``, ``known_hosts`` and ``helper``, the texts of the files.
 
     ``known_hosts`` is where that file will lie, the helper beside it; ``config`` is what ssh will read for the hops.
+    ``hops`` lead to all machines; with None, to each its own.
 
     A machine is either the variables of a host of our inventory (untrusted: what cannot be used is left out) or the
     user's own dictionary with name, address and host_key (checked: InvalidRequest says what is wrong).
     """
     if defaults.user:
         _ssh_config.require_user(defaults.user, "the ssh configuration")
-    machines = list(machines)
-    the_hops = _known_hops(hops, machines)
-    listed = [_machine(machine, defaults, the_hops) for machine in machines if not _is_configured(machine)]
+    wanted = None if hops is None else wanted_hops(hops)
+    ways: dict[tuple[Hop, ...], list[Machine]] = {}
+    for machine in machines:
+        if not _is_configured(machine):
+            ways.setdefault(_way(machine, wanted), []).append(_machine(machine, defaults))
     helper = os.path.join(os.path.dirname(known_hosts), _ssh_config.HELPER)
     files = _ssh_config.Files(known_hosts=known_hosts, helper=helper, config=config)
-    text = _ssh_config.render(listed, the_hops, files=files, host_keys=defaults.host_keys, include_user_config=False)
-    known = _ssh_config.known_hosts(listed, the_hops)
-    return {"config": text, "known_hosts": known, "helper": _ssh_config.helper()}
+    texts = [
+        _ssh_config.render(listed, way, files=files, host_keys=defaults.host_keys, include_user_config=False)
+        for way, listed in (ways or {(): []}).items()
+    ]
+    # The ways may have hops in common.
+    known = {line: None for way, listed in ways.items() for line in _ssh_config.known_hosts(listed, way).splitlines()}
+    return {
+        "config": "\n".join(texts),
+        "known_hosts": "".join(f"{line}\n" for line in known),
+        "helper": _ssh_config.helper(),
+    }
+
+
+def _way(machine: Any, wanted: Optional[Sequence[WantedHop]]) -> tuple[Hop, ...]:
+    """The hops that lead to the machine: those that are wanted for all, else its own.
+
+    Where one that is wanted has to be looked up, the inventory has done that, and its machines know the outcome.
+    """
+    ours = isinstance(machine, Mapping) and "haven_id" in machine and "haven_hops" in machine
+    if ours and (wanted is None or any(isinstance(each, HopLookup) for each in wanted)):
+        wanted = wanted_hops(machine["haven_hops"])
+    return plain(wanted or (), "The ssh configuration")
 
 
 def _is_configured(machine: Any) -> bool:
@@ -58,7 +80,7 @@ def _is_configured(machine: Any) -> bool:
     return isinstance(machine, Mapping) and machine.get("haven_cloud") == STATIC and not machine.get("haven_address")
 
 
-def _machine(machine: Any, defaults: Defaults, hops: Sequence[Hop]) -> Machine:
+def _machine(machine: Any, defaults: Defaults) -> Machine:
     if not isinstance(machine, Mapping):
         raise InvalidRequest("A machine must be a dictionary with at least a name, an address and a host_key.")
     if "haven_id" in machine:
@@ -77,27 +99,8 @@ def _machine(machine: Any, defaults: Defaults, hops: Sequence[Hop]) -> Machine:
             user=defaults.user or machine.get("haven_login_user"),
             key=defaults.private_key or None,
             forwards=_forwards(defaults.forwards),
-            depth=_depth(machine, hops),
         )
     return _users_own(machine, defaults)
-
-
-def _known_hops(hops: Any, machines: Iterable[Any]) -> list[Hop]:
-    """The hops; where one is an instance itself, what the inventory has found."""
-    wanted = wanted_hops(hops)
-    if any(isinstance(each, HopLookup) for each in wanted):
-        listed = [machine.get("haven_hops") for machine in machines if isinstance(machine, Mapping)]
-        # A jump host among the machines has fewer.
-        longest = max((_ssh_config.hops_from(each) for each in listed), key=len, default=[])
-        if len(longest) == len(wanted):
-            return longest
-    return list(plain(wanted, "The ssh configuration"))
-
-
-def _depth(machine: Mapping[str, Any], hops: Sequence[Hop]) -> Optional[int]:
-    """How many of the hops lead to this machine of our inventory: fewer where it is one of them."""
-    own = _ssh_config.hops_from(machine.get("haven_hops"))
-    return len(own) if "haven_hops" in machine and list(hops[: len(own)]) == own else None
 
 
 def _users_own(machine: Mapping[str, Any], defaults: Defaults) -> Machine:

@@ -88,6 +88,40 @@ def test_a_jump_host_that_the_inventory_looked_up_leads_to_all_but_itself() -> N
         made(HOSTVARS, hops=[{"instance": "gate"}])
 
 
+def way(config: str, host: str) -> str:
+    """The name of the jump host right before this host; nothing where there is none."""
+    found = [line for line in block(config, host) if line.startswith("ProxyCommand ")]
+    return found[0].split()[-2] if found else ""
+
+
+def test_each_host_of_the_inventory_has_its_own_way_unless_another_is_said() -> None:
+    outer, inner, other = (
+        {"host": f"{name}.example.org", "port": 22, "host_key": KEY} for name in ("outer", "inner", "other")
+    )
+    hosts = [
+        {
+            **HOSTVARS,
+            "inventory_hostname": name,
+            "haven_id": f"i-{name}",
+            "ansible_host": f"i-{name}",
+            "haven_hops": hops,
+        }
+        for name, hops in (("near", [outer]), ("far", [outer, inner]), ("here", []), ("elsewhere", [other]))
+    ]
+    texts = made(*hosts, PLAIN)
+    ways = {name: way(texts["config"], name) for name in ("near", "far", "here", "elsewhere", "box")}
+    starts = {"near": "haven-hop-outer-", "far": "haven-hop-inner-", "elsewhere": "haven-hop-other-"}
+    assert {name for name, hop in ways.items() if hop} == starts.keys()
+    assert all(ways[name].startswith(start) for name, start in starts.items())
+    assert way(texts["config"], ways["far"]) == ways["near"]
+    known = texts["known_hosts"].splitlines()
+    assert len(known) == len(set(known)) == len(hosts) + 4
+
+    said = made(*hosts, PLAIN, hops=[other])["config"]
+    assert {way(said, name) for name in ways} == {ways["elsewhere"]}
+    assert {way(made(*hosts, hops=[])["config"], name) for name in ways if name != "box"} == {""}
+
+
 def test_no_other_variable_of_a_host_gets_into_the_texts() -> None:
     assert "not to be seen" not in "".join(made(HOSTVARS).values())
 
