@@ -24,7 +24,7 @@ def readable(value: Any) -> Any:
     """
     if isinstance(value, str):
         # A text that core has marked as something stays what it is.
-        return _text(value) if type(value) is str else _text.__wrapped__(value)
+        return _text(value) if value.__class__ is str else _text.__wrapped__(value)
     if isinstance(value, Mapping):
         return {name: readable(item) for name, item in value.items()}
     if isinstance(value, list):
