@@ -315,6 +315,8 @@ def render(
         if index:
             lines.append(ways[index - 1])
         blocks.append(_block(alias, lines))
+    direct = f"{_proxy_command(files)} direct '[%h]:%p'"
+    nowhere = direct if files.notes else "ProxyJump none"
     taken = {hop_alias(hops, index) for index in range(len(hops))}
     for machine in machines:
         alias = machine.alias.lower() if is_alias(machine.alias) else ""
@@ -325,13 +327,14 @@ def render(
         # The key of a machine of the user's own configuration may be in the user's own known_hosts.
         kind = _kind(None if machine.authority else machine.host_key)
         trusted = [] if machine.own_config and not machine.host_key else [*kind, *ours]
-        blocks.append(_block(machine.alias, [*_machine(machine, ways[: machine.depth][-1:]), checking, *trusted]))
+        way = ways[: machine.depth][-1:]
+        blocks.append(_block(machine.alias, [*_machine(machine, way, nowhere), checking, *trusted]))
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
     if files.notes:
         # To notice which machine does not answer. The last, because of several ways ssh takes the first.
-        blocks.append(_block(f"* !{_HOP}*", [f"{_proxy_command(files)} direct '[%h]:%p'"]))
+        blocks.append(_block(f"* !{_HOP}*", [direct]))
     # Not added to the whole, which has megabytes where the machines are thousands.
     blocks[-1] += "\n"
     return "\n\n".join(blocks)
@@ -391,7 +394,8 @@ def _run_by_ssh(files: Files) -> str:
     return f"{' '.join(words)} -IS {quoted_path(files.helper, 'the helper')}"
 
 
-def _machine(machine: Machine, way: list[str]) -> list[str]:
+def _machine(machine: Machine, way: list[str], nowhere: str) -> list[str]:
+    """The lines about the machine alone; ``way`` leads to it, and ``nowhere`` is what one without address has."""
     lines = []
     if machine.own_config:
         lines += way
@@ -399,7 +403,7 @@ def _machine(machine: Machine, way: list[str]) -> list[str]:
         lines += [f"HostName {machine.address}", *way]
     else:
         # Without this line ssh would look the alias up in DNS and go wherever that leads.
-        lines += [f"HostName {NO_ADDRESS}", "ProxyJump none"]
+        lines += [f"HostName {NO_ADDRESS}", nowhere]
     user = machine.user
     if user is not None and not is_user(user):
         lines.append(f"# Left out, not a user name: {_shown(user)}")

@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils import _way
 from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import (
+    NO_ADDRESS,
     Files,
     Hop,
     Machine,
@@ -133,14 +134,23 @@ def test_a_connection_without_a_jump_host_carries_everything_both_ways(echo: int
     assert subprocess.run(command, input=sent, capture_output=True, check=True, timeout=60).stdout == sent
 
 
-@pytest.mark.parametrize(("host", "reason"), [("127.0.0.1", "Connection refused"), ("no-such-name.invalid", "")])
-def test_ssh_shows_why_a_machine_cannot_be_reached(tmp_path: Path, closed_port: int, host: str, reason: str) -> None:
+# The last has no address yet, or none any more.
+@pytest.mark.parametrize("address", ["127.0.0.1", "no-such-name.invalid", None])
+def test_ssh_shows_why_a_machine_cannot_be_reached_and_it_is_noted(
+    tmp_path: Path, closed_port: int, address: str | None
+) -> None:
     files = replace(Files.in_folder(str(tmp_path)), notes=True)
-    machine = Machine("i-1", address=host, port=closed_port, host_key=KEY)
+    machine = Machine("i-1", address=address, port=closed_port, host_key=KEY)
+    note = tmp_path / _way.FAILED
+    note.touch()
+    os.utime(note, (0, 0))
     Path(files.helper).write_text(helper())
     Path(files.config).write_text(render([machine], [], files=files, include_user_config=False))
     one = start(Path(files.config), tmp_path)
-    assert f"haven.gpu: {host} port {closed_port} cannot be reached: {reason}" in one.communicate(timeout=60)[1]
+    said = one.communicate(timeout=60)[1]
+    assert f"haven.gpu: {address or NO_ADDRESS} port {closed_port} cannot be reached: " in said
+    assert ("Connection refused" in said) == (address == "127.0.0.1")
+    assert note.stat().st_mtime > 0
 
 
 NOTEBOOK = Machine("i-1", host_key=KEY, name="notebook")
