@@ -26,7 +26,7 @@ from tests.sandbox import probe
 
 from .cloud import Cloud, Measured, program, settings
 from .distance import Address, far_away
-from .row import Row, side
+from .row import Row, middle, side
 
 GUESTS, MANY = 4, 20
 PATIENCE = 600.0
@@ -110,11 +110,7 @@ class Bench:
             sides = []
             for name, write in (("ours", _our_inventory), ("peer", _peer_inventory)):
                 inventory = write(machines, number)
-                measured = sorted(
-                    (side(machines.facts(inventory)) for _time in range(self._times)),
-                    key=lambda each: each.seconds,
-                )
-                sides.append(measured[self._times // 2])
+                sides.append(middle([side(machines.facts(inventory)) for _time in range(self._times)]))
                 one.setdefault(name, sides[-1].seconds)
             note = ""
             if number > 1:

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from . import wishes
 from .cloud import Ec2, ReplayedEc2, program
 from .replay import replay
-from .row import BenchmarkBroken, Row, Side, side
+from .row import BenchmarkBroken, Row, Side, middle, side
 
 # Seconds for one listing: a busy computer takes minutes for thousands of machines.
 PATIENCE = 600.0
@@ -62,7 +62,7 @@ class _Bench:
             rounds = [
                 (self._one("haven", ours, cached), self._one("aws_ec2", peer, cached)) for _round in range(self._rounds)
             ]
-            one, other = (_middle(sides) for sides in zip(*rounds))
+            one, other = (middle(sides) for sides in zip(*rounds))
             yield Row(f"inventory: one of {self._number} hosts asked for{case}", one, other)
 
     def everywhere(self) -> Row:
@@ -94,7 +94,7 @@ class _Bench:
             # A run that asks the API something new, or fills the plugin's cache, is none of those to measure.
             if self._cloud.missed == missed and not (cached and measured.calls):
                 found.append(side(measured))
-        return _middle(found)
+        return middle(found)
 
     def _file(self, plugin: str, options: Options, cached: bool) -> Path:
         """The inventory file, with a cache for this number of machines where one is wanted."""
@@ -104,10 +104,6 @@ class _Bench:
         # JSON is YAML.
         file.write_text(json.dumps({**options, **more} if cached else options))
         return file
-
-
-def _middle(sides: Sequence[Side]) -> Side:
-    return sorted(sides, key=lambda each: each.seconds)[len(sides) // 2]
 
 
 def our_options() -> Options:

@@ -14,7 +14,7 @@ from typing import Optional
 from . import openstack_wishes as wishes
 from .cloud import OpenStack, openstack_connection, program
 from .openstack_servers import copy, make
-from .row import BenchmarkBroken, Row, Side, side, unchanged
+from .row import BenchmarkBroken, Row, Side, middle, side, unchanged
 
 # A play of twenty servers in a loop takes its time where the machine has much to do.
 PATIENCE = 600.0
@@ -75,7 +75,7 @@ class Bench:
                 self._cloud.reset()
                 made.append(side(self._cloud.play(tasks, limit=PATIENCE)))
                 again.append(unchanged(self._cloud.play(tasks, limit=PATIENCE)))
-            sides.append((_middle(made), _middle(again)))
+            sides.append((middle(made), middle(again)))
         for number, what in enumerate(("create, wait", "unchanged")):
             note = f"the middle one of {times}" if times > 1 else "one call of the module; a loop"
             yield Row(f"{case}: {what}", sides[0][number], sides[1][number], note)
@@ -100,11 +100,7 @@ class Bench:
             if holding not in measured.output:
                 raise BenchmarkBroken(f"{' '.join(command)} lists no {holding}: {measured.output[-2000:]}")
             sides.append(side(measured))
-        return _middle(sides)
-
-
-def _middle(sides: list[Side]) -> Side:
-    return sorted(sides, key=lambda each: each.seconds)[len(sides) // 2]
+        return middle(sides)
 
 
 def _listing(file: Path) -> list[str]:

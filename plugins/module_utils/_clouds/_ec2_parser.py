@@ -57,8 +57,8 @@ class Parser:
         if response["status_code"] >= 300 or shape is None:
             return self._usual.parse(response, shape)
         try:
-            # As botocore does; expat's limits hold.
-            root = ElementTree.fromstring(_lighter(response["body"]))  # noqa: S314
+            body = _lighter(response["body"])
+            root = ElementTree.fromstring(body)  # noqa: S314 -- as botocore does; expat's limits hold
             read = _reader(shape)
         except (ElementTree.ParseError, _Unknown):
             return self._usual.parse(response, shape)

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,12 +51,12 @@ def closed_port() -> Iterator[int]:
         yield int(taken.getsockname()[1])
 
 
-def written(folder: Path, hop: Hop) -> Path:
-    files = Files.in_folder(str(folder))
-    machine = Machine("i-1", address="10.0.0.5", host_key=KEY, name="notebook")
+def written(folder: Path, *hops: Hop, notes: bool = False, **machine: Any) -> Path:
+    files = replace(Files.in_folder(str(folder)), notes=notes)
+    machines = [Machine("i-1", **{"address": "10.0.0.5", "host_key": KEY, "name": "notebook", **machine})]
     Path(files.helper).write_text(helper())
-    Path(files.known_hosts).write_text(known_hosts([machine], [hop]))
-    Path(files.config).write_text(render([machine], [hop], files=files, include_user_config=False))
+    Path(files.known_hosts).write_text(known_hosts(machines, hops))
+    Path(files.config).write_text(render(machines, hops, files=files, include_user_config=False))
     return Path(files.config)
 
 
@@ -139,14 +140,10 @@ def test_a_connection_without_a_jump_host_carries_everything_both_ways(echo: int
 def test_ssh_shows_why_a_machine_cannot_be_reached_and_it_is_noted(
     tmp_path: Path, closed_port: int, address: str | None
 ) -> None:
-    files = replace(Files.in_folder(str(tmp_path)), notes=True)
-    machine = Machine("i-1", address=address, port=closed_port, host_key=KEY)
     note = tmp_path / _way.FAILED
     note.touch()
     os.utime(note, (0, 0))
-    Path(files.helper).write_text(helper())
-    Path(files.config).write_text(render([machine], [], files=files, include_user_config=False))
-    one = start(Path(files.config), tmp_path)
+    one = start(written(tmp_path, notes=True, address=address, port=closed_port), tmp_path)
     said = one.communicate(timeout=60)[1]
     assert f"haven.gpu: {address or NO_ADDRESS} port {closed_port} cannot be reached: " in said
     assert ("Connection refused" in said) == (address == "127.0.0.1")
