@@ -128,6 +128,13 @@ def test_nothing_is_left_out_by_what_a_text_says(around: str) -> None:
     assert found["ImageId"] == "ami"
 
 
+def test_an_empty_element_takes_nothing_of_the_next_instance_with_it() -> None:
+    gone = "<item><networkInterfaceSet/><instanceId>i-1</instanceId></item>"
+    there = "<item><networkInterfaceSet><item/></networkInterfaceSet><instanceId>i-2</instanceId></item>"
+    found = listing(f"<Answer>{INSTANCE.format(f'</item>{gone}{there}<item>')}</Answer>")
+    assert [instance["InstanceId"] for instance in found if instance] == ["i-1", "i-2"]
+
+
 def test_an_answer_that_ends_within_what_is_unwanted_is_no_answer() -> None:
     with pytest.raises(ResponseParserError):
         listing(f"<Answer>{INSTANCE.format('<networkInterfaceSet><item>')}")
