@@ -22,7 +22,7 @@ options:
         what is meant; nothing without the tag is ever changed or removed.
       - On OpenStack it is one word inside the cloud's own project, which C(openstack) settles. Tags are the metadata
         of servers and volumes; security groups, ports and floating IPs carry it at the end of their description, key
-        pairs in their name.
+        pairs in the comment of their public key.
       - 1 to 63 letters, digits, dots, dashes or underscores.
       - Taken from the environment variable E(HAVEN_PROJECT) when it is not given.
     type: str

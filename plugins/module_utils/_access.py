@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from ._cloud import Cloud
 from ._errors import Refused
-from ._models import Change, Firewall, FirewallSpec, KeyPair, KeyPairSpec, Plan, Rule
+from ._models import Change, Firewall, FirewallSpec, KeyPair, KeyPairSpec, Plan, Resource, Rule
 
 
 def plan_key_pair(spec: KeyPairSpec, current: Optional[KeyPair]) -> Plan:
@@ -44,7 +44,7 @@ def _same_key(one: str, other: str) -> bool:
 
 def apply_key_pair(plan: Plan, spec: KeyPairSpec, current: Optional[KeyPair], cloud: Cloud) -> Optional[KeyPair]:
     if plan.has("terminate") and current is not None:
-        cloud.delete_key_pair(current)
+        cloud.remove(Resource("key_pair", current.id, current.name, ""))
         current = None
     return cloud.import_key_pair(spec) if plan.has("create") else current
 
@@ -83,7 +83,7 @@ def rule_changes(spec: FirewallSpec, current: Firewall) -> tuple[frozenset[Rule]
 def apply_firewall(plan: Plan, spec: FirewallSpec, current: Optional[Firewall], cloud: Cloud) -> Optional[Firewall]:
     if plan.has("terminate"):
         if current is not None:
-            cloud.delete_firewall(current)
+            cloud.remove(Resource("firewall", current.id, current.name, ""))
         return None
     if plan.has("create"):
         current = cloud.create_firewall(spec)
@@ -101,6 +101,14 @@ def apply_firewall(plan: Plan, spec: FirewallSpec, current: Optional[Firewall], 
         network=current.network,
         rules=(current.rules - remove) | add,
         tags=current.tags,
+    )
+
+
+def namesakes(firewall: Firewall) -> str:
+    """What to say where others have made groups of the same name."""
+    return (
+        f"Security group {' and '.join(firewall.namesakes)} has the name of the project's firewall {firewall.name} and "
+        "not its mark: haven.gpu neither changes nor uses it. See who made it, and whether anything uses it."
     )
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from . import _cloud_init, _host_key, _ssh_config
 from ._cloud import Cloud
 from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed
-from ._models import TAG_HOST_KEY, Change, HostKey, Instance, Observed, Plan, Spec
+from ._models import TAG_HOST_KEY, Change, HostKey, Instance, Observed, Plan, Resource, Spec
 from ._plan import HOST_KEY_LATER, generation, volumes_matter
 from ._reach import Route
 from ._wait import WORKERS, Deadline, Pace, together, until_state
@@ -79,9 +79,10 @@ class _Run:
         # What consoles said before a rebuild: some go on after it, and the key in it is that of a system that is gone.
         self._old_consoles: dict[str, str] = {}
         self._warnings: list[str] = []
+        self._by_id = {job.spec.id for job in jobs if job.spec.id}
         for job in jobs:
             for each in job.observed.live:
-                self._now[job.spec.name] = each
+                self._now[job.spec.key] = each
 
     def all_steps(self) -> None:
         self._update(needs_stop=False)
@@ -92,14 +93,13 @@ class _Run:
         self._shelve()
         self._rebuild()
         self._create()
-        self._delete_volumes()
+        self._remove_leftovers()
         if self._waiting.kind != "none":
             self._wait()
         self._read_volumes_again()
 
     def result(self) -> Result:
-        names = [job.spec.name for job in self._jobs]
-        known = [self._now[name] for name in names if name in self._now]
+        known = [self._now[job.spec.key] for job in self._jobs if job.spec.key in self._now]
         return Result([each for each in known if not each.gone], self._warnings)
 
     # -- steps
@@ -113,16 +113,14 @@ class _Run:
                 self._update_one(job, change)
 
         touched = [job for job in self._jobs if any(due(change) for change in job.plan.changes)]
-        if any(change.field == "firewalls" for job in touched for change in job.plan.changes):
-            self._cloud.prepare([job.spec for job in touched])
         together(one, touched)
-        staying = [self._now[job.spec.name] for job in touched if not job.plan.has("terminate")]
+        staying = [self._now[job.spec.key] for job in touched if not job.plan.has("terminate")]
         if staying:
             self._remember(list(self._cloud.refresh([each.id for each in staying]).values()))
 
     def _update_one(self, job: Job, change: Change) -> None:
         owners = {each.id: each for each in job.observed.live}
-        instance = owners.get(change.target, self._now[job.spec.name])
+        instance = owners.get(change.target, self._now[job.spec.key])
         if change.field == "tags":
             self._cloud.tag([instance.id], change.after)
         elif change.field == "removed_tags":
@@ -132,13 +130,16 @@ class _Run:
 
     def _terminate(self) -> None:
         ids = [change.target for job in self._jobs for change in job.plan.changes if change.action == "terminate"]
-        if not ids:
-            return
+        follows = any(job.plan.has("create") or job.plan.has("remove") for job in self._jobs)
+        # One that somebody else, or a run that was cut off, sent away holds on to its disks until it is gone.
+        leaving = [each for job in self._jobs for each in job.observed.found if each.state == "terminating"]
         victims = [each for job in self._jobs for each in job.observed.found if each.id in ids]
-        self._cloud.terminate(ids)
+        if ids:
+            self._cloud.terminate(ids)
         for instance in victims:
-            self._now.pop(instance.name, None)
-        follows = any(job.plan.has("create") or job.plan.has("delete_volume") for job in self._jobs)
+            self._now.pop(self._key(instance), None)
+        if follows:
+            victims = list({each.id: each for each in (*victims, *leaving)}.values())
         if follows or self._waiting.kind != "none":
             until_state(self._cloud, victims, "terminated", self._deadline)
 
@@ -164,7 +165,7 @@ class _Run:
         if chosen:
             self._settle(chosen, "stopping", "stopped")
             self._cloud.start([each.id for each in chosen])
-            self._remember([dataclasses.replace(self._now[each.name], state="pending") for each in chosen])
+            self._remember([dataclasses.replace(self._now[self._key(each)], state="pending") for each in chosen])
         again = self._machines_with("restart")
         if again:
             self._settle(again, "pending", "running")
@@ -172,7 +173,7 @@ class _Run:
                 self._boots = self._waiting.route.boots(again)
             self._cloud.restart([each.id for each in again])
             if self._cloud.restart_shows:
-                self._remember([dataclasses.replace(self._now[each.name], state="pending") for each in again])
+                self._remember([dataclasses.replace(self._now[self._key(each)], state="pending") for each in again])
 
     def _shelve(self) -> None:
         chosen = self._machines_with("shelve")
@@ -181,7 +182,7 @@ class _Run:
         self._settle(chosen, "pending", "running")
         self._settle(chosen, "stopping", "stopped")
         self._cloud.shelve([each.id for each in chosen])
-        shelving = [dataclasses.replace(self._now[each.name], state="stopping") for each in chosen]
+        shelving = [dataclasses.replace(self._now[self._key(each)], state="stopping") for each in chosen]
         if self._waiting.kind != "none":
             shelving = until_state(self._cloud, shelving, "shelved", self._deadline)
         self._remember(shelving)
@@ -190,7 +191,7 @@ class _Run:
         chosen = [job for job in self._jobs if job.plan.has("rebuild")]
         if not chosen:
             return
-        machines = [self._now[job.spec.name] for job in chosen]
+        machines = [self._now[job.spec.key] for job in chosen]
         self._settle(machines, "pending", "running")
         self._settle(machines, "stopping", "stopped")
         if self._waiting.kind == "ssh":
@@ -198,7 +199,7 @@ class _Run:
         together(self._rebuild_one, chosen)
 
     def _rebuild_one(self, job: Job) -> None:
-        machine = self._now[job.spec.name]
+        machine = self._now[job.spec.key]
         if job.spec.record_host_key:
             self._old_consoles[machine.name] = self._cloud.console(machine)
         self._cloud.rebuild(machine, job.spec, job.observed.image)
@@ -209,14 +210,13 @@ class _Run:
         wanted = [job for job in self._jobs if job.plan.has("create")]
         if not wanted:
             return
-        self._cloud.prepare([job.spec for job in wanted])
         with ThreadPoolExecutor(min(WORKERS, len(wanted))) as pool:
             futures = {pool.submit(self._create_one, job): job for job in wanted}
             _done, unfinished = wait(futures, return_when=FIRST_EXCEPTION)
             # What fails for one mostly fails for all: start no more.
             for future in unfinished:
                 future.cancel()
-        made = [self._now[job.spec.name] for future, job in futures.items() if _succeeded(future)]
+        made = [self._now[job.spec.key] for future, job in futures.items() if _succeeded(future)]
         settled = self._cloud.settle(made) if made else []
         self._remember(settled)
         # Some clouds agree to make an instance and find out later that they cannot.
@@ -240,7 +240,7 @@ class _Run:
             return
         if len(futures) == 1:
             raise failed[0][1]
-        made = [job.spec.name for job in futures.values() if job.spec.name in self._now]
+        made = [job.spec.name for job in futures.values() if job.spec.key in self._now]
         message = f"Could not create {', '.join(name for name, _error in failed)}: {failed[0][1]}"
         if made:
             message += f" Created and kept: {', '.join(sorted(made))}."
@@ -249,7 +249,7 @@ class _Run:
         raise type(failed[0][1])(message)
 
     def _create_one(self, job: Job) -> None:
-        self._now[job.spec.name] = self._create_or_adopt(job)
+        self._now[job.spec.key] = self._create_or_adopt(job)
 
     def _create_or_adopt(self, job: Job) -> Instance:
         """Create the instance under the first token that is free.
@@ -288,15 +288,19 @@ class _Run:
                 return found
             pace.sleep()
 
-    def _delete_volumes(self) -> None:
-        ids = [change.target for job in self._jobs for change in job.plan.changes if change.action == "delete_volume"]
-        if ids:
-            self._cloud.delete_volumes(ids)
+    def _remove_leftovers(self) -> None:
+        doomed = [
+            Resource(change.field, change.target, job.spec.name, str(change.before))
+            for job in self._jobs
+            for change in job.plan.changes
+            if change.action == "remove"
+        ]
+        together(self._cloud.remove, doomed)
 
     # -- waiting
 
     def _wait(self) -> None:
-        chosen = [self._now[job.spec.name] for job in self._jobs if job.spec.name in self._now]
+        chosen = [self._now[job.spec.key] for job in self._jobs if job.spec.key in self._now]
         # "present" leaves a stopped instance stopped, but one that is starting is waited for.
         starting = [each for each in chosen if each.state == "pending"]
         self._remember(until_state(self._cloud, starting, "running", self._deadline))
@@ -308,7 +312,7 @@ class _Run:
     def _record_host_keys(self) -> None:
         """Read the consoles of new instances until each has said its key, and write it to the instance's tags."""
         wanting = [
-            self._now[job.spec.name]
+            self._now[job.spec.key]
             for job in self._jobs
             if job.spec.record_host_key
             and any(
@@ -347,18 +351,18 @@ class _Run:
     def _read_volumes_again(self) -> None:
         """Complete what the plans compared and a later listing left out."""
         bare = [
-            self._now[job.spec.name]
+            self._now[job.spec.key]
             for job in self._jobs
             if volumes_matter(job.spec)
             and job.plan.changed
             and not job.plan.has("create")
-            and job.spec.name in self._now
+            and job.spec.key in self._now
         ]
         if bare:
             self._remember(self._cloud.with_volumes(bare))
 
     def _machines_with(self, action: str) -> list[Instance]:
-        return [self._now[job.spec.name] for job in self._jobs if job.plan.has(action)]
+        return [self._now[job.spec.key] for job in self._jobs if job.plan.has(action)]
 
     def _settle(self, instances: Sequence[Instance], passing: str, state: str) -> None:
         """Wait until no instance is in a passing state any more."""
@@ -366,7 +370,10 @@ class _Run:
         self._remember(until_state(self._cloud, moving, state, self._deadline))
 
     def _remember(self, instances: Sequence[Instance]) -> None:
-        self._now.update({each.name: each for each in instances})
+        self._now.update({self._key(each): each for each in instances})
+
+    def _key(self, instance: Instance) -> str:
+        return instance.id if instance.id in self._by_id else instance.name
 
 
 def _new_host_key(spec: Spec) -> HostKey:

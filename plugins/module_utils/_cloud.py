@@ -78,8 +78,9 @@ class Cloud(Protocol):
     def gpu(self, instance_type: str) -> Optional[Gpu]:
         """The GPUs of an instance type; None when it has none or is not known."""
 
-    def prepare(self, specs: Sequence[Spec]) -> None:
-        """Look up once what several creations share (firewall names)."""
+    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+        """The ids of the project's firewalls of these names, as far as they exist; an id stands for itself. Only what
+        carries the project's mark is its firewall, whatever its name is. Asks the cloud once for each name."""
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
         """Create the instance, tags included, under a token made of project, name and generation.
@@ -116,16 +117,17 @@ class Cloud(Protocol):
     def console(self, instance: Instance) -> str:
         """The instance's console output, as far as the cloud has it."""
 
-    def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
-        """Disks that belong to these instances of the project, whether the instances exist or not."""
+    def leftovers(self, project: str, names: Iterable[str]) -> list[Resource]:
+        """What belongs to instances of these names, whether they exist or not, and may outlive them: disks, on
+        OpenStack also ports and floating addresses that no instance has."""
 
-    def delete_volumes(self, ids: Sequence[str]) -> None: ...
+    def remove(self, resource: Resource) -> None:
+        """Remove something that is no instance, by its id, waiting a bounded time for a last instance to let go of it.
+        That it is gone already is no error."""
 
     def key_pair(self, project: str, name: str) -> Optional[KeyPair]: ...
 
     def import_key_pair(self, spec: KeyPairSpec) -> KeyPair: ...
-
-    def delete_key_pair(self, key_pair: KeyPair) -> None: ...
 
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]: ...
 
@@ -134,9 +136,6 @@ class Cloud(Protocol):
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
 
     def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
-
-    def delete_firewall(self, firewall: Firewall) -> None:
-        """Delete it, waiting a bounded time for the last instance to let go of it."""
 
     def resources(self, project: str) -> list[Resource]:
         """Everything that carries the project's tag and is not gone."""

@@ -7,7 +7,9 @@
 # ruff: noqa: N818 -- "except NoCapacity" reads as what happened
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 from ._models import Instance
 
@@ -22,6 +24,14 @@ def one_line(text: str) -> str:
     return (line if len(line) <= _LONGEST else line[: _LONGEST - len(_CUT)] + _CUT).rstrip(". ")
 
 
+def shown(text: str) -> str:
+    """The text with each character that is more than its own picture written as its escape.
+
+    A name from a cloud may hold what moves a cursor or turns the direction of writing, just where somebody decides.
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 class HavenError(Exception):
     """Base of all failures a user can act on.
 
@@ -30,8 +40,13 @@ class HavenError(Exception):
 
     reason = "error"
     instances: Sequence[Instance] = ()
+    # What else a module returns with it, by name.
+    values: Mapping[str, Any] = MappingProxyType({})
     # The id of the instance that failed and was removed for it.
     removed: str = ""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
 
 
 class InvalidRequest(HavenError):
@@ -80,6 +95,17 @@ class Unreachable(HavenError):
     reason = "unreachable"
 
 
+class LostAnswer(Unreachable):
+    """A request was sent and nothing is known of what became of it; it may still be carried out."""
+
+
+class UnexpectedAnswer(HavenError):
+    """What answered is not the cloud's API: a sign-in page, a proxy's, another service's. It says nothing of what is
+    there and what is not."""
+
+    reason = "unexpected_answer"
+
+
 class TimedOut(HavenError):
     reason = "timeout"
 
@@ -92,6 +118,12 @@ class Untrusted(HavenError):
     """Somebody shows a host key that is not the known one, or none is known."""
 
     reason = "untrusted"
+
+
+class Incomplete(HavenError):
+    """Some of what was asked for could not be done; the message names it, and the rest is done."""
+
+    reason = "incomplete"
 
 
 class CloudFailure(HavenError):

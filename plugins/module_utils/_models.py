@@ -190,6 +190,8 @@ class Spec:
 
     project: str
     name: str
+    # Instead of the name, for an instance that exists.
+    id: Optional[str] = None
     state: str = "present"
     image: Optional[ImageChoice] = None
     instance_type: Optional[str] = None
@@ -219,6 +221,11 @@ class Spec:
     delete_volumes: bool = False
     former_name: Optional[str] = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """What the instance is addressed by: its id, where that was given, or its name."""
+        return self.id or self.name
 
 
 @dataclass(frozen=True)
@@ -267,6 +274,8 @@ class Firewall:
     network: Optional[str]
     rules: frozenset[Rule]
     tags: Mapping[str, str] = field(default_factory=dict)
+    # Ids of groups of the same name that do not carry our mark.
+    namesakes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -284,12 +293,16 @@ class FirewallSpec:
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that carries the project's tag: ``kind`` is instance, volume, firewall, key_pair, address or port."""
+    """Something that carries the project's tag: ``kind`` is instance, volume, firewall, key_pair, address or port.
+
+    ``used`` tells whether something uses it, where that can be known.
+    """
 
     kind: str
     id: str
     name: str
     state: str
+    used: Optional[bool] = None
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -300,7 +313,8 @@ class Observed:
     """What was read about one name before deciding: the instances under it, and what their plan depends on.
 
     ``image`` and ``gpu`` belong to an instance to be made; ``host_key`` is what the console of the instance says, where
-    it was read; ``leftovers`` are the disks that may be deleted with it.
+    it was read; ``leftovers`` are the disks that may be deleted with it; ``firewall_ids`` are the ids of the firewalls
+    that are wanted, None where one does not exist.
     """
 
     found: tuple[Instance, ...] = ()
@@ -308,6 +322,7 @@ class Observed:
     gpu: Optional[Gpu] = None
     host_key: Optional[str] = None
     leftovers: tuple[Resource, ...] = ()
+    firewall_ids: Optional[tuple[str, ...]] = None
 
     @property
     def live(self) -> list[Instance]:
@@ -323,9 +338,9 @@ class Observed:
 class Change:
     """One step of a plan.
 
-    ``action`` is create, terminate, start, stop, restart, shelve, rebuild, update or delete_volume. For updates
-    ``field`` names what changes; ``target`` is the id the step works on where that is not the instance itself (a
-    volume); ``details`` are the cloud's own options that say how.
+    ``action`` is create, terminate, start, stop, restart, shelve, rebuild, update or remove. For updates ``field``
+    names what changes, for removals of what outlives an instance its kind; ``target`` is the id the step works on where
+    that is not the instance itself (a volume); ``details`` are the cloud's own options that say how.
     """
 
     action: str

@@ -16,7 +16,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 
 from ._cloud import Cloud, connect
 from ._collector import paused
-from ._errors import HavenError, MissingLibrary
+from ._errors import HavenError, MissingLibrary, shown
 from ._hops import plain, wanted_hops
 from ._options import HOPS
 
@@ -121,7 +121,7 @@ def _way(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
 
 def _succeed(module: AnsibleModule, outcome: Outcome) -> None:
     for text in outcome.warnings:
-        module.warn(text)
+        module.warn(shown(text))
     extra = {"diff": outcome.diff} if outcome.diff is not None else {}
     module.exit_json(changed=outcome.changed, **outcome.values, **extra)
 
@@ -131,4 +131,4 @@ def _fail(module: AnsibleModule, error: HavenError) -> None:
         module.fail_json(msg=missing_required_lib(error.library), reason=error.reason)
     existing = [instance.as_dict() for instance in error.instances]
     extra = {"instances": existing} if existing else {}
-    module.fail_json(msg=str(error), reason=error.reason, **extra)
+    module.fail_json(msg=str(error), reason=error.reason, **extra, **error.values)

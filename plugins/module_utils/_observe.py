@@ -7,45 +7,60 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Optional
 
 from . import _cloud_init
 from ._cloud import Cloud
 from ._models import Instance, Observed, Resource, Spec
 from ._plan import attributes_that_matter, by_name, creates, volumes_matter
-from ._wait import together
+from ._wait import both, together
 
 
 def observe(cloud: Cloud, specs: Sequence[Spec]) -> list[Observed]:
     """What is known about each name, in the order of the specifications, which differ in their names only."""
     first = specs[0]
     names = [spec.name for spec in specs] + ([first.former_name] if first.former_name else [])
-    listed = _renamed(first, cloud.instances(first.project, names))
+    listing, firewalls = _listing(cloud, first, names)
+    listed = _renamed(first, listing)
     live = [instance for instance in listed if not instance.gone]
     detailed = {instance.id: instance for instance in _with_details(cloud, first, live)}
-    found = by_name([detailed.get(instance.id, instance) for instance in listed])
+    found = _by_key(first, [detailed.get(instance.id, instance) for instance in listed])
     keys = _host_keys(cloud, first, list(detailed.values()))
     image = gpu = None
-    if first.image and any(creates(spec, found.get(spec.name, ())) for spec in specs):
+    if first.image and any(creates(spec, found.get(spec.key, ())) for spec in specs):
         choice, size = first.image, first.instance_type or ""
-        with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(cloud.gpu, size)
-            image = cloud.image(choice)
-            gpu = asked.result()
+        image, gpu = both(lambda: cloud.image(choice), lambda: cloud.gpu(size))
     leftovers: list[Resource] = []
     if first.state == "absent" and first.delete_volumes:
-        leftovers = cloud.leftover_volumes(first.project, [spec.name for spec in specs])
+        leftovers = cloud.leftovers(first.project, sorted({each.name for each in listed}) if first.id else names)
     return [
         Observed(
-            found=tuple(found.get(spec.name, ())),
+            found=tuple(found.get(spec.key, ())),
             image=image,
             gpu=gpu,
-            host_key=next((keys[each.id] for each in found.get(spec.name, ()) if each.id in keys), None),
-            leftovers=_to_delete(spec, found.get(spec.name, ()), leftovers),
+            host_key=next((keys[each.id] for each in found.get(spec.key, ()) if each.id in keys), None),
+            leftovers=_to_delete(spec, found.get(spec.key, ()), leftovers),
+            firewall_ids=firewalls,
         )
         for spec in specs
     ]
+
+
+def _listing(cloud: Cloud, spec: Spec, names: Sequence[str]) -> tuple[list[Instance], Optional[tuple[str, ...]]]:
+    """The instances of these names (or all, for ids), and the ids of the firewalls that are wanted if all exist."""
+    wanted = spec.firewalls or ()
+    listed = partial(cloud.instances, spec.project, () if spec.id else names)
+    if not wanted or spec.state == "absent":
+        return listed(), () if spec.firewalls is not None else None
+    listing, known = both(listed, lambda: cloud.firewall_ids(spec.project, wanted))
+    return listing, tuple(known[each] for each in wanted) if all(each in known for each in wanted) else None
+
+
+def _by_key(spec: Spec, listed: Sequence[Instance]) -> Mapping[str, Sequence[Instance]]:
+    """What was listed by what it is addressed by: one that is looked for by id is alone under it."""
+    return {each.id: [each] for each in listed} if spec.id else by_name(listed)
 
 
 def _renamed(spec: Spec, listed: list[Instance]) -> list[Instance]:
@@ -74,6 +89,10 @@ def _host_keys(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> dict[str, 
 
 
 def _to_delete(spec: Spec, found: Sequence[Instance], leftovers: Sequence[Resource]) -> tuple[Resource, ...]:
-    """The disks of this name that do not go with the instance anyway."""
-    going = {volume.id for each in found for volume in each.volumes if volume.delete_with_instance}
-    return tuple(volume for volume in leftovers if volume.name == spec.name and volume.id not in going)
+    """The disks of this name, or of the instance with this id, that do not go with the instance anyway."""
+    volumes = [volume for each in found for volume in each.volumes]
+    going = {volume.id for volume in volumes if volume.delete_with_instance}
+    own = {volume.id for volume in volumes}
+    return tuple(
+        each for each in leftovers if each.id not in going and (each.id in own if spec.id else each.name == spec.name)
+    )

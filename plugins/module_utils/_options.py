@@ -17,6 +17,9 @@ from ._models import STATES, FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec,
 
 # Safe in a host name, a file name, an ssh alias and an API filter alike.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+# What can be asked of an instance that is given by its id.
+_STATES_BY_ID = ("running", "stopped", "restarted", "shelved", "absent")
 _OWN_TAGS = ("haven:", "aws:")
 
 _VOLUME: dict[str, Any] = {
@@ -49,7 +52,8 @@ HOPS: dict[str, Any] = {
 }
 
 INSTANCE: dict[str, Any] = {
-    "name": {"type": "list", "elements": "str", "required": True},
+    "name": {"type": "list", "elements": "str"},
+    "id": {"type": "list", "elements": "str"},
     "state": {
         "type": "str",
         "choices": ["present", "running", "stopped", "restarted", "shelved", "rebuilt", "absent"],
@@ -118,6 +122,10 @@ INSTANCE_INFO: dict[str, Any] = {
     },
     "resources": {"type": "bool", "default": False},
 }
+PROJECT: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["absent"], "required": True},
+    "wait_timeout": {"type": "int", "default": 600},
+}
 KEYPAIR: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "public_key": {"type": "str", "no_log": False},
@@ -152,11 +160,14 @@ FIREWALL: dict[str, Any] = {
 def specs(params: Mapping[str, Any]) -> list[Spec]:
     """One specification for each name. Raises InvalidRequest."""
     project = project_of(params)
-    names = list(dict.fromkeys(params["name"]))
-    if not names:
-        raise InvalidRequest("The list of names is empty: give at least one name.")
+    names = list(dict.fromkeys(params["name"] or []))
+    ids = list(dict.fromkeys(params["id"] or []))
+    if not names and not ids:
+        raise InvalidRequest("The list of names is empty: give at least one name, or the id of an instance.")
     for name in names:
         checked_name(name, "The name of an instance")
+    for each in ids:
+        _check_id(each, params)
     if len(names) > 1 and params["private_address"]:
         raise InvalidRequest("One private_address cannot be that of several instances: give one name.")
     spot = params["spot"]
@@ -183,7 +194,19 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
             raise InvalidRequest(f"One openstack.{option} cannot be that of several instances: give one name.")
     if common["login_user"]:
         _ssh_config.require_user(common["login_user"], "login_user")
+    if ids:
+        return [Spec(project=project, name="", id=each, **common) for each in ids]
     return [Spec(project=project, name=name, **common) for name in names]
+
+
+def _check_id(text: str, params: Mapping[str, Any]) -> None:
+    if not _ID.fullmatch(text):
+        raise InvalidRequest(f"An id of an instance has letters, digits and dashes only, not {ascii(text)[:80]}.")
+    if params["state"] not in _STATES_BY_ID:
+        raise InvalidRequest(
+            f"state: {params['state']} takes a name: an id stands for an instance that exists, which can be "
+            f"{', '.join(_STATES_BY_ID)}."
+        )
 
 
 _SAME_IN_SPEC = (

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -32,7 +31,6 @@ from ._models import (
 
 # Attributes the listing does not show: (name in Spec and in Instance.attributes, changeable in place).
 ATTRIBUTES = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SYSTEM_TAGS = (TAG_PROJECT, TAG_NAME, TAG_GENERATION, TAG_HOST_KEY, TAG_LOGIN_USER)
 _UP = ("pending", "running")
 _POWER = ("stop", "start", "restart", "shelve")
@@ -65,7 +63,7 @@ def plan(spec: Spec, observed: Observed, traits: Traits = Traits()) -> Plan:  # 
     live = observed.live
     if spec.state == "absent":
         return Plan(
-            spec.name, (*_removals(spec, [*live, *observed.remnants]), *_volume_removals(spec, observed.leftovers))
+            spec.key, (*_removals(spec, [*live, *observed.remnants]), *_leftover_removals(spec, observed.leftovers))
         )
     if len(live) > 1:
         ids = ", ".join(sorted(instance.id for instance in live))
@@ -74,12 +72,14 @@ def plan(spec: Spec, observed: Observed, traits: Traits = Traits()) -> Plan:  # 
             "terminate all but one in the cloud's console first."
         )
     if not live:
+        if spec.id:
+            raise NotFound(f"There is no instance {spec.id} in project {spec.project}: it may be gone by now.")
         if spec.state in ("stopped", "restarted", "shelved", "rebuilt"):
             raise NotFound(
                 f"There is no instance {spec.name} in project {spec.project} that could be {spec.state}: "
                 "create it with state: present first."
             )
-        return Plan(spec.name, (*_removals(spec, observed.remnants), _creation(spec, observed, traits)))
+        return Plan(spec.key, (*_removals(spec, observed.remnants), _creation(spec, observed, traits)))
     return _plan_existing(spec, live[0], observed, traits)
 
 
@@ -92,7 +92,9 @@ def wanted_tags(spec: Spec, host_key: Optional[str] = None) -> dict[str, str]:
     """Every tag the instance must have by this specification, but for its generation."""
     if spec.host_key:
         host_key = spec.host_key.public
-    tags = {**spec.tags, TAG_PROJECT: spec.project, TAG_NAME: spec.name}
+    tags = {**spec.tags, TAG_PROJECT: spec.project}
+    if not spec.id:
+        tags[TAG_NAME] = spec.name
     if spec.login_user:
         tags[TAG_LOGIN_USER] = spec.login_user
     if host_key:
@@ -169,10 +171,10 @@ def _removals(spec: Spec, live: Sequence[Instance]) -> list[Change]:
     return changes
 
 
-def _volume_removals(spec: Spec, leftovers: Sequence[Resource]) -> list[Change]:
+def _leftover_removals(spec: Spec, leftovers: Sequence[Resource]) -> list[Change]:
     if not spec.delete_volumes:
         return []
-    return [Change("delete_volume", volume.kind, volume.state, None, target=volume.id) for volume in leftovers]
+    return [Change("remove", each.kind, each.state, None, target=each.id) for each in leftovers]
 
 
 def _plan_existing(spec: Spec, current: Instance, observed: Observed, traits: Traits) -> Plan:
@@ -181,19 +183,19 @@ def _plan_existing(spec: Spec, current: Instance, observed: Observed, traits: Tr
         if not spec.recreate:
             raise Refused(_cannot_change(spec, fixed))
         replaced = [*_removals(spec, [current]), _creation(spec, observed, traits)]
-        return Plan(spec.name, tuple(replaced))
-    updates = _updates(spec, current, observed.host_key, traits)
+        return Plan(spec.key, tuple(replaced))
+    updates = _updates(spec, current, observed, traits)
     steps = _with_power(spec, current, updates)
     if spec.state == "rebuilt":
         image = observed.image.id if observed.image else current.image
         steps.append(Change("rebuild", before=current.image, after=image))
-    return Plan(spec.name, tuple(steps))
+    return Plan(spec.key, tuple(steps))
 
 
 def _cannot_change(spec: Spec, fixed: Sequence[Change]) -> str:
     what = "; ".join(f"{change.field} from {_show(change.before)} to {_show(change.after)}" for change in fixed)
     return (
-        f"Instance {spec.name} exists and cannot be changed in place: {what}. "
+        f"Instance {spec.key} exists and cannot be changed in place: {what}. "
         "Ask for what it has, or set recreate: true to terminate it and make a new one (its root disk is lost)."
     )
 
@@ -209,7 +211,7 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
     stopped_only = [change for change in updates if change.needs_stop]
     if stopped_only and current.state == "shelved":
         names = " and ".join(sorted({change.field for change in stopped_only}))
-        raise Refused(f"Instance {spec.name} is shelved, so its {names} cannot change: use state: running first.")
+        raise Refused(f"Instance {spec.key} is shelved, so its {names} cannot change: use state: running first.")
     stop = Change("stop", before="running", after="stopped")
     start = Change("start", before="shelved" if current.state == "shelved" else "stopped", after="running")
     if stopped_only and up:
@@ -218,7 +220,7 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
         if not spec.allow_stop:
             names = " and ".join(sorted({change.field for change in stopped_only}))
             raise Refused(
-                f"Instance {spec.name} has to be stopped to change its {names}: set allow_stop: true, or stop it first."
+                f"Instance {spec.key} has to be stopped to change its {names}: set allow_stop: true, or stop it first."
             )
         return [*at_once, stop, *stopped_only, start]
     steps = [*at_once, *stopped_only]
@@ -264,11 +266,10 @@ def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Ch
     return changes
 
 
-def _updates(spec: Spec, current: Instance, host_key: Optional[str], traits: Traits) -> list[Change]:
+def _updates(spec: Spec, current: Instance, observed: Observed, traits: Traits) -> list[Change]:
     """What differs and can be changed in place."""
-    changes = _tag_changes(spec, current, host_key)
-    if spec.firewalls is not None and not _same_firewalls(spec.firewalls, current):
-        changes.append(Change("update", "firewalls", list(current.firewalls), list(spec.firewalls)))
+    changes = _tag_changes(spec, current, observed.host_key)
+    changes.extend(_firewall_changes(spec, current, observed.firewall_ids))
     for name, value in spec.options.items():
         if name in traits.changeable and value is not None and current.options.get(name) != value:
             changes.append(Change("update", name, current.options.get(name), value))
@@ -301,11 +302,12 @@ def _tag_changes(spec: Spec, current: Instance, host_key: Optional[str]) -> list
     return changes
 
 
-def _same_firewalls(wanted: Sequence[str], current: Instance) -> bool:
-    """Names and ids may be mixed: each wanted one must be there, and no other."""
-    pairs = list(zip(current.firewalls, current.firewall_ids))
-    met = {pair for pair in pairs for each in wanted if each in pair}
-    return len(met) == len(pairs) and all(any(each in pair for pair in pairs) for each in wanted)
+def _firewall_changes(spec: Spec, current: Instance, wanted: Optional[Sequence[str]]) -> list[Change]:
+    """By id: a firewall that is not the project's may have the name of one that is. ``wanted`` None: one is missing."""
+    if spec.firewalls is None or (wanted is not None and set(wanted) == set(current.firewall_ids)):
+        return []
+    before, after = list(current.firewalls), list(spec.firewalls)
+    return [Change("update", "firewalls", before if set(before) != set(after) else list(current.firewall_ids), after)]
 
 
 def _attribute_differences(spec: Spec, current: Instance, *, in_place: bool) -> list[Change]:
@@ -378,7 +380,7 @@ def attributes_that_matter(spec: Spec) -> frozenset[str]:
         return frozenset({"termination_protection"} if spec.termination_protection is False else ())
     wanted = {name for name in ATTRIBUTES if getattr(spec, name) is not None}
     # Listings that show names only have to be completed to compare ids.
-    if any(_ID.fullmatch(each) for each in spec.firewalls or ()):
+    if spec.firewalls is not None:
         wanted.add("firewall_ids")
     return frozenset(wanted)
 

@@ -90,6 +90,13 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
     return list(known.values())
 
 
+def both(one: Callable[[], _T], other: Callable[[], _R]) -> tuple[_T, _R]:
+    """The results of two questions that are asked at the same time."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(other)
+        return one(), asked.result()
+
+
 def together(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
     """The function's results for all items, some at a time; the first error is raised when all have ended."""
     if len(items) < 2:

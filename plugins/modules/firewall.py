@@ -137,7 +137,7 @@ firewall:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._access import apply_firewall, diff, firewall_as_dict, plan_firewall
+from ..module_utils._access import apply_firewall, diff, firewall_as_dict, namesakes, plan_firewall
 from ..module_utils._cloud import Cloud
 from ..module_utils._models import FirewallSpec
 from ..module_utils._module import Outcome, argument_spec, run
@@ -147,9 +147,10 @@ from ..module_utils._options import FIREWALL, firewall_spec
 def ensure(cloud: Cloud, spec: FirewallSpec, check: bool) -> Outcome:
     current = cloud.firewall(spec.project, spec.name, spec.network)
     plan = plan_firewall(spec, current)
+    warnings = [namesakes(current)] if current and current.namesakes else []
     if not check:
         current = apply_firewall(plan, spec, current, cloud)
-    return Outcome(plan.changed, diff(plan), {"firewall": firewall_as_dict(current) if current else None})
+    return Outcome(plan.changed, diff(plan), {"firewall": firewall_as_dict(current) if current else None}, warnings)
 
 
 def main() -> None:

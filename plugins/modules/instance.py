@@ -32,9 +32,16 @@ options:
   name:
     description:
       - One name or a list of names. 1 to 63 letters, digits, dots, dashes or underscores each.
+      - Exactly one of O(name) and O(id) is required.
     type: list
     elements: str
-    required: true
+  id:
+    description:
+      - One id or a list of ids of instances that exist and carry the project's tag, whatever their names are. They can
+        be V(running), V(stopped), V(restarted), V(shelved) or V(absent).
+      - Where one of several cannot be dealt with, the others still are, and the error names it.
+    type: list
+    elements: str
   state:
     description:
       - V(present) means that the instance exists; a missing one is created and runs, a stopped one stays so.
@@ -82,8 +89,8 @@ options:
     type: str
   firewalls:
     description:
-      - Names of firewalls of the project made with M(haven.gpu.firewall), or ids. An id saves one call.
-      - On OpenStack also the plain name of any other security group that the cloud's project has.
+      - Names of firewalls of the project made with M(haven.gpu.firewall), or ids. A name stands for what carries the
+        project's mark; any other security group is given by its id.
       - Without any, a new instance gets the network's default group.
     type: list
     elements: str
@@ -244,6 +251,8 @@ options:
   delete_volumes:
     description:
       - With O(state=absent), also delete the disks that were made with the instances of these names and stayed.
+      - On OpenStack, a data disk that stayed is attached again, with its data, to the next instance of that name which
+        asks for one at that device and is not smaller.
     type: bool
     default: false
 notes:
@@ -449,18 +458,22 @@ instances:
       sample: {Name: jupyter-demo, "haven:project": pathology, "haven:generation": "1"}
 """
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._cloud import Cloud
+from ..module_utils._converge import Patience, converge
 from ..module_utils._hops import WantedHop, wanted_hops
 from ..module_utils._models import Spec
 from ..module_utils._module import Outcome, argument_spec, run
-from ..module_utils._observe import observe
 from ..module_utils._options import INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK, specs
-from ..module_utils._plan import check_supported, plan, render
+from ..module_utils._plan import check_supported
 from ..module_utils._traits import TRAITS
+
+if TYPE_CHECKING:
+    from ..module_utils._reach import Route
 
 
 class Wanted(NamedTuple):
@@ -476,34 +489,29 @@ def read(params: dict[str, Any]) -> Wanted:
 
 
 def ensure(cloud: Cloud, wanted: Wanted, check: bool) -> Outcome:
-    params, traits = wanted.params, TRAITS[cloud.name]
-    found = observe(cloud, wanted.specs)
-    plans = [plan(spec, seen, traits) for spec, seen in zip(wanted.specs, found)]
-    changed = any(each.changed for each in plans)
-    living = [instance for seen in found for instance in seen.live]
-    starting = any(each.state == "pending" for each in living) and params["wait"] != "none"
-    if check or not (changed or starting or params["wait"] == "ssh"):
-        return Outcome(changed, render(plans), {"instances": [each.as_dict() for each in living]})
-    # Not before: most runs change nothing, and what does takes a while to load.
-    from ..module_utils._apply import Job, Waiting, apply
-    from ..module_utils._reach import Route
+    params = wanted.params
 
-    way = Route(
-        wanted.hops,
-        lambda: cloud.instances(wanted.specs[0].project, states=["running"]),
-        params["login_user"],
-        params["private_key"],
-    )
-    jobs = [Job(*each) for each in zip(wanted.specs, found, plans)]
-    result = apply(jobs, cloud, Waiting(params["wait"], params["wait_timeout"], way))
-    return Outcome(
-        changed, render(plans), {"instances": [each.as_dict() for each in result.instances]}, result.warnings
-    )
+    def route() -> Route:
+        # Not before: most runs change nothing, and this takes a while to load.
+        from ..module_utils._reach import Route
+
+        listed = partial(cloud.instances, wanted.specs[0].project, states=["running"])
+        return Route(wanted.hops, listed, params["login_user"], params["private_key"])
+
+    patience = Patience(params["wait"], params["wait_timeout"], route)
+    done = converge(cloud, wanted.specs, TRAITS[cloud.name], patience, check)
+    return Outcome(done.changed, done.diff, {"instances": [each.as_dict() for each in done.instances]}, done.warnings)
 
 
 def main() -> None:
     spec = argument_spec(INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK)
-    run(AnsibleModule(argument_spec=spec, supports_check_mode=True), read, ensure)
+    module = AnsibleModule(
+        argument_spec=spec,
+        required_one_of=[("name", "id")],
+        mutually_exclusive=[("name", "id")],
+        supports_check_mode=True,
+    )
+    run(module, read, ensure)
 
 
 if __name__ == "__main__":

@@ -79,6 +79,10 @@ resources:
       description: Its state, where it has one.
       type: str
       sample: available
+    used:
+      description: Whether something uses it, where that can be known. What nothing uses may be paid for all the same.
+      type: bool
+      sample: false
 instances:
   description: The instances, ordered by name.
   returned: success

@@ -12,6 +12,7 @@ shows at single ones, and a line without any stays one.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Optional
@@ -34,13 +35,15 @@ def status_table(
     prices: what an hour costs, by instance type, in the user's own currency. now: with a time zone.
     """
     known = {str(host.get("haven_id")): host for host in hosts}
+    instances = list(instances)
+    names = Counter(str(instance["name"]) for instance in instances)
     rows = [COLUMNS]
     for instance in instances:
         host = known.get(str(instance["id"]), {})
         running = instance["state"] == "running"
         rows.append(
             (
-                instance["name"] or instance["id"],
+                _named(instance, alone=names[str(instance["name"])] == 1),
                 instance["state"],
                 _gpu(instance.get("gpu")),
                 host.get("haven_address") or instance["private_address"] or instance["public_address"],
@@ -51,6 +54,24 @@ def status_table(
             )
         )
     return table(rows)
+
+
+def _named(thing: Mapping[str, Any], *, alone: bool) -> str:
+    """What people call it, with its id where that does not tell which one it is."""
+    if not thing["name"]:
+        return str(thing["id"])
+    return str(thing["name"]) if alone else f"{thing['name']}({thing['id']})"
+
+
+def resource_lines(resources: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A line for each of the resources that M(instance_info) returns: kind, name, id, and what is known of it."""
+    lines = []
+    for each in resources:
+        known = [plain(each["state"])] if each.get("state") else []
+        known += ["nothing uses it"] if each.get("used") is False else []
+        name = f"{plain(each['name'])} " if each.get("name") else ""
+        lines.append(f"{plain(each['kind'])} {name}({plain(each['id'])})" + (f": {', '.join(known)}" if known else ""))
+    return lines
 
 
 def _hop(hop: Mapping[str, Any]) -> str:

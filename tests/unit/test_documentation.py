@@ -37,6 +37,7 @@ FIREWALL = Firewall("sg-1", "ssh", "pathology", "", None, frozenset())
         ("instance", "instances", INSTANCE.as_dict()),
         ("instance_info", "instances", INSTANCE.as_dict()),
         ("instance_info", "resources", Resource("volume", "vol-1", "demo", "available").as_dict()),
+        ("project", "removed", Resource("volume", "vol-1", "demo", "available").as_dict()),
         ("firewall", "firewall", firewall_as_dict(FIREWALL)),
         ("keypair", "keypair", KeyPair("key-1", "alice", "pathology", "", "").as_dict()),
     ],
@@ -59,7 +60,7 @@ def test_every_action_of_the_api_is_among_the_permissions() -> None:
     code = "\n".join(file.read_text() for file in adapter.glob("*ec2*.py"))
     # Each is said where it is called, but for the listings, which stand in a table, and the rules, which are composed.
     called = set(re.findall(r'(?:call|attempt|pages)\(\s*"([A-Z]\w+)"', code)) | set(
-        re.findall(r'\("(Describe\w+)", "', code)
+        re.findall(r'\(\s*"((?:Describe|Delete)\w+)",\s+"', code)
     )
     composed = {f"{verb}SecurityGroup{way}" for verb in ("Authorize", "Revoke") for way in ("Ingress", "Egress")}
     listed = set(re.findall(r"`(?:ec2|ssm):(\w+)`", (REPOSITORY / "docs/permissions.md").read_text()))

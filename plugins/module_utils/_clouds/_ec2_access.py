@@ -6,17 +6,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Optional
+from typing import NoReturn, Optional
 
-from .._errors import CloudFailure, Refused
+from .._errors import Refused
 from .._models import TAG_NAME, TAG_PROJECT, Firewall, FirewallSpec, KeyPair, KeyPairSpec, Rule
 from . import _ec2_shapes as shapes
 from ._ec2_client import Connection, RefusedCall
-
-# Seconds: a security group is in use until the last network interface of a terminated instance is gone.
-RELEASE_TIMEOUT = 120.0
 
 
 class Access:
@@ -59,9 +55,6 @@ class Access:
             return found
         return shapes.key_pair(item, spec.project, public_key)
 
-    def delete_key_pair(self, key_pair: KeyPair) -> None:
-        self._ec2.call("DeleteKeyPair", KeyPairId=key_pair.id)
-
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
         tags = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": [name]}
         if network:
@@ -87,13 +80,23 @@ class Access:
                 **network,
             )
         except RefusedCall as refused:
-            duplicate = refused.code == "InvalidGroup.Duplicate"
-            found = self.firewall(spec.project, spec.name, spec.network) if duplicate else None
-            if found is None:
+            if refused.code != "InvalidGroup.Duplicate":
                 raise refused.explain() from refused
-            return found
+            return self.firewall(spec.project, spec.name, spec.network) or self._refuse_namesake(spec)
         everything = frozenset({Rule("out", "all", -1, -1, "0.0.0.0/0")})
         return Firewall(item["GroupId"], spec.name, spec.project, description, spec.network, everything, tags)
+
+    def _refuse_namesake(self, spec: FirewallSpec) -> NoReturn:
+        """Raises Refused for the group that has the name of ours and not its tags."""
+        name = shapes.scoped(spec.project, spec.name)
+        conditions = {"group-name": [name], **({"vpc-id": [spec.network]} if spec.network else {})}
+        items = self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(conditions))
+        ids = " and ".join(str(item["GroupId"]) for item in items)
+        raise Refused(
+            f"EC2 has a security group {name} ({ids}) that does not carry the tags {TAG_PROJECT}={spec.project} and "
+            f"{TAG_NAME}={spec.name}, so haven.gpu did not make it and does not touch it: choose another name, or tag "
+            "it yourself if it is yours."
+        )
 
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
         self._change_rules(firewall, rules, "Authorize", "InvalidPermission.Duplicate")
@@ -113,23 +116,3 @@ class Access:
             except RefusedCall as refused:
                 if refused.code != already:
                     raise refused.explain() from refused
-
-    def delete_firewall(self, firewall: Firewall) -> None:
-        deadline = time.monotonic() + RELEASE_TIMEOUT
-        pause = 0.5
-        while True:
-            try:
-                self._ec2.attempt("DeleteSecurityGroup", GroupId=firewall.id)
-                return
-            except RefusedCall as refused:
-                if refused.code == "InvalidGroup.NotFound":
-                    return
-                if refused.code not in ("DependencyViolation", "InvalidGroup.InUse"):
-                    raise refused.explain() from refused
-                if time.monotonic() > deadline:
-                    raise CloudFailure(
-                        f"Firewall {firewall.name} ({firewall.id}) is still used after {RELEASE_TIMEOUT:.0f} s: "
-                        "terminate the instances that use it, or take it off them, and run again."
-                    ) from refused
-            time.sleep(pause)
-            pause = min(pause * 1.5, 5.0)

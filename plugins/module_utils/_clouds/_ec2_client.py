@@ -11,14 +11,24 @@ speaks to the API: boto3's own layer above it costs 0.13 s a module run and noth
 from __future__ import annotations
 
 import copy
+import functools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 
-from .._errors import BadCredentials, CloudFailure, HavenError, InvalidRequest, MissingLibrary, Unreachable
+from .._errors import (
+    BadCredentials,
+    CloudFailure,
+    HavenError,
+    InvalidRequest,
+    MissingLibrary,
+    UnexpectedAnswer,
+    Unreachable,
+)
 from .._wait import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, WORKERS, pause_after
 from . import _ec2_errors, _ec2_parser
+from ._answer import Answer
 
 if TYPE_CHECKING:
     from .._api_proxy import ApiProxy
@@ -27,6 +37,7 @@ try:
     import botocore
     import botocore.config
     import botocore.exceptions
+    import botocore.parsers
     import botocore.session
 except ImportError:
     HAS_BOTOCORE = False
@@ -49,10 +60,7 @@ class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
 
 
 class Connection:
-    """Clients for EC2 (and SSM when needed) of one region and identity; made lazily.
-
-    Threads may share it once the first call was made.
-    """
+    """Clients for EC2 (and SSM when needed) of one region and identity; made lazily. Threads may share it."""
 
     def __init__(self, options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> None:
         """``proxy``: the way of all calls, where only a jump host reaches the API."""
@@ -61,7 +69,7 @@ class Connection:
         self._options = options
         self._proxy = proxy
         self._clients: dict[str, Any] = {}
-        # A session is none to share among threads; the clients that it makes are.
+        # A session is none to share among threads; the clients that it makes are. Made for all regions.
         self._making = Lock()
         try:
             self._session = self._make_session(options)
@@ -137,11 +145,16 @@ class Connection:
         errors = botocore.exceptions
         try:
             method = getattr(self._client(service), botocore.xform_name(action))
-            answer: dict[str, Any] = method(**parameters)
+            with _ec2_parser.answering(action):
+                answer: dict[str, Any] = method(**parameters)
+        except (_ec2_parser.NotTheApiError, botocore.parsers.ResponseParserError) as error:
+            raise self._unexpected(action, service) from error
         except errors.ClientError as error:
             detail = error.response.get("Error", {})
+            # An answer without a body, or whose body is no error of the API, carries its HTTP status as the code.
             code = str(detail.get("Code") or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or "")
-            # An answer without a body carries its HTTP status as the code.
+            if code.startswith(("2", "3", "4")):
+                raise self._unexpected(action, service) from error
             code = "InternalError" if code.startswith("5") else code
             raise RefusedCall(code, str(detail.get("Message") or ""), action, service) from error
         except (errors.NoCredentialsError, errors.PartialCredentialsError, errors.CredentialRetrievalError) as error:
@@ -157,7 +170,7 @@ class Connection:
             raise self._lost(error, service) from error
         except errors.BotoCoreError as error:
             raise CloudFailure(f"{action} failed in the AWS SDK: {_ec2_errors.tidy(str(error))}.") from error
-        return answer
+        return Answer(answer, functools.partial(self._unexpected, action, service))
 
     def _lost(self, error: Exception, service: str) -> HavenError:
         """Why there was no connection to the API."""
@@ -174,13 +187,20 @@ class Connection:
             "then run again (nothing is made twice)."
         )
 
+    def _unexpected(self, action: str, service: str) -> UnexpectedAnswer:
+        return UnexpectedAnswer(
+            f"{action} was answered by something that is not the API of {service.upper()}: check the address "
+            f"{self._endpoint(service)}, the proxy, and whether a network's sign-in page is in the way."
+        )
+
     def _endpoint(self, service: str) -> str:
         return str(self._client(service).meta.endpoint_url)
 
     def _client(self, service: str) -> Any:
-        if service not in self._clients:
-            self._clients[service] = self._make_client(service)
-        return self._clients[service]
+        with self._making:
+            if service not in self._clients:
+                self._clients[service] = self._make_client(service)
+            return self._clients[service]
 
     def _make_client(self, service: str) -> Any:
         options = self._options
@@ -193,17 +213,16 @@ class Connection:
             user_agent_extra="haven.gpu",
         )
         try:
-            with self._making:
-                client = self._session.create_client(
-                    service,
-                    region_name=self.region,
-                    endpoint_url=options.get("endpoint_url") or None,
-                    verify=options.get("ca_bundle") or None,
-                    aws_access_key_id=options.get("access_key") or None,
-                    aws_secret_access_key=options.get("secret_key") or None,
-                    aws_session_token=options.get("session_token") or None,
-                    config=config,
-                )
+            client = self._session.create_client(
+                service,
+                region_name=self.region,
+                endpoint_url=options.get("endpoint_url") or None,
+                verify=options.get("ca_bundle") or None,
+                aws_access_key_id=options.get("access_key") or None,
+                aws_secret_access_key=options.get("secret_key") or None,
+                aws_session_token=options.get("session_token") or None,
+                config=config,
+            )
         except (botocore.exceptions.BotoCoreError, ValueError) as error:
             raise InvalidRequest(
                 f"The connection to AWS cannot be set up: {_ec2_errors.tidy(str(error))}. "

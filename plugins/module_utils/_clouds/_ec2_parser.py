@@ -23,6 +23,22 @@ Element = ElementTree.Element
 Read = Callable[[Element], Any]
 # The elements that nobody wants of the answers now, by name.
 _unwanted: ContextVar[tuple[bytes, ...]] = ContextVar("_unwanted", default=())
+# The action whose answer is read now.
+_action: ContextVar[str] = ContextVar("_action", default="")
+
+
+class NotTheApiError(Exception):
+    """The answer is not one of EC2's API to the action that was called."""
+
+
+@contextmanager
+def answering(action: str) -> Iterator[None]:
+    """Take only answers to this action within the block. Raises NotTheApiError for any other."""
+    token = _action.set(action)
+    try:
+        yield
+    finally:
+        _action.reset(token)
 
 
 @contextmanager
@@ -54,13 +70,21 @@ class Parser:
         self._usual = usual
 
     def parse(self, response: Mapping[str, Any], shape: Any) -> Any:
-        if response["status_code"] >= 300 or shape is None:
+        if response["status_code"] >= 300:
             return self._usual.parse(response, shape)
+        body = _lighter(response["body"])
         try:
-            body = _lighter(response["body"])
             root = ElementTree.fromstring(body)  # noqa: S314 -- as botocore does; expat's limits hold
-            read = _reader(shape)
-        except (ElementTree.ParseError, _Unknown):
+        except ElementTree.ParseError as error:
+            raise NotTheApiError from error
+        # Any other document has nothing of what is looked for in it, which would look like "nothing there".
+        if _local(root.tag) != f"{_action.get()}Response":
+            raise NotTheApiError
+        try:
+            read = _reader(shape) if shape is not None else None
+        except _Unknown:
+            read = None
+        if read is None:
             return self._usual.parse(response, shape)
         parsed = read(root)
         metadata = {"HTTPStatusCode": response["status_code"]}

@@ -6,12 +6,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from .._errors import CloudFailure, Refused, Unreachable, Unsupported
-from .._models import Firewall, FirewallSpec, KeyPair, KeyPairSpec, Rule
+from .._models import Firewall, FirewallSpec, KeyPair, KeyPairSpec, Resource, Rule
 from .._wait import together
 from . import _openstack_shapes as shapes
 from ._openstack_client import Connection, RefusedCall
@@ -27,38 +28,49 @@ class Access:
         self._os = connection
         self._rule_ids: dict[tuple[str, Rule], str] = {}
 
-    # -- key pairs: they belong to the user, not to the OpenStack project, and carry nothing but their name
+    # -- key pairs: they belong to the user, not to the OpenStack project, and have a name and a public key, no more
 
     def key_pair(self, project: str, name: str) -> Optional[KeyPair]:
+        """The project's key pair of this name; Refused when the name is taken by one without our mark."""
+        wanted = shapes.key_name(project, name)
+        item = self._key_pair_item(wanted)
+        if item is None:
+            return None
+        if not shapes.is_our_key_pair(item):
+            raise Refused(
+                f"OpenStack has a key pair {wanted} whose public key has not the comment "
+                f"{shapes.key_mark(project, name)}, so haven.gpu did not import it and does not touch it: choose "
+                "another name, or delete it yourself if it is yours."
+            )
+        return shapes.key_pair(item)
+
+    def _key_pair_item(self, wanted: str) -> Optional[Mapping[str, Any]]:
         try:
-            answer = self._os.attempt("GET", "compute", f"/os-keypairs/{shapes.key_name(project, name)}")
+            found: Mapping[str, Any] = self._os.attempt("GET", "compute", f"/os-keypairs/{wanted}")["keypair"]
         except RefusedCall as refused:
             if refused.status == 404:
                 return None
             raise refused.explain() from refused
-        return shapes.key_pair(answer["keypair"])
+        return found
 
     def import_key_pair(self, spec: KeyPairSpec) -> KeyPair:
-        public_key = spec.public_key or ""
-        body = {"keypair": {"name": shapes.key_name(spec.project, spec.name), "public_key": public_key, "type": "ssh"}}
+        name = shapes.key_name(spec.project, spec.name)
+        public_key = f"{spec.public_key or ''} {shapes.key_mark(spec.project, spec.name)}"
+        body = {"keypair": {"name": name, "public_key": public_key, "type": "ssh"}}
+
+        def look() -> Optional[Mapping[str, Any]]:
+            item = self._key_pair_item(name)
+            return {"keypair": item} if item else None
+
         try:
-            answer = self._os.attempt("POST", "compute", "/os-keypairs", body)
+            answer = self._os.make("compute", "/os-keypairs", body, look)
         except RefusedCall as refused:
             # Imported already: another controller was faster.
             found = self.key_pair(spec.project, spec.name) if refused.status == 409 else None
             if found is None:
                 raise refused.explain() from refused
             return found
-        except Unreachable:
-            # The answer was lost, the key maybe not.
-            found = self.key_pair(spec.project, spec.name)
-            if found is None:
-                raise
-            return found
         return shapes.key_pair(answer["keypair"], public_key)
-
-    def delete_key_pair(self, key_pair: KeyPair) -> None:
-        self._os.delete("compute", f"/os-keypairs/{key_pair.id}")
 
     # -- firewalls
 
@@ -66,19 +78,22 @@ class Access:
         """The project's group of this name; Refused when the name is taken by something that is not the project's."""
         if network:
             raise Unsupported("A firewall of OpenStack belongs to no network: leave network out.")
-        wanted = shapes.scoped(project, name)
-        items = self._os.pages("network", "/security-groups", "security_groups", name=wanted)
-        ours = [item for item in items if shapes.unmarked(item.get("description"))[:2] == (project, name)]
-        if items and not ours:
+        ours, others = self._groups_of(project, name)
+        if ours:
+            # Two controllers at once can make two: everybody takes the same one, and the other goes with the project.
+            return dataclasses.replace(self._known(ours[0]), namesakes=tuple(others))
+        if others:
             raise Refused(
-                f"OpenStack has a security group {wanted} whose description does not end with "
-                f"{shapes.marked(project, name)}, so it is not touched: choose another name, or write that there "
-                "yourself if it is yours."
+                f"OpenStack has a security group {shapes.scoped(project, name)} ({' and '.join(others)}) whose "
+                f"description does not end with {shapes.marked(project, name)}, so haven.gpu did not make it and does "
+                "not touch it: choose another name, or write that there yourself if it is yours."
             )
-        if not ours:
-            return None
-        # Two controllers at once can make two: everybody takes the same one, and the other goes with the project.
-        return self._known(min(ours, key=lambda item: str(item["id"])))
+        return None
+
+    def _groups_of(self, project: str, name: str) -> tuple[list[dict[str, Any]], list[str]]:
+        """The groups of this name: those with our mark, the one that everybody takes first, and the others' ids."""
+        items = self._os.pages("network", "/security-groups", "security_groups", name=shapes.scoped(project, name))
+        return shapes.own_groups(items, project, name)
 
     def _known(self, item: dict[str, Any]) -> Firewall:
         for each in item.get("security_group_rules") or []:
@@ -95,13 +110,14 @@ class Access:
             }
         }
         try:
-            made = self._known(self._os.post("network", "/security-groups", body)["security_group"])
-        except Unreachable:
-            found = self.firewall(spec.project, spec.name, None)
-            if found is None:
-                raise
-            return found
-        return self._one_of_two(made, spec)
+            answer = self._os.make("network", "/security-groups", body, lambda: self._look_for_group(spec))
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+        return self._one_of_two(self._known(answer["security_group"]), spec)
+
+    def _look_for_group(self, spec: FirewallSpec) -> Optional[Mapping[str, Any]]:
+        ours = self._groups_of(spec.project, spec.name)[0]
+        return {"security_group": ours[0]} if ours else None
 
     def _one_of_two(self, made: Firewall, spec: FirewallSpec) -> Firewall:
         """The group everybody takes when another controller made one, too; ours goes if it is not that one."""
@@ -139,12 +155,12 @@ class Access:
         ids = [self._rule_ids[firewall.id, rule] for rule in rules if (firewall.id, rule) in self._rule_ids]
         together(lambda each: self._os.delete("network", f"/security-group-rules/{each}"), ids)
 
-    def delete_firewall(self, firewall: Firewall) -> None:
+    def _delete_group(self, group: Resource) -> None:
         deadline = time.monotonic() + RELEASE_TIMEOUT
         pause = 0.3
         while True:
             try:
-                self._os.attempt("DELETE", "network", f"/security-groups/{firewall.id}")
+                self._os.attempt("DELETE", "network", f"/security-groups/{group.id}")
                 return
             except RefusedCall as refused:
                 if refused.status == 404:
@@ -153,7 +169,7 @@ class Access:
                     raise refused.explain() from refused
                 if time.monotonic() > deadline:
                     raise CloudFailure(
-                        f"Firewall {firewall.name} ({firewall.id}) is still used after {RELEASE_TIMEOUT:.0f} s: "
+                        f"Firewall {group.name} ({group.id}) is still used after {RELEASE_TIMEOUT:.0f} s: "
                         "remove the instances that use it, or take it off them, and run again."
                     ) from refused
             time.sleep(pause)

@@ -14,14 +14,25 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import quote, urlencode
 
-from .._errors import BadCredentials, CloudFailure, HavenError, MissingLibrary, Unreachable, Unsupported
+from .._errors import (
+    BadCredentials,
+    CloudFailure,
+    HavenError,
+    LostAnswer,
+    MissingLibrary,
+    UnexpectedAnswer,
+    Unreachable,
+    Unsupported,
+)
 from .._wait import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, pause_after
 from . import _openstack_errors as errors
+from ._answer import Answer
 from ._openstack_config import WHERE, configuration
 
 if TYPE_CHECKING:
@@ -49,6 +60,14 @@ _SERVICES = {
     "image": ("image", "/v2"),
     "volume": ("block-storage", "/v3"),
 }
+# How often a request is sent again that was not answered in time: each try has cost a minute by then.
+_LATE_ATTEMPTS = 2
+# Answers after which something may have been made all the same; and those of a proxy that waited in vain for a service
+# that may still be at work.
+_MAYBE_MADE = frozenset([429, 500, 502, 503, 504])
+_STILL_AT_WORK = frozenset([502, 504])
+# Seconds: how long to look for what a request without an answer may still make.
+LOOK_FOR = 20.0
 _SUPPORTED = re.compile(r"[Mm]inimum is (\d+)\.(\d+) and (?:the )?maximum is (\d+)\.(\d+)")
 
 
@@ -131,8 +150,8 @@ class Connection:
         """As call(), for those who tell errors apart by status: raises RefusedCall.
 
         Refusals for the time being (429, 503) are tried again, with jitter and bounded; other failures of a server and
-        lost connections only where sending twice does no harm: OpenStack knows no client tokens. ``tries`` bounds it
-        further.
+        lost connections only where sending twice does no harm: what makes something goes through make(). ``tries``
+        bounds it further.
         """
         made = 0
         while True:
@@ -145,16 +164,67 @@ class Connection:
                 limit = tries or (THROTTLE_ATTEMPTS if busy else OTHER_ATTEMPTS)
                 if made >= limit or not (busy or broken):
                     raise
-            except Unreachable:
-                limit = tries or (THROTTLE_ATTEMPTS if self.patient else OTHER_ATTEMPTS)
-                if method == "POST" or made >= limit:
+            except Unreachable as error:
+                if method == "POST" or made >= (tries or self._attempts(error)):
                     raise
             pause_after(made)
+
+    def _attempts(self, error: Unreachable) -> int:
+        if isinstance(error, LostAnswer):
+            return _LATE_ATTEMPTS
+        return THROTTLE_ATTEMPTS if self.patient else OTHER_ATTEMPTS
+
+    def make(
+        self, service: str, path: str, body: Mapping[str, Any], look: Callable[[], Optional[Mapping[str, Any]]], /
+    ) -> Mapping[str, Any]:
+        """Make something once, whatever happens to the answer: OpenStack has no client tokens.
+
+        ``look`` finds it by the mark it carries and returns it as the service's answer would have it; None: not there.
+        It is asked before the request is sent again. Raises RefusedCall when it was refused for good, and LostAnswer
+        when it may still be made.
+        """
+        made = 0
+        while True:
+            made += 1
+            at_work = False
+            try:
+                return self.attempt("POST", service, path, body, tries=1)
+            except RefusedCall as refused:
+                if refused.status not in _MAYBE_MADE:
+                    raise
+                failure, limit = refused.explain(), OTHER_ATTEMPTS
+                at_work = refused.status in _STILL_AT_WORK
+                if refused.status in (429, 503):
+                    limit = THROTTLE_ATTEMPTS
+            except Unreachable as unreachable:
+                failure, limit = unreachable, self._attempts(unreachable)
+                at_work = isinstance(unreachable, LostAnswer)
+            found = self._look_again(look, LOOK_FOR if at_work else 0.0, made)
+            if found is not None:
+                return found
+            if at_work:
+                raise LostAnswer(f"{failure} It may still be made: the next run looks for it before it makes another.")
+            if made >= limit:
+                raise failure
+
+    @staticmethod
+    def _look_again(
+        look: Callable[[], Optional[Mapping[str, Any]]], seconds: float, tries: int
+    ) -> Optional[Mapping[str, Any]]:
+        """Look after a pause that lets a request under way show, and for so long again and again."""
+        end = time.monotonic() + seconds
+        pause = 0.5 * tries
+        while True:
+            time.sleep(pause)
+            found = look()
+            if found is not None or time.monotonic() >= end:
+                return found
+            pause = min(pause * 1.5, 3.0)
 
     def pages(self, service: str, path: str, key: str, /, **query: Any) -> list[dict[str, Any]]:
         """All items of a listing."""
         answer = self.get(service, path, **query)
-        items = list(answer.get(key, []))
+        items = list(answer[key])
         while True:
             following = next((each["href"] for each in answer.get(f"{key}_links", []) if each["rel"] == "next"), None)
             following = following or answer.get("next")
@@ -162,7 +232,7 @@ class Connection:
                 return items
             # Behind a proxy the link may name a host that is not reachable: only its query is taken.
             answer = self.call("GET", service, f"{path}?{str(following).partition('?')[2]}")
-            items.extend(answer.get(key, []))
+            items.extend(answer[key])
 
     def has(self, service: str) -> bool:
         """Whether the cloud has this service."""
@@ -231,17 +301,20 @@ class Connection:
         except auth_errors.ClientException as error:
             raise self._explained(error, service) from error
         if answer.status_code >= 400:
+            # That something is not there is believed of the service only, not of whoever answers in its place.
+            if answer.status_code == 404 and not errors.is_from(service, answer.text):
+                raise _unexpected(action, service, url)
             raise RefusedCall(answer.status_code, errors.message_of(answer.text), action, service)
-        if not answer.content:
-            return {}
+        unexpected = functools.partial(_unexpected, action, service, url)
+        if not answer.content and answer.status_code != 200:
+            return Answer({}, unexpected)
         try:
-            value = answer.json()
+            value = answer.json() if answer.content else {}
         except ValueError as error:
-            raise CloudFailure(
-                f"{action} was answered by something that is not OpenStack's {service} service: check the address "
-                f"{url} and the proxy."
-            ) from error
-        return value if isinstance(value, dict) else {"": value}
+            raise unexpected() from error
+        if not isinstance(value, dict):
+            raise unexpected()
+        return Answer(value, unexpected)
 
     def _endpoint(self, service: str) -> str:
         with self._lock:
@@ -296,16 +369,8 @@ class Connection:
 
     def _explained_by_itself(self, error: Exception, service: str) -> HavenError:
         said = errors.tidy(str(error))
-        if isinstance(error, auth_errors.SSLError):
-            return CloudFailure(
-                f"The certificate of the {service} service is not trusted ({said}): set openstack.ca_cert, or check "
-                "the address."
-            )
-        if isinstance(error, (auth_errors.ConnectFailure, auth_errors.UnknownConnectionError)):
-            return Unreachable(
-                f"OpenStack's {service} service does not answer at {_address(error, self._auth_url)}: check the "
-                "network, the proxy and auth_url, then run again (nothing is made twice)."
-            )
+        if isinstance(error, auth_errors.ConnectionError):
+            return self._about_connection(error, service, said)
         if isinstance(error, (auth_errors.Unauthorized, auth_errors.NotFound)):
             return BadCredentials(
                 f"OpenStack at {self._auth_url} does not accept these credentials: check user, password, project and "
@@ -315,12 +380,33 @@ class Connection:
             return BadCredentials(f"The credentials are incomplete ({said}): {WHERE}.")
         if isinstance(error, auth_errors.HttpError) and error.http_status in (429, 500, 502, 503, 504):
             raise RefusedCall(error.http_status, said, "POST /auth/tokens", "identity")
+        if isinstance(error, auth_errors.InvalidResponse):
+            return _unexpected("POST /auth/tokens", "identity", self._auth_url)
         if isinstance(error, auth_errors.DiscoveryFailure):
             return Unreachable(
                 f"There is no OpenStack identity service at {self._auth_url} ({said}): check auth_url, which mostly "
                 "ends with /v3."
             )
         return CloudFailure(f"The connection to OpenStack failed ({said}): check the settings, or run again.")
+
+    def _about_connection(self, error: Exception, service: str, said: str) -> HavenError:
+        address = _address(error, self._auth_url)
+        if isinstance(error, auth_errors.SSLError):
+            return CloudFailure(
+                f"The certificate of the {service} service is not trusted ({said}): set openstack.ca_cert, or check "
+                "the address."
+            )
+        # The SDK calls it so whether it could not connect or got no answer.
+        if isinstance(error, auth_errors.ConnectTimeout):
+            return LostAnswer(
+                f"OpenStack's {service} service did not answer within {self._config.config['api_timeout']:g} s at "
+                f"{address}: it may be slow (api_timeout in clouds.yaml says how long to wait), or the network or a "
+                "proxy drops the request."
+            )
+        return Unreachable(
+            f"OpenStack's {service} service does not answer at {address}: check the network, the proxy and auth_url, "
+            "then run again (nothing is made twice)."
+        )
 
     @property
     def _auth_url(self) -> str:
@@ -349,6 +435,13 @@ class _Login(Thread):
             raise self._error
 
 
+def _unexpected(action: str, service: str, url: str) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"{action} was answered by something that is not OpenStack's {service} service: check the address "
+        f"{_address(url, url)}, the proxy, and whether a network's sign-in page is in the way."
+    )
+
+
 def _require_version(message: str) -> None:
     """Raises Unsupported when the refusal of our version shows that the service is older."""
     match = _SUPPORTED.search(message)
@@ -367,6 +460,6 @@ def _template(path: str) -> str:
     return re.sub(r"/[0-9a-f]{8}-[0-9a-f-]{27}", "/{id}", bare)
 
 
-def _address(error: Exception, default: str) -> str:
+def _address(error: object, default: str) -> str:
     match = re.search(r"https?://[^\s/'\"]+", str(error))
     return match.group(0) if match else default

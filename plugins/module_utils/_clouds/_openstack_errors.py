@@ -93,6 +93,20 @@ def message_of(body: str) -> str:
     return found or body
 
 
+def is_from(service: str, body: str) -> bool:
+    """Whether an error's body looks like the service's own. glance writes HTML, as anybody might."""
+    if service == "image":
+        return True
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return False
+    # A proxy that answers in JSON has its message at the top.
+    return isinstance(found, dict) and any(
+        key == "NeutronError" or (isinstance(value, dict) and "message" in value) for key, value in found.items()
+    )
+
+
 def _text_in(value: Any) -> str:
     if isinstance(value, str):
         return value

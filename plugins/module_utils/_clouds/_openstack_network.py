@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Optional
@@ -39,7 +39,7 @@ class Networks:
         self._os = connection
         self._lock = Lock()
         self._listed: Optional[list[dict[str, Any]]] = None
-        self._groups: dict[tuple[str, str], str] = {}
+        self._groups: Optional[list[dict[str, Any]]] = None
 
     # -- looking up
 
@@ -84,33 +84,53 @@ class Networks:
             f"There is not exactly one pool of floating IPs ({names}): name one in openstack.floating_ip_pool."
         )
 
-    def find_groups(self, project: str, wanted: Iterable[str]) -> None:
-        """Look up the security groups of these names, once for all that follows."""
-        missing = [each for each in wanted if not shapes.is_id(each) and (project, each) not in self._groups]
-        if not missing:
-            return
-        by_name = self.all_groups()
-        for each in missing:
-            # The project's own first; else one of that very name, such as default.
-            found = by_name.get(shapes.scoped(project, each)) or by_name.get(each)
-            if not found:
-                raise NotFound(
-                    f"Project {project} has no firewall {each}: make it with haven.gpu.firewall first, or give the "
-                    "name or id of a security group."
-                )
-            self._groups[project, each] = found
+    def groups(self) -> list[dict[str, Any]]:
+        """All security groups the project can see, with no more than what tells whose they are."""
+        with self._lock:
+            if self._groups is None:
+                fields = ["id", "name", "description"]
+                self._groups = self._os.pages("network", "/security-groups", "security_groups", fields=fields)
+            return self._groups
+
+    def known_groups(self, project: str, wanted: Iterable[str]) -> dict[str, str]:
+        """The ids of the project's firewalls of these names, as far as they exist; an id stands for itself.
+
+        Only what carries our mark is the project's, whatever its name is.
+        """
+        found = {}
+        for each in wanted:
+            if shapes.is_id(each):
+                found[each] = each
+                continue
+            ours, _others = shapes.own_groups(self.groups(), project, each)
+            if ours:
+                found[each] = str(ours[0]["id"])
+        return found
 
     def group_ids(self, project: str, wanted: Iterable[str]) -> list[str]:
-        wanted = list(wanted)
-        self.find_groups(project, wanted)
-        return [each if shapes.is_id(each) else self._groups[project, each] for each in wanted]
+        """As known_groups(), in order. Raises NotFound for a name without a firewall."""
+        names = list(wanted)
+        known = self.known_groups(project, names)
+        for each in names:
+            if each not in known:
+                alike = [item["id"] for item in self.groups() if item["name"] in (shapes.scoped(project, each), each)]
+                hint = f" (security group {' or '.join(alike)} is called so and is not the project's)" if alike else ""
+                raise NotFound(
+                    f"Project {project} has no firewall {each}{hint}: make it with haven.gpu.firewall first, or give "
+                    "the id of a security group."
+                )
+        return [known[each] for each in names]
 
-    def all_groups(self) -> dict[str, str]:
-        """The ids of the security groups, by name; of two that two controllers made at once, the one all take."""
-        by_name: dict[str, str] = {}
-        for item in self._os.pages("network", "/security-groups", "security_groups", fields=["id", "name"]):
-            by_name[item["name"]] = min(by_name.get(item["name"], item["id"]), item["id"])
-        return by_name
+    def groups_of(self, server_id: str, names: Sequence[str]) -> tuple[str, ...]:
+        """The ids of a server's security groups, of which nova shows the names only."""
+        by_name: dict[str, list[str]] = {}
+        for item in self.groups():
+            by_name.setdefault(item["name"], []).append(str(item["id"]))
+        if all(len(by_name.get(name, ())) == 1 for name in names):
+            return tuple(by_name[name][0] for name in names)
+        # Names that are not unique tell nothing.
+        ids = {group for port in self.ports([server_id]) for group in port.get("security_groups") or []}
+        return tuple(sorted(ids))
 
     # -- ports
 
@@ -118,7 +138,41 @@ class Networks:
         """Whether a port has to exist before its server: for a subnet, and to bind a floating address at once."""
         return bool(spec.subnet or spec.public_address or spec.options.get("floating_ip"))
 
-    def create_port(self, spec: Spec, firewall_ids: Sequence[str]) -> str:
+    def create_port(self, spec: Spec, firewall_ids: Sequence[str], spare: Sequence[Mapping[str, Any]]) -> str:
+        """The id of a port for a new server: one of the ``spare`` ones, which a creation that was cut off left behind,
+        or a new one. Spare ones that do not fit are removed: one may hold the address that is wanted."""
+        body = self._port_body(spec, firewall_ids)
+        fitting = next((port for port in spare if self._fits(port, body)), None)
+        self.delete_ports(port["id"] for port in spare if port is not fitting)
+        if fitting:
+            return str(fitting["id"])
+        known = {port["id"] for port in spare}
+
+        def look() -> Optional[Mapping[str, Any]]:
+            ports = self.belongings(spec.project, [spec.name]).ports
+            return next(({"port": port} for port in ports if port["id"] not in known), None)
+
+        return str(self._make("/ports", {"port": body}, look)["port"]["id"])
+
+    def _fits(self, port: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+        """Whether a port that is there is what this request would make."""
+        has = set(port.get("security_groups") or [])
+        default = {str(item["id"]) for item in self.groups() if item["name"] == "default"}
+        if port.get("network_id") != wanted["network_id"]:
+            return False
+        # Without a word about them, neutron takes the group called default.
+        if has != set(wanted["security_groups"]) if "security_groups" in wanted else not has <= default:
+            return False
+        addresses = [set(each.items()) for each in port.get("fixed_ips") or []]
+        return all(any(set(each.items()) <= one for one in addresses) for each in wanted.get("fixed_ips") or [])
+
+    def _make(self, path: str, body: Mapping[str, Any], look: Callable[[], Optional[Mapping[str, Any]]]) -> Any:
+        try:
+            return self._os.make("network", path, body, look)
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+
+    def _port_body(self, spec: Spec, firewall_ids: Sequence[str]) -> dict[str, Any]:
         named = list(spec.options.get("networks") or [])
         address: dict[str, Any] = {}
         if spec.subnet:
@@ -138,7 +192,7 @@ class Networks:
             body["fixed_ips"] = [address]
         if firewall_ids:
             body["security_groups"] = list(firewall_ids)
-        return str(self._os.post("network", "/ports", {"port": body})["port"]["id"])
+        return body
 
     def belongings(self, project: str, names: Iterable[str], server_ids: Iterable[str] = ()) -> Belongings:
         """The ports and floating addresses of these servers, and those that were made for these names and not used."""
@@ -159,6 +213,13 @@ class Networks:
             if item.get("port_id") in ids or (ours(item) and not item.get("port_id"))
         ]
         return Belongings([port for port in ports if shapes.unmarked(port.get("description"))[0]], addresses)
+
+    def unused(self, port_ids: Sequence[str]) -> list[str]:
+        """Those of these ports that no server has."""
+        if not port_ids:
+            return []
+        found = self._os.pages("network", "/ports", "ports", id=list(port_ids))
+        return [port["id"] for port in found if not port.get("device_id")]
 
     def ports(self, server_ids: Sequence[str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -197,17 +258,18 @@ class Networks:
             found.extend(self._os.pages("network", "/floatingips", "floatingips", port_id=chunk))
         return found
 
-    def bind(self, spec_project: str, name: str, port_id: str, options: Any) -> str:
-        """Give the port its floating address: the one that is named, or a new one. Returns the address."""
+    def bind(
+        self, project: str, name: str, port_id: str, options: Any, spare: Optional[Sequence[Mapping[str, Any]]] = None
+    ) -> str:
+        """Give the port its floating address: the one that is named, or one of ours. Returns the address.
+
+        ``spare`` are addresses that were made for this name and are not used; they are looked up if not given.
+        """
         wanted = options.get("floating_ip")
         if not wanted:
-            body = {
-                "floating_network_id": self.pool(options.get("floating_ip_pool")),
-                "port_id": port_id,
-                "description": shapes.marked(spec_project, name),
-            }
-            answer = self._os.post("network", "/floatingips", {"floatingip": body})
-            return str(answer["floatingip"]["floating_ip_address"])
+            if spare is None:
+                spare = self.belongings(project, [name]).addresses
+            return self._bind_ours(project, name, port_id, self.pool(options.get("floating_ip_pool")), spare)
         found = self._os.pages("network", "/floatingips", "floatingips", floating_ip_address=wanted)
         if not found:
             raise NotFound(
@@ -218,6 +280,21 @@ class Networks:
             raise Refused(f"The floating IP {wanted} is in use by another port: take it off there first.")
         self._os.put("network", f"/floatingips/{found[0]['id']}", {"floatingip": {"port_id": port_id}})
         return str(wanted)
+
+    def _bind_ours(self, project: str, name: str, port_id: str, pool: str, spare: Sequence[Mapping[str, Any]]) -> str:
+        """Bind a spare address of this pool, or a new one."""
+        for item in spare:
+            ours = shapes.unmarked(item.get("description"))[:2] == (project, name)
+            if ours and item["floating_network_id"] == pool:
+                self._os.put("network", f"/floatingips/{item['id']}", {"floatingip": {"port_id": port_id}})
+                return str(item["floating_ip_address"])
+        body = {"floating_network_id": pool, "port_id": port_id, "description": shapes.marked(project, name)}
+
+        def look() -> Optional[Mapping[str, Any]]:
+            return next(({"floatingip": item} for item in self.floating([port_id])), None)
+
+        answer = self._make("/floatingips", {"floatingip": body}, look)
+        return str(answer["floatingip"]["floating_ip_address"])
 
     def change(self, project: str, name: str, server_id: str, *, public: bool, options: Any) -> Optional[str]:
         """Bring the floating address of a server to what is wanted; what was ours and is not used any more goes."""

@@ -6,7 +6,7 @@
 
 Who a thing belongs to is part of the request that makes it: servers and volumes carry it in their metadata, floating
 addresses, ports and security groups in their description (tags would take a second request, and there would be a moment
-without), key pairs in their name, since they have nothing else.
+without), key pairs in the comment of their public key. A name proves nothing: anybody may choose it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from .. import _cloud_init
@@ -39,6 +39,7 @@ META_SUBNET = "haven:subnet"
 META_USER_DATA = "haven:user-data"
 META_CREATION = "haven:creation"
 META_DEVICE = "haven:device"
+META_KEPT = "haven:kept"
 ROOT = "root"
 
 _STATES = {
@@ -123,6 +124,32 @@ def key_name_parts(text: str) -> tuple[str, str]:
     if at and rest.endswith(_KEY_SUFFIX):
         return rest[: -len(_KEY_SUFFIX)], name
     return "", text
+
+
+def own_groups(items: Iterable[Mapping[str, Any]], project: str, name: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """The security groups that are the project's firewall of this name, the one that everybody takes first, and the ids
+    of the others with its name."""
+    found = [dict(item) for item in items if item.get("name") == scoped(project, name)]
+    ours = [item for item in found if unmarked(item.get("description"))[:2] == (project, name)]
+    return sorted(ours, key=lambda item: str(item["id"])), sorted(str(item["id"]) for item in found if item not in ours)
+
+
+def volume_mark(item: Mapping[str, Any]) -> tuple[str, str, str]:
+    """(project, name, device) of a volume, as its metadata says; empty where it is none of ours."""
+    metadata = item.get("metadata") or {}
+    project, name, device = (str(metadata.get(key) or "") for key in (TAG_PROJECT, TAG_NAME, META_DEVICE))
+    return project, name, device
+
+
+def key_mark(project: str, name: str) -> str:
+    """The comment of a public key that we import: what tells our key pair from one that has its name."""
+    return f"{TAG_PROJECT}={project},haven:name={name}"
+
+
+def is_our_key_pair(item: Mapping[str, Any]) -> bool:
+    project, name = key_name_parts(str(item.get("name", "")))
+    words = str(item.get("public_key") or "").split()
+    return bool(project) and words[2:] == [key_mark(project, name)]
 
 
 def marked(project: str, name: str, description: str = "") -> str:

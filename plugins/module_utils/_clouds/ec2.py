@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -38,6 +39,16 @@ _SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentI
 _STATE_FILTERS = frozenset(["instance-state-name", "instance-state-code"])
 # Instances: a page is held whole while it is read, and one of the 1,000 that EC2 would give takes 13 MiB more.
 _PAGE = 500
+# Seconds: a security group or a volume is in use until a terminated instance has let go of it.
+RELEASE_TIMEOUT = 120.0
+# Kind: (the action that deletes it, its parameter, the errors that say that it is still used, the one that it is gone)
+_DELETIONS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
+    "volume": ("DeleteVolume", "VolumeId", ("VolumeInUse",), "InvalidVolume.NotFound"),
+    "firewall": (
+        "DeleteSecurityGroup", "GroupId", ("DependencyViolation", "InvalidGroup.InUse"), "InvalidGroup.NotFound",
+    ),
+    "key_pair": ("DeleteKeyPair", "KeyPairId", (), "InvalidKeyPair.NotFound"),
+}  # fmt: skip
 # Ours: (the API's name for it in the question, in the answer)
 _ATTRIBUTES = {
     "termination_protection": ("disableApiTermination", "DisableApiTermination"),
@@ -62,6 +73,7 @@ class Ec2(Access):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.region = connection.region
+        # By project and name.
         self._firewall_ids: dict[tuple[str, str], str] = {}
         self._gpus: dict[str, Optional[Gpu]] = {}
 
@@ -153,7 +165,7 @@ class Ec2(Access):
         ]
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
-        asked = [(instance.id, name) for instance in instances for name in sorted(names)]
+        asked = [(each.id, name) for each in instances for name in sorted(_ATTRIBUTES.keys() & set(names))]
         answers = dict(zip(asked, together(lambda pair: self._attribute(*pair), asked)))
         return [
             dataclasses.replace(
@@ -204,10 +216,14 @@ class Ec2(Access):
     def resources(self, project: str) -> list[Resource]:
         tagged = shapes.filters({f"tag:{TAG_PROJECT}": [project]})
         listings: list[tuple[str, str, Callable[[Mapping[str, Any]], Resource]]] = [
-            ("DescribeVolumes", "Volumes", lambda item: _resource("volume", item, "VolumeId", item["State"])),
+            ("DescribeVolumes", "Volumes", _volume_resource),
             ("DescribeSecurityGroups", "SecurityGroups", lambda item: _resource("firewall", item, "GroupId")),
             ("DescribeKeyPairs", "KeyPairs", lambda item: _resource("key_pair", item, "KeyPairId")),
-            ("DescribeAddresses", "Addresses", lambda item: _resource("address", item, "AllocationId")),
+            (
+                "DescribeAddresses",
+                "Addresses",
+                lambda item: _resource("address", item, "AllocationId", used=bool(item.get("AssociationId"))),
+            ),
         ]
         found = [
             Resource("instance", each.id, each.name, each.state) for each in self.instances(project) if not each.gone
@@ -219,33 +235,32 @@ class Ec2(Access):
 
     # -- making
 
-    def prepare(self, specs: Sequence[Spec]) -> None:
-        """Find the ids of the firewalls that are given by name; one call for all."""
-        named = {(spec.project, each) for spec in specs for each in spec.firewalls or () if not each.startswith("sg-")}
-        if not named - self._firewall_ids.keys():
-            return
-        conditions = {
-            f"tag:{TAG_PROJECT}": sorted({project for project, _name in named}),
-            f"tag:{TAG_NAME}": sorted({name for _project, name in named}),
-        }
-        for item in self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(conditions)):
-            tags = shapes.tags_of(item)
-            known = self._firewall_ids.setdefault((tags[TAG_PROJECT], tags[TAG_NAME]), item["GroupId"])
-            if known != item["GroupId"]:
-                raise Refused(
-                    f"Project {tags[TAG_PROJECT]} has firewalls {tags[TAG_NAME]} in several networks: give the id of "
-                    f"the one in the subnet's network ({known} or {item['GroupId']}) instead of the name."
-                )
-        missing = sorted(name for _project, name in named - self._firewall_ids.keys())
+    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+        wanted = set(names)
+        named = {each for each in wanted if not each.startswith("sg-")}
+        unknown = sorted(each for each in named if (project, each) not in self._firewall_ids)
+        if unknown:
+            conditions = shapes.filters({f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": unknown})
+            for item in self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=conditions):
+                name = shapes.tags_of(item)[TAG_NAME]
+                known = self._firewall_ids.setdefault((project, name), item["GroupId"])
+                if known != item["GroupId"]:
+                    raise Refused(
+                        f"Project {project} has firewalls {name} in several networks: give the id of the one in the "
+                        f"subnet's network ({known} or {item['GroupId']}) instead of the name."
+                    )
+        found = {each: self._firewall_ids.get((project, each)) for each in named}
+        return {**{each: each for each in wanted - named}, **{name: key for name, key in found.items() if key}}
+
+    def _ids_of(self, project: str, firewalls: Sequence[str]) -> list[str]:
+        known = self.firewall_ids(project, firewalls)
+        missing = sorted(set(firewalls) - known.keys())
         if missing:
-            project = specs[0].project
             raise NotFound(
                 f"Project {project} has no firewall {' or '.join(missing)} in {self.region}: "
                 "make it with haven.gpu.firewall first, or give the id of a security group."
             )
-
-    def _ids_of(self, project: str, firewalls: Iterable[str]) -> list[str]:
-        return [each if each.startswith("sg-") else self._firewall_ids[project, each] for each in firewalls]
+        return [known[each] for each in firewalls]
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
         parameters = shapes.run_parameters(spec, image, generation, self._ids_of(spec.project, spec.firewalls or ()))
@@ -273,7 +288,14 @@ class Ec2(Access):
     # -- changing
 
     def terminate(self, ids: Sequence[str]) -> None:
-        self._ec2.call("TerminateInstances", InstanceIds=list(ids))
+        try:
+            self._ec2.attempt("TerminateInstances", InstanceIds=list(ids))
+        except RefusedCall as refused:
+            if refused.code != "InvalidInstanceID.NotFound":
+                raise refused.explain() from refused
+            # One that EC2 has forgotten by now lets it refuse all.
+            for each in ids if len(ids) > 1 else ():
+                self.terminate([each])
 
     def start(self, ids: Sequence[str]) -> None:
         self._ec2.call("StartInstances", InstanceIds=list(ids))
@@ -324,22 +346,43 @@ class Ec2(Access):
 
     # -- disks that outlive their instance
 
-    def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
+    def leftovers(self, project: str, names: Iterable[str]) -> list[Resource]:
         conditions = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": sorted(names)}
         items = self._ec2.pages("DescribeVolumes", "Volumes", Filters=shapes.filters(conditions))
-        return [_resource("volume", item, "VolumeId", item["State"]) for item in items]
+        return [_volume_resource(item) for item in items]
 
-    def delete_volumes(self, ids: Sequence[str]) -> None:
-        together(self._delete_volume, list(ids))
+    def remove(self, resource: Resource) -> None:
+        if resource.kind not in _DELETIONS:
+            raise Unsupported(
+                f"The {resource.kind} {resource.id} stays: haven.gpu makes none on EC2, so it is for you to remove."
+            )
+        action, parameter, held, gone = _DELETIONS[resource.kind]
+        deadline = time.monotonic() + RELEASE_TIMEOUT
+        pause = 0.5
+        while True:
+            try:
+                self._ec2.attempt(action, **{parameter: resource.id})
+                return
+            except RefusedCall as refused:
+                if refused.code == gone:
+                    return
+                if refused.code not in held:
+                    raise refused.explain() from refused
+                if time.monotonic() > deadline:
+                    raise CloudFailure(
+                        f"The {resource.kind} {resource.name} ({resource.id}) is still used after "
+                        f"{RELEASE_TIMEOUT:.0f} s: terminate the instances that use it, or take it off them, and run "
+                        "again."
+                    ) from refused
+            time.sleep(pause)
+            pause = min(pause * 1.5, 5.0)
 
-    def _delete_volume(self, volume_id: str) -> None:
-        try:
-            self._ec2.attempt("DeleteVolume", VolumeId=volume_id)
-        except RefusedCall as refused:
-            # The root disk went with its instance.
-            if refused.code != "InvalidVolume.NotFound":
-                raise refused.explain() from refused
+
+def _volume_resource(item: Mapping[str, Any]) -> Resource:
+    return _resource("volume", item, "VolumeId", item["State"], used=bool(item.get("Attachments")))
 
 
-def _resource(kind: str, item: Mapping[str, Any], id_field: str, state: str = "") -> Resource:
-    return Resource(kind, item.get(id_field, ""), shapes.tags_of(item).get(TAG_NAME, ""), state)
+def _resource(
+    kind: str, item: Mapping[str, Any], id_field: str, state: str = "", used: Optional[bool] = None
+) -> Resource:
+    return Resource(kind, item.get(id_field, ""), shapes.tags_of(item).get(TAG_NAME, ""), state, used)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional
 
 from .. import _cloud_init
-from .._errors import CloudFailure, HavenError, InvalidRequest, NoCapacity, NotFound, QuotaExceeded, Unreachable
+from .._errors import CloudFailure, HavenError, InvalidRequest, LostAnswer, NoCapacity, NotFound, QuotaExceeded
 from .._models import (
     TAG_HOST_KEY,
     TAG_NAME,
@@ -56,8 +56,6 @@ FIRST_LOOK = 0.8
 SCHEDULE_TIMEOUT = 60.0
 RESIZE_TIMEOUT = 300.0
 ADDRESS_TIMEOUT = 15.0
-# How often a creation is sent again that got no answer and made no server.
-_CREATE_ATTEMPTS = 4
 # Nova's own state: what brings such a server up.
 _UP = {
     "SUSPENDED": {"resume": None},
@@ -69,6 +67,7 @@ _UP = {
 _STATE_FILTERS = frozenset(["status", "vm_state", "task_state", "power_state"])
 # As many names as fit into an address everywhere.
 _MOST_NAMES = 60
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class OpenStack(Access):
@@ -91,7 +90,8 @@ class OpenStack(Access):
         self._floating: dict[str, Optional[str]] = {}
         # Since when a server has been seen to wait for a host.
         self._scheduling: dict[str, float] = {}
-        self._spare: dict[str, tuple[str, dict[str, Any]]] = {}
+        # The marks of the creations of this run.
+        self._creations: set[str] = set()
 
     def in_region(self, region: str) -> OpenStack:
         return OpenStack(self._os.in_region(region))
@@ -149,8 +149,18 @@ class OpenStack(Access):
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
         names = sorted({str(self._items[each]["name"]) for each in ids if each in self._items})
-        found = self._listed(name=_name_filter(names))
-        return {each.id: each for each in found if each.id in set(ids)}
+        found: list[Optional[Instance]] = list(self._listed(name=_name_filter(names)) if names else [])
+        found += together(self._one, [each for each in ids if each not in self._items])
+        return {each.id: each for each in found if each and each.id in set(ids)}
+
+    def _one(self, server_id: str) -> Optional[Instance]:
+        """A server that no listing has shown so far."""
+        try:
+            return self._seen(self._os.attempt("GET", "compute", f"/servers/{errors.quoted(server_id)}")["server"])
+        except RefusedCall as refused:
+            if refused.status == 404:
+                return None
+            raise refused.explain() from refused
 
     def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
         details = self._volumes.details([volume.id for instance in instances for volume in instance.volumes])
@@ -170,15 +180,14 @@ class OpenStack(Access):
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
         """The lock is part of the listing; of user data nova shows nothing, so that a fingerprint stands for it."""
         wanted = set(names)
-        group_ids: dict[str, str] = {}
-        if "firewall_ids" in wanted:
-            group_ids = self._networks.all_groups()
         found = []
         for each in instances:
             attributes = dict(each.attributes)
             if "user_data" in wanted:
                 attributes["user_data"] = each.tags.get(shapes.META_USER_DATA, "")
-            ids = tuple(group_ids.get(name, name) for name in each.firewall_ids)
+            ids = each.firewall_ids
+            if "firewall_ids" in wanted:
+                ids = self._networks.groups_of(each.id, ids)
             found.append(dataclasses.replace(each, attributes=attributes, firewall_ids=ids))
         return found
 
@@ -248,34 +257,34 @@ class OpenStack(Access):
             ],
             lambda: self._volumes_of(project),
             lambda: self._marked("firewall", "security-groups", "security_groups", project),
-            lambda: [
-                Resource("key_pair", pair["keypair"]["name"], shapes.key_name_parts(pair["keypair"]["name"])[1], "")
-                for pair in self._os.pages("compute", "/os-keypairs", "keypairs")
-                if shapes.key_name_parts(pair["keypair"]["name"])[0] == project
-            ],
-            lambda: self._marked("address", "floatingips", "floatingips", project),
-            lambda: self._marked("port", "ports", "ports", project),
+            lambda: self._key_pairs_of(project),
+            lambda: self._marked("address", "floatingips", "floatingips", project, "port_id"),
+            lambda: self._marked("port", "ports", "ports", project, "device_id"),
         )
         return [each for found in together(_call, listings) for each in found]
 
     def _volumes_of(self, project: str) -> list[Resource]:
         return self._volumes.of_project(project) if self._os.has("volume") else []
 
-    def _marked(self, kind: str, path: str, key: str, project: str) -> list[Resource]:
+    def _key_pairs_of(self, project: str) -> list[Resource]:
+        pairs = [each["keypair"] for each in self._os.pages("compute", "/os-keypairs", "keypairs")]
+        ours = [shapes.key_pair(item) for item in pairs if shapes.is_our_key_pair(item)]
+        return [Resource("key_pair", each.id, each.name, "") for each in ours if each.project == project]
+
+    def _marked(self, kind: str, path: str, key: str, project: str, user: str = "") -> list[Resource]:
+        """What carries the project's mark in its description; ``user`` is the field that says what uses it."""
         found = []
         for item in self._os.pages("network", f"/{path}", key):
             owner, name, _rest = shapes.unmarked(item.get("description"))
             if owner == project:
-                found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower()))
+                used = bool(item.get(user)) if user else None
+                found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower(), used))
         return found
 
     # -- making
 
-    def prepare(self, specs: Sequence[Spec]) -> None:
-        """Look up what all creations share: security groups and networks that are given by name."""
-        first = specs[0]
-        wanted = {each for spec in specs for each in spec.firewalls or ()}
-        self._networks.find_groups(first.project, sorted(wanted))
+    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+        return self._networks.known_groups(project, names)
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
         """Create the server with what has to exist before it; what fails leaves none of that behind."""
@@ -284,11 +293,14 @@ class OpenStack(Access):
         ports: list[str] = []
         volumes: list[dict[str, Any]] = []
         creation = secrets.token_hex(8)
+        self._creations.add(creation)
+        spare = Belongings([], [])
         try:
             if self._networks.wants_port(spec):
-                ports.append(self._networks.create_port(spec, groups))
-            address = self._bind_address(spec, ports)
-            volumes = self._volumes.create(spec, image, image.min_disk_gib or 10)
+                spare = self._networks.belongings(spec.project, [spec.name])
+                ports.append(self._networks.create_port(spec, groups, spare.ports))
+            address = self._bind_address(spec, ports, spare)
+            volumes = self._volumes.create(spec, image, image.min_disk_gib or 10, creation)
             body = shapes.server_body(
                 spec,
                 image,
@@ -299,7 +311,13 @@ class OpenStack(Access):
                 volumes=volumes,
             )
             server_id = self._send(body, spec, creation)
+        except LostAnswer:
+            # The server may still be made, and then it needs what was made for it; else the next run takes that.
+            raise
         except HavenError as error:
+            rival = self._rival(spec) if spare.ports or not all(each["new"] for each in volumes) else None
+            if rival:
+                return rival
             self._clean_up(ports, volumes)
             raise self._with_what_is_free(error) from error
         self._os.patient = True
@@ -311,9 +329,15 @@ class OpenStack(Access):
         made = self._seen(self._items[server_id])
         return dataclasses.replace(made, instance_type=spec.instance_type)
 
-    def _bind_address(self, spec: Spec, ports: Sequence[str]) -> Optional[str]:
+    def _bind_address(self, spec: Spec, ports: Sequence[str], spare: Belongings) -> Optional[str]:
         if ports and (spec.public_address or spec.options.get("floating_ip")):
-            return self._networks.bind(spec.project, spec.name, ports[0], spec.options)
+            return self._networks.bind(spec.project, spec.name, ports[0], spec.options, spare.addresses)
+        return None
+
+    def _rival(self, spec: Spec) -> Optional[Instance]:
+        """The server of another controller that took what both found spare."""
+        with contextlib.suppress(HavenError):
+            return next((each for each in self.instances(spec.project, [spec.name]) if not each.gone), None)
         return None
 
     def _networks_of(self, spec: Spec, ports: Sequence[str]) -> Any:
@@ -330,21 +354,19 @@ class OpenStack(Access):
     def _send(self, body: Mapping[str, Any], spec: Spec, creation: str) -> str:
         """Create the server once, whatever happens to the answer: OpenStack has no client tokens, but ours is in the
         metadata."""
-        for attempt in range(1, _CREATE_ATTEMPTS + 1):
-            try:
-                return str(self._os.attempt("POST", "compute", "/servers", body)["server"]["id"])
-            except RefusedCall as refused:
-                if refused.status not in (500, 502, 504):
-                    raise refused.explain() from refused
-                error: HavenError = refused.explain()
-            except Unreachable as unreachable:
-                error = unreachable
-            # Long enough for a request that was under way to show.
-            time.sleep(0.5 * attempt)
-            for each in self.instances(spec.project, [spec.name]):
-                if each.tags.get(shapes.META_CREATION) == creation:
-                    return each.id
-        raise error
+
+        def look() -> Optional[Mapping[str, Any]]:
+            found = self.instances(spec.project, [spec.name])
+            return next(({"server": self._items[each.id]} for each in found if self._is_of(each, creation)), None)
+
+        try:
+            return str(self._os.make("compute", "/servers", body, look)["server"]["id"])
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+
+    @staticmethod
+    def _is_of(instance: Instance, *creations: str) -> bool:
+        return instance.tags.get(shapes.META_CREATION) in creations
 
     def settle(self, instances: Sequence[Instance]) -> list[Instance]:
         """Make sure that each of these new servers is the only one of its name.
@@ -390,8 +412,10 @@ class OpenStack(Access):
         if len(rivals) < 2:
             return next((each for each in rivals if each.id == instance.id), instance)
         winner = min(rivals, key=lambda each: (str(self._items[each.id].get("created", "")), each.id))
-        if winner.id != instance.id:
-            self._remove_failed(instance)
+        # One request may have made two, where a proxy sent it again.
+        for each in rivals:
+            if each.id != winner.id and self._is_of(each, *self._creations):
+                self._remove_failed(each)
         return winner
 
     # -- failing
@@ -442,14 +466,15 @@ class OpenStack(Access):
             self._clean_up([], made[2])
 
     def _clean_up(self, ports: Sequence[str], volumes: Sequence[Mapping[str, Any]]) -> None:
-        """Remove what a creation had made before it failed; what cannot be removed carries the project's mark."""
+        """Remove what a creation had made before it failed, but for what a server has got hold of meanwhile; what
+        cannot be removed carries the project's mark."""
         with contextlib.suppress(HavenError):
-            for each in self._networks.floating(ports) if ports else []:
+            unused = self._networks.unused(ports)
+            for each in self._networks.floating(unused) if unused else []:
                 self._networks.release(each)
+            self._networks.delete_ports(unused)
         with contextlib.suppress(HavenError):
-            self._networks.delete_ports(ports)
-        with contextlib.suppress(HavenError):
-            self._volumes.delete(each["id"] for each in volumes)
+            self._volumes.delete_unused({each["id"] for each in volumes if each["new"]})
 
     # -- changing
 
@@ -542,6 +567,8 @@ class OpenStack(Access):
             path = f"/servers/{instance.id}/os-volume_attachments/{change.target}"
             with self._unlocked(instance.id):
                 self._os.put("compute", path, body)
+            if change.field.startswith("root_volume"):
+                self._volumes.keep(change.target, not change.after)
         elif change.field.endswith(".size_gib"):
             self._volumes.grow(change.target, change.after)
         elif change.field.endswith(".type"):
@@ -616,27 +643,29 @@ class OpenStack(Access):
 
     # -- disks that outlive their instance
 
-    def leftover_volumes(self, project: str, names: Iterable[str]) -> list[Resource]:
+    def leftovers(self, project: str, names: Iterable[str]) -> list[Resource]:
         wanted = set(names)
         spare = self._networks.belongings(project, wanted)
-        self._spare = {
-            **{port["id"]: ("port", port) for port in spare.ports},
-            **{item["id"]: ("address", item) for item in spare.addresses},
-        }
         found = [each for each in self._volumes_of(project) if each.name in wanted]
-        for key, (kind, item) in self._spare.items():
-            name = shapes.unmarked(item.get("description"))[1]
-            found.append(Resource(kind, key, name, str(item.get("status") or "").lower()))
+        for kind, items in (("port", spare.ports), ("address", spare.addresses)):
+            for item in items:
+                owner, name, _rest = shapes.unmarked(item.get("description"))
+                # A user's own address is taken off with its port, and stays.
+                if owner:
+                    found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower(), used=False))
         return found
 
-    def delete_volumes(self, ids: Sequence[str]) -> None:
-        spare = [self._spare[each] for each in ids if each in self._spare]
-        self._delete_belongings(
-            Belongings(
-                [item for kind, item in spare if kind == "port"], [item for kind, item in spare if kind == "address"]
-            )
-        )
-        self._volumes.delete(each for each in ids if each not in self._spare)
+    def remove(self, resource: Resource) -> None:
+        if resource.kind == "volume":
+            self._volumes.delete([resource.id])
+        elif resource.kind == "port":
+            self._networks.delete_ports([resource.id])
+        elif resource.kind == "address":
+            self._os.delete("network", f"/floatingips/{resource.id}")
+        elif resource.kind == "firewall":
+            self._delete_group(resource)
+        else:
+            self._os.delete("compute", f"/os-keypairs/{errors.quoted(resource.id)}")
 
 
 def _call(listing: Callable[[], list[Resource]]) -> list[Resource]:
@@ -644,8 +673,8 @@ def _call(listing: Callable[[], list[Resource]]) -> list[Resource]:
 
 
 def _name_filter(names: Sequence[str]) -> Optional[str]:
-    """nova takes a regular expression; too many names are sorted out here."""
-    if not names or len(names) > _MOST_NAMES:
+    """nova takes a regular expression; too many names, and such as mean something in one, are sorted out here."""
+    if not names or len(names) > _MOST_NAMES or not all(_PLAIN_NAME.fullmatch(name) for name in names):
         return None
     return "^(" + "|".join(name.replace(".", "[.]") for name in names) + ")$"
 

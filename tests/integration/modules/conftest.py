@@ -146,14 +146,13 @@ def _end(account: Account, api: Api) -> None:
 def _leave_nothing(account: Account, api: OpenStackApi) -> None:
     """Guests are real there: what a test left is removed, and that nothing stays is part of every test."""
     left = api.adapter.resources(account.project)
-    machines = {each.name for each in left if each.kind not in ("firewall", "key_pair")}
+    machines = [each.id for each in left if each.kind == "instance"]
     if machines:
-        gone = account.instance(sorted(machines), state="absent", delete_volumes=True, termination_protection=False)
+        gone = account.run("instance", id=machines, state="absent", termination_protection=False)
         assert gone.ok, gone.message
-    for each in left:
-        if each.kind in ("firewall", "key_pair"):
-            gone = account.run(each.kind.replace("_", ""), name=each.name, state="absent")
-            assert gone.ok, gone.message
+    if left:
+        gone = account.run("project", state="absent")
+        assert gone.ok, gone.message
     assert not left or api.adapter.resources(account.project) == []
     # What is being deleted counts as gone there; here it has to get there.
     if not wait_until(lambda: not servers_of(account.project, api)):

@@ -20,6 +20,7 @@ class Fault(CountedFault):
 
     action: an API action, "*", or "launch" (the instance goes from pending to terminated, for this reason).
     code, message, status: the error answered. Without a code the connection is dropped and nothing is carried out.
+    page: instead of an error this text is answered with the status, as a network's sign-in page would be.
     after_success: the call is carried out; then the connection is dropped, or, with a code, that error is answered.
     match: parameters (as sent, such as InstanceType) a call must have.
     """
@@ -28,6 +29,7 @@ class Fault(CountedFault):
     code: str = ""
     message: str = ""
     status: int = 400
+    page: str | None = None
     after_success: bool = False
     match: dict[str, str] = field(default_factory=dict)
 

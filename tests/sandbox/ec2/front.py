@@ -67,6 +67,8 @@ class Front:
             answer = ask(self._moto, environ)
             if fault is None or answer[0] >= 400:
                 return answer
+        if fault.page is not None:
+            return fault.status, [("Content-Type", "text/html")], fault.page.encode()
         if not fault.code:
             return None
         content_type, body = error_body(service, fault.code, fault.message or fault.code)

@@ -20,8 +20,9 @@ class Fault(CountedFault):
     service: a name of layout.SERVICES, or "*". method: an HTTP method, or "*". path: a regular expression searched for
     in path and query. agent: one searched for in User-Agent ("openstacksdk" leaves out what services ask each other).
     delay_ms: the request waits so long first. status, message: the error answered instead; 0 lets the request through.
-    drop: the connection is closed without an answer. after_success: status or drop come after the request was
-    carried out. times: how many requests are hit; -1 means all. seconds: the fault ends so long after it was made.
+    page: this text is answered with that status (200 if none), as a network's sign-in page would be.
+    drop: the connection is closed without an answer. after_success: status, page, drop or delay come after the request
+    was carried out. times: how many requests are hit; -1 means all. seconds: the fault ends so long after it was made.
     """
 
     service: str = "*"
@@ -31,6 +32,7 @@ class Fault(CountedFault):
     delay_ms: float = 0.0
     status: int = 0
     message: str = "This was asked for by a test."
+    page: str | None = None
     drop: bool = False
     after_success: bool = False
     seconds: float = 0.0
@@ -42,8 +44,8 @@ class Fault(CountedFault):
             self._path, self._agent = re.compile(self.path), re.compile(self.agent)
         except re.error as error:
             raise ValueError(f"not a regular expression: {error}") from error
-        if not (self.delay_ms or self.status or self.drop):
-            raise ValueError("a fault needs delay_ms, status or drop")
+        if not (self.delay_ms or self.status or self.drop or self.page is not None):
+            raise ValueError("a fault needs delay_ms, status, page or drop")
         if self.seconds and self.times == 1:
             self.times = -1
 

@@ -78,13 +78,19 @@ class Front:
         return answer
 
     def _carry_out(self, environ: Environ, fault: Fault | None) -> Answer | None:
-        time.sleep((self._faults.latency_ms + (fault.delay_ms if fault else 0.0)) / 1000)
-        if fault is None or fault.after_success or not (fault.status or fault.drop):
+        late_ms = fault.delay_ms if fault else 0.0
+        before_ms, after_ms = (0.0, late_ms) if fault and fault.after_success else (late_ms, 0.0)
+        time.sleep((self._faults.latency_ms + before_ms) / 1000)
+        replaced = fault is not None and (fault.status or fault.drop or fault.page is not None)
+        if fault is None or fault.after_success or not replaced:
             answer = ask(self._application, environ)
-            if fault is None or not fault.after_success or answer[0] >= 400:
+            time.sleep(after_ms / 1000)
+            if fault is None or not replaced or answer[0] >= 400:
                 return answer
         if fault.drop:
             return None
+        if fault.page is not None:
+            return fault.status or 200, [("Content-Type", "text/html")], fault.page.encode()
         body = error_body(self._service, fault.status, fault.message)
         return fault.status, [("Content-Type", "application/json")], body
 

@@ -20,6 +20,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Instance,
     Observed,
     Pacing,
+    Resource,
     Spec,
 )
 from ansible_collections.haven.gpu.plugins.module_utils._plan import plan
@@ -47,8 +48,8 @@ class Silent:
     def instances(self, _project: str, _names: Iterable[str]) -> list[Instance]:
         return []
 
-    def prepare(self, _specs: Sequence[Spec]) -> None:
-        """Nothing to look up."""
+    def remove(self, _resource: Resource) -> None:
+        """Nothing outlives an instance."""
 
     def settle(self, instances: Sequence[Instance]) -> list[Instance]:
         return list(instances)

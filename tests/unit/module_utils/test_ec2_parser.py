@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -27,6 +28,12 @@ TEXTS = {
     "timestamp": "2026-11-21T18:00:00.000Z",
 }
 INSTANCE = "<reservationSet><item><instancesSet><item>{}</item></instancesSet></item></reservationSet>"
+
+
+@pytest.fixture(autouse=True)
+def _asked() -> Iterator[None]:
+    with _ec2_parser.answering("Own"):
+        yield
 
 
 def filled(shape: Any, name: str, depth: int = 0) -> str:
@@ -66,7 +73,7 @@ def both(body: str, shape: Any, status: int = 200) -> tuple[Any, Any]:
 def test_whole_answers(action: str, namespace: str) -> None:
     shape = MODEL.operation_model(action).output_shape
     inside = filled(shape, "x").removeprefix("<x>").removesuffix("</x>")
-    ours, theirs = both(f"<Answer{namespace}><requestId>r-2</requestId>{inside}</Answer>", shape)
+    ours, theirs = both(f"<OwnResponse{namespace}><requestId>r-2</requestId>{inside}</OwnResponse>", shape)
     assert ours == theirs
     assert ours["ResponseMetadata"]["RequestId"] == "r-2"
 
@@ -91,7 +98,7 @@ def test_whole_answers(action: str, namespace: str) -> None:
 )
 def test_instances(inside: str) -> None:
     shape = MODEL.operation_model("DescribeInstances").output_shape
-    ours, theirs = both(f'<Answer xmlns="{NAMESPACE}">{INSTANCE.format(inside)}</Answer>', shape)
+    ours, theirs = both(f'<OwnResponse xmlns="{NAMESPACE}">{INSTANCE.format(inside)}</OwnResponse>', shape)
     assert ours == theirs
 
 
@@ -105,7 +112,7 @@ def listing(inside: str) -> list[dict[str, Any]]:
 
 def test_what_is_unwanted_is_left_out_and_nothing_else() -> None:
     shape = MODEL.operation_model("DescribeInstances").output_shape
-    inside = filled(shape, "Answer")
+    inside = filled(shape, "OwnResponse")
     whole = both(inside, shape)[1]
     instances = [instance for reservation in whole["Reservations"] for instance in reservation["Instances"]]
     assert all(instance.pop("NetworkInterfaces") for instance in instances)
@@ -116,7 +123,7 @@ def test_what_is_unwanted_is_left_out_and_nothing_else() -> None:
 
 def test_an_instance_is_the_same_without_what_is_unwanted() -> None:
     shape = MODEL.operation_model("DescribeInstances").output_shape
-    inside = filled(shape, "Answer")
+    inside = filled(shape, "OwnResponse")
     whole = both(inside, shape)[1]["Reservations"][0]["Instances"][0]
     assert _ec2_shapes.instance(listing(inside)[0], "r", None) == _ec2_shapes.instance(whole, "r", None)
 
@@ -124,20 +131,22 @@ def test_an_instance_is_the_same_without_what_is_unwanted() -> None:
 @pytest.mark.parametrize("around", ["<![CDATA[{}]]>", "<!--{}-->x"])
 def test_nothing_is_left_out_by_what_a_text_says(around: str) -> None:
     name = around.format("<networkInterfaceSet>")
-    (found,) = listing(f"<Answer>{INSTANCE.format(f'<keyName>{name}</keyName><imageId>ami</imageId>')}</Answer>")
+    (found,) = listing(
+        f"<OwnResponse>{INSTANCE.format(f'<keyName>{name}</keyName><imageId>ami</imageId>')}</OwnResponse>"
+    )
     assert found["ImageId"] == "ami"
 
 
 def test_an_empty_element_takes_nothing_of_the_next_instance_with_it() -> None:
     gone = "<item><networkInterfaceSet/><instanceId>i-1</instanceId></item>"
     there = "<item><networkInterfaceSet><item/></networkInterfaceSet><instanceId>i-2</instanceId></item>"
-    found = listing(f"<Answer>{INSTANCE.format(f'</item>{gone}{there}<item>')}</Answer>")
+    found = listing(f"<OwnResponse>{INSTANCE.format(f'</item>{gone}{there}<item>')}</OwnResponse>")
     assert [instance["InstanceId"] for instance in found if instance] == ["i-1", "i-2"]
 
 
 def test_an_answer_that_ends_within_what_is_unwanted_is_no_answer() -> None:
-    with pytest.raises(ResponseParserError):
-        listing(f"<Answer>{INSTANCE.format('<networkInterfaceSet><item>')}")
+    with pytest.raises(_ec2_parser.NotTheApiError):
+        listing(f"<OwnResponse>{INSTANCE.format('<networkInterfaceSet><item>')}")
 
 
 def test_errors_are_botocores_own() -> None:
@@ -148,7 +157,26 @@ def test_errors_are_botocores_own() -> None:
     assert ours["Error"]["Code"] == "A.B"
     assert both("<html>busy</html>", shape, 503)[0]["Error"]["Code"] == "503"
     with pytest.raises(ResponseParserError):
-        _ec2_parser.Parser(EC2QueryParser()).parse(answer("<cut off"), shape)
+        _ec2_parser.Parser(EC2QueryParser()).parse(answer("<cut off", 400), shape)
+
+
+# StopInstances' answer is read, DeleteTags has nothing in it.
+@pytest.mark.parametrize("action", ["DescribeInstances", "StopInstances", "DeleteTags"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<cut off",
+        "<!DOCTYPE html><html><body>Sign in</body></html>",
+        '<html xmlns="http://www.w3.org/1999/xhtml"><head/><body><p>Sign in</p></body></html>',
+        "<ListAllMyBucketsResult/>",
+        "<OtherResponse/>",
+    ],
+)
+def test_what_is_not_the_apis_answer_is_never_taken_for_an_empty_one(action: str, body: str) -> None:
+    shape = MODEL.operation_model(action).output_shape
+    with pytest.raises(_ec2_parser.NotTheApiError):
+        _ec2_parser.Parser(EC2QueryParser()).parse(answer(body), shape)
 
 
 def test_sessions_use_it_for_ec2_alone() -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from hypothesis import assume, given
@@ -107,22 +107,28 @@ specs = st.builds(
 EC2 = Traits(changeable=frozenset({"imdsv2"}))
 
 
+def seen(spec: Spec, *found: Instance) -> Observed:
+    """What is read before deciding: the ids of firewalls are made of their names here."""
+    ids = None if spec.firewalls is None else tuple(f"sg-{each}" for each in spec.firewalls)
+    return Observed(found, firewall_ids=ids)
+
+
 @given(machines, specs)
 def test_a_plan_carried_out_leaves_nothing_to_do(current: Instance, spec: Spec) -> None:
     assume(spec.state not in ("absent", "restarted"))
     try:
-        made = plan(spec, Observed((current,)), EC2)
+        made = plan(spec, seen(spec, current), EC2)
     except Refused:
         return
     after = fulfilled(current, spec, made)
-    assert not plan(spec, Observed((after,)), EC2).changed
+    assert not plan(spec, seen(spec, after), EC2).changed
 
 
 @given(machines, specs)
 def test_a_machine_is_never_replaced_or_terminated_unasked(current: Instance, spec: Spec) -> None:
     assume(spec.state != "absent")
     try:
-        made = plan(spec, Observed((current,)), EC2)
+        made = plan(spec, seen(spec, current), EC2)
     except Refused:
         return
     assert not {"create", "terminate", "delete_volume"} & set(actions(made))
@@ -131,7 +137,7 @@ def test_a_machine_is_never_replaced_or_terminated_unasked(current: Instance, sp
 @given(machines, specs)
 def test_a_running_machine_is_stopped_only_when_somebody_said_so(current: Instance, spec: Spec) -> None:
     try:
-        made = plan(spec, Observed((current,)), EC2)
+        made = plan(spec, seen(spec, current), EC2)
     except Refused:
         return
     assert not made.has("stop") or spec.state == "stopped" or spec.allow_stop
@@ -140,7 +146,7 @@ def test_a_running_machine_is_stopped_only_when_somebody_said_so(current: Instan
 @given(machines, specs)
 def test_what_needs_a_stopped_machine_happens_on_a_stopped_machine(current: Instance, spec: Spec) -> None:
     try:
-        made = plan(spec, Observed((current,)), EC2)
+        made = plan(spec, seen(spec, current), EC2)
     except Refused:
         return
     up = current.state in ("pending", "running")
@@ -152,7 +158,7 @@ def test_what_needs_a_stopped_machine_happens_on_a_stopped_machine(current: Inst
 @given(machines, specs)
 def test_the_diff_shows_every_change_and_nothing_else(current: Instance, spec: Spec) -> None:
     try:
-        made = plan(spec, Observed((current,)), EC2)
+        made = plan(spec, seen(spec, current), EC2)
     except Refused:
         return
     shown = render([made])
@@ -250,11 +256,21 @@ def test_a_host_key_still_to_come_is_part_of_the_plan() -> None:
     assert not plan(wanted(record_host_key=False), Observed((starting,))).changed
 
 
-def test_firewalls_are_compared_by_name_or_id() -> None:
+def test_firewalls_are_compared_by_id_since_anybody_may_take_a_name() -> None:
     current = machine(firewalls=("f", "g"), firewall_ids=("sg-1", "sg-2"))
-    assert not plan(wanted(firewalls=("sg-2", "f")), Observed((current,))).changed
-    for other in (("f",), ("f", "f"), ("f", "g", "h"), ()):
-        assert plan(wanted(firewalls=other), Observed((current,))).changed
+
+    def changes(names: tuple[str, ...], ids: Optional[tuple[str, ...]]) -> bool:
+        return plan(wanted(firewalls=names), Observed((current,), firewall_ids=ids)).changed
+
+    assert not changes(("sg-2", "f"), ("sg-2", "sg-1"))
+    assert changes(("f",), ("sg-1",))
+    assert changes(("f", "g", "h"), ("sg-1", "sg-2", "sg-3"))
+    assert changes((), ())
+    # The machine has another one of that name, or the project has none.
+    assert changes(("f", "g"), ("sg-9", "sg-2"))
+    assert changes(("f", "g"), None)
+    bare = dataclasses.replace(current, firewalls=(), firewall_ids=())
+    assert not plan(wanted(firewalls=()), Observed((bare,), firewall_ids=())).changed
 
 
 def test_protection_is_lifted_only_on_request() -> None:
