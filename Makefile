@@ -12,7 +12,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 demo: ## the whole story in a sandbox, proven in a real browser (needs root)
-	@$(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD)
+	@began=$$(date +%s.%N); $(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD) --began $$began
 
 test: ## check everything: lint, unit, integration, every Molecule scenario (needs root)
 	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all

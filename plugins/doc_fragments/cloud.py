@@ -72,6 +72,11 @@ options:
       host_key:
         description: The host key, such as C(ssh-ed25519 AAAA...). Without it, the user's own known_hosts decides.
         type: str
+      inside_address:
+        description:
+          - The address that the machines behind it see. It is not used to reach them; M(haven.gpu.firewall) may let in
+            no other.
+        type: str
   openstack:
     description:
       - How to reach OpenStack, and what only OpenStack has. What is not given comes from where openstacksdk looks

@@ -36,6 +36,11 @@ options:
     description: What an hour of an instance type costs, in your currency. No other source of prices is asked.
     type: dict
     default: {}
+  tunnels:
+    description: The C(tunnels) that M(haven.gpu.tunnel_info) returned.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -63,11 +68,11 @@ from ..plugin_utils._status import status_table as _status_table
 
 
 def status_table(
-    instances: Iterable[Mapping[str, Any]], *, hosts: Any = (), hops: Any = (), prices: Any = None
+    instances: Iterable[Mapping[str, Any]], *, hosts: Any = (), hops: Any = (), prices: Any = None, tunnels: Any = ()
 ) -> list[str]:
     """The table, or AnsibleFilterError with one sentence."""
     try:
-        return _status_table(instances, hosts, hops, prices or {}, datetime.now(timezone.utc))
+        return _status_table(instances, hosts, hops, prices or {}, now=datetime.now(timezone.utc), tunnels=tunnels)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AnsibleFilterError(
             f"haven.gpu.status_table: this is not what instance_info returned: {error!r}"

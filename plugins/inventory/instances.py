@@ -117,6 +117,11 @@ options:
           - With C(@cert-authority) before it, the public key of who signs the hop's host key for O(hops[].host), or for
             the name that stands between both, as in C(@cert-authority gate.pathology ssh-ed25519 AAAA...).
         type: str
+      inside_address:
+        description:
+          - The address that the machines behind it see. It is not used to reach them; the playbook C(provision) opens
+            their SSH to this address of the last hop only.
+        type: str
   login_user:
     description:
       - User on machines that carry no tag C(haven:login-user).

@@ -164,11 +164,14 @@ class VolumeSpec:
 
 @dataclass(frozen=True)
 class Hop:
+    """A jump host; ``inside_address`` is the one that machines behind it see."""
+
     host: str
     port: int = 22
     user: Optional[str] = None
     key: Optional[str] = None
     host_key: Optional[str] = None
+    inside_address: Optional[str] = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
+from ._way import told
+
 # What a browser behind `ssh -L 8888:...` addresses; the server accepts this name only.
 SITE = "localhost:8888"
 ORIGIN = f"http://{SITE}"
@@ -63,10 +65,9 @@ def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, time
     while not os.path.exists(local):
         if process.poll() is not None:
             said = process.stderr.read() if process.stderr else b""
-            detail = said.decode(errors="replace").strip().splitlines()
-            raise NotebookError(
-                f"ssh could not open a tunnel to {alias}: {detail[-1] if detail else 'no reason given'}."
-            )
+            # Of a host key that is not the known one, not ssh's last line says which, but ours before it.
+            reason = told(said.decode(errors="replace")).rstrip(".") or "no reason given"
+            raise NotebookError(f"ssh could not open a tunnel to {alias}: {reason}.")
         if time.monotonic() > deadline:
             raise NotebookError(f"ssh opened no tunnel to {alias} in {timeout:.0f} s; try `ssh {alias}` by hand.")
         time.sleep(0.05)

@@ -46,6 +46,7 @@ HOPS: dict[str, Any] = {
         "user": {"type": "str"},
         "key": {"type": "path", "no_log": False},
         "host_key": {"type": "str", "no_log": False},
+        "inside_address": {"type": "str"},
     },
     "required_one_of": [("host", "instance", "tag")],
     "mutually_exclusive": [("host", "instance", "tag")],

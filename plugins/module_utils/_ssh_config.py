@@ -56,7 +56,7 @@ _KEY_TYPES = frozenset(
         "sk-ecdsa-sha2-nistp256@openssh.com",
     ]
 )
-_HOP_FIELDS = frozenset(["host", "port", "user", "key", "host_key"])
+_HOP_FIELDS = frozenset(["host", "port", "user", "key", "host_key", "inside_address"])
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,13 @@ def is_address(text: object) -> bool:
         return False
 
 
+def _is_ip_address(text: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(text))
+    except ValueError:
+        return False
+
+
 def public_key(text: object) -> Optional[str]:
     """``type base64`` of an OpenSSH public key without its comment, or None where the text is not exactly one.
 
@@ -242,6 +249,11 @@ def _check_hop(hop: Hop, number: int) -> None:
         )
     if hop.key is not None:
         quoted_path(hop.key, f"the key of hop {number}")
+    if hop.inside_address is not None and not _is_ip_address(hop.inside_address):
+        raise InvalidRequest(
+            f"The inside_address of hop {number} is no IP address: {_shown(hop.inside_address)}; give the one that the "
+            "instances see."
+        )
     _port(hop.port, f"Hop {number}")
 
 

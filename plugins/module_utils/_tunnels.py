@@ -22,6 +22,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -100,6 +101,14 @@ class Tunnel:
     ports: tuple[int, ...]
     group: int = 0
 
+    def forwards_as_dicts(self) -> list[dict[str, Any]]:
+        """The documented return value: what was asked for, where it is, and who has what was asked for."""
+        found = []
+        for port, forward in zip(self.ports, self.wish.forwards):
+            taken = {} if port == forward.port else {"taken_by": holder(forward.port)}
+            found.append({"port": forward.port, "local_port": port, "socket": forward.socket, **taken})
+        return found
+
 
 class Tunnels:
     """All tunnels of a folder, which is made where it is missing."""
@@ -127,11 +136,12 @@ class Tunnels:
         """Choose ports and start it; returns before it is up. One of that name must have been closed."""
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
         os.chmod(self._folder, 0o700)
-        with self._locked(".ports"):  # two plays at once must not choose the same
+        # A port is promised once: the next to choose sees this one among those that live.
+        with self._locked(".ports"):
             others = [self._read(other) for other in self.names() if other != name and self._lives(other)]
             ports = _choose(wish.forwards, {port for other in others if other for port in other.ports})
             self._write(name, Tunnel(wish, ports))
-        return self._launch(name, Tunnel(wish, ports))
+            return self._launch(name, Tunnel(wish, ports))
 
     def await_up(self, name: str, within_s: float, *, at_first_attempt: bool) -> None:
         """Wait until it is connected; TunnelError has what ssh said last.
@@ -236,6 +246,26 @@ class Tunnels:
 
     def _path(self, name: str, kind: str) -> str:
         return os.path.join(self._folder, f"{name}.{kind}")
+
+
+def project_folder(folder: str, project: str) -> str:
+    """Where a project's tunnels are noted. Raises InvalidRequest."""
+    if not is_alias(project):
+        raise InvalidRequest(f"The project {project!r} is no plain word: use letters, digits, dots and dashes.")
+    return os.path.join(folder, project)
+
+
+def holder(port: int) -> str:
+    """Who listens on this port of the loopback addresses, as far as this user may know it."""
+    try:
+        asked = ["ss", "-Hltnp", f"sport = :{port}"]
+        said = subprocess.run(  # pylint: disable=ansible-bad-function
+            asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        said = ""
+    found = re.search(r'users:\(\("([^"]+)",pid=(\d+)', said)
+    return f"{found.group(1)} (process {found.group(2)})" if found else "another program"
 
 
 def _command(tunnel: Tunnel) -> list[str]:

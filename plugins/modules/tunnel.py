@@ -90,11 +90,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 forwards:
-  description: What was asked for in O(forwards), and the C(local_port) that leads there.
+  description:
+    - What was asked for in O(forwards), and the C(local_port) that leads there.
+    - Where that is another one than was asked for, C(taken_by) says who has that port, as far as it can be known.
   returned: when O(state=present), outside of check mode
   type: list
   elements: dict
-  sample: [{port: 8888, local_port: 8889, socket: /run/haven/alice/jupyter.sock}]
+  sample: [{port: 8888, local_port: 8889, socket: /run/haven/alice/jupyter.sock, taken_by: "ssh (process 4711)"}]
 closed:
   description: Names of the tunnels that were closed, or would be in check mode.
   returned: when O(state=absent)
@@ -103,14 +105,13 @@ closed:
   sample: [jupyter-demo]
 """
 
-import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._errors import HavenError, InvalidRequest
-from ..module_utils._ssh_config import Forward, is_alias
-from ..module_utils._tunnels import Tunnel, Tunnels, Wish
+from ..module_utils._errors import HavenError
+from ..module_utils._ssh_config import Forward
+from ..module_utils._tunnels import Tunnels, Wish, project_folder
 
 SPEC: dict[str, Any] = {
     "name": {"type": "str"},
@@ -146,10 +147,10 @@ def present(tunnels: Tunnels, p: dict[str, Any], check: bool) -> dict[str, Any]:
         except HavenError:
             tunnels.close(name)
             raise
-        return {"changed": True, "diff": diff, "forwards": _forwards(after)}
+        return {"changed": True, "diff": diff, "forwards": after.forwards_as_dicts()}
     if not check:
         tunnels.await_up(name, p["timeout"], at_first_attempt=False)
-    return {"changed": False, "forwards": _forwards(before)}
+    return {"changed": False, "forwards": before.forwards_as_dicts()}
 
 
 def absent(tunnels: Tunnels, p: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -167,13 +168,6 @@ def _shown(tunnel: Any) -> str:
     return f"{tunnel.wish.user} at {tunnel.wish.host}, ports {', '.join(map(str, tunnel.ports))}\n" if tunnel else ""
 
 
-def _forwards(tunnel: Tunnel) -> list[dict[str, Any]]:
-    return [
-        {"port": forward.port, "local_port": port, "socket": forward.socket}
-        for port, forward in zip(tunnel.ports, tunnel.wish.forwards)
-    ]
-
-
 def main() -> None:
     module = AnsibleModule(
         argument_spec=SPEC,
@@ -182,10 +176,8 @@ def main() -> None:
     )
     p = module.params
     try:
-        if not is_alias(p["project"]):
-            raise InvalidRequest(f"The project {p['project']!r} is no plain word: use letters, digits, dots, dashes.")
         act = present if p["state"] == "present" else absent
-        result = act(Tunnels(os.path.join(p["folder"], p["project"])), p, module.check_mode)
+        result = act(Tunnels(project_folder(p["folder"], p["project"])), p, module.check_mode)
     except HavenError as error:
         module.fail_json(msg=str(error), reason=error.reason)
     module.exit_json(**result)

@@ -17,27 +17,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Optional
 
-COLUMNS = ("MACHINE", "STATE", "GPU", "ADDRESS", "HOPS", "SERVICES", "SINCE", "HOURLY", "SPENT")
+COLUMNS = ("MACHINE", "STATE", "REGION", "GPU", "ADDRESS", "HOPS", "SERVICES", "TUNNEL", "SINCE", "HOURLY", "SPENT")
 NOTHING = "-"
 _WIDEST = 48
 _HOUR_S = 3600.0
 
 
-def status_table(
+def status_table(  # noqa: PLR0913 -- all that a row is made of
     instances: Iterable[Mapping[str, Any]],
     hosts: Iterable[Mapping[str, Any]],
     hops: Sequence[Mapping[str, Any]],
     prices: Mapping[str, Any],
+    *,
     now: datetime,
+    tunnels: Iterable[Mapping[str, Any]] = (),
 ) -> list[str]:
     """The lines of the table. instances: as M(instance_info) returns them; hosts: variables of inventory hosts.
 
-    prices: what an hour costs, by instance type, in the user's own currency. now: with a time zone.
+    prices: what an hour costs, by instance type, in the user's own currency. now: with a time zone. tunnels: as
+    M(tunnel_info) returns them.
     """
+    open_tunnels = {str(tunnel["name"]): tunnel for tunnel in tunnels}
     known = {str(host.get("haven_id")): host for host in hosts}
     instances = list(instances)
     names = Counter(str(instance["name"]) for instance in instances)
-    rows = [COLUMNS]
+    rows: list[Sequence[object]] = [COLUMNS]
     for instance in instances:
         host = known.get(str(instance["id"]), {})
         running = instance["state"] == "running"
@@ -45,10 +49,12 @@ def status_table(
             (
                 _named(instance, alone=names[str(instance["name"])] == 1),
                 instance["state"],
+                instance.get("region"),
                 _gpu(instance.get("gpu")),
                 host.get("haven_address") or instance["private_address"] or instance["public_address"],
                 ">".join(_hop(hop) for hop in host.get("haven_hops", hops)),
                 _services(host.get("__haven_units")) if running else "",
+                _tunnel(open_tunnels.get(str(instance["name"]))),
                 instance["launched_at"] if running else "",
                 *_costs(prices.get(instance["instance_type"]) if running else None, instance["launched_at"], now),
             )
@@ -118,6 +124,40 @@ def _services(listed: Optional[Mapping[str, Any]]) -> str:
     found = [line.split()[0] for line in lines if line.split()]
     names = {unit.partition("@")[0].replace("haven-", "", 1) for unit in found if unit.startswith("haven-")}
     return ",".join(sorted(names))
+
+
+def _tunnel(tunnel: Optional[Mapping[str, Any]]) -> str:
+    """The local ports of an open tunnel; lost while it is not connected."""
+    if not tunnel:
+        return ""
+    ports = ",".join(str(forward["local_port"]) for forward in tunnel["forwards"])
+    return f"localhost:{ports}" if tunnel["connected"] else f"lost:{ports}"
+
+
+def what_runs(instances: Iterable[Mapping[str, Any]], prices: Mapping[str, Any]) -> list[str]:
+    """A sentence for each instance: that it exists, in which state, and what that costs as far as it is known.
+
+    One whose state is "planned" is an entry of haven_instances that does not exist.
+
+    instances: as M(instance_info) returns them. The price of a spot instance is not known from its type.
+    """
+    told = []
+    for each in instances:
+        price = None if each.get("spot") else prices.get(str(each.get("instance_type")))
+        cost = "costs money (its price is not known: haven_prices)" if price is None else f"costs {price} an hour"
+        if each["state"] == "planned":
+            told.append(f"{_names(each)} would be made ({each['instance_type']}), which {cost}.")
+            continue
+        if each["state"] not in ("running", "pending"):
+            cost = "its disks may cost money"
+        label = f"{plain(each['name'])} ({plain(each['id'])})" if each["name"] else plain(each["id"])
+        told.append(f"{label} exists, is {each['state']} and {cost}.")
+    return told
+
+
+def _names(wanted: Mapping[str, Any]) -> str:
+    """The name, or names, of a wish."""
+    return ", ".join(map(plain, wanted["name"] if isinstance(wanted["name"], list) else [wanted["name"]]))
 
 
 def _costs(price: Any, since: Optional[str], now: datetime) -> tuple[str, str]:

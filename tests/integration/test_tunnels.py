@@ -65,12 +65,21 @@ class Laptop:
 
     def tunnel(self, name: str | None = "box", *, check: bool = False, **options: Any) -> dict[str, Any]:
         """Run the module; to its end also where it leaves a process behind, whose pipes none of ours must be."""
-        wanted = {"name": name, "project": "tests", "folder": str(self.folder / "state"), **options}
+        wanted: dict[str, Any] = {"name": name, **options}
         if wanted.get("state") != "absent":
             wanted |= {"ssh_config": Files.in_folder(str(self.folder)).config, "host": "box", "user": "debian"}
+        return self.run("tunnel", {**wanted, "_ansible_check_mode": check})
+
+    def listed(self) -> list[tuple[str, bool, int]]:
+        """Name, whether it is connected, and port of each tunnel."""
+        found = self.run("tunnel_info", {})["tunnels"]
+        return [(each["name"], each["connected"], each["forwards"][0]["local_port"]) for each in found]
+
+    def run(self, module: str, options: dict[str, Any]) -> dict[str, Any]:
+        where = {"project": "tests", "folder": str(self.folder / "state")}
         done = subprocess.run(
-            [sys.executable, "-m", "ansible_collections.haven.gpu.plugins.modules.tunnel"],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": {**wanted, "_ansible_check_mode": check}}),
+            [sys.executable, "-m", f"ansible_collections.haven.gpu.plugins.modules.{module}"],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": {**where, **options}}),
             capture_output=True,
             text=True,
             timeout=120,
@@ -159,7 +168,9 @@ def test_what_is_asked_for_anew_replaces_what_was_there(laptop: Laptop, port: in
 
 def test_the_next_free_port_is_taken_by_a_second_machine_and_where_somebody_has_it(laptop: Laptop, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)):
-        one = local_port(laptop.open(port))
+        first = laptop.open(port)
+        assert str(os.getpid()) in first["forwards"][0]["taken_by"]
+        one = local_port(first)
         other = local_port(laptop.open(port, "other"))
     assert port < one < other
     assert [answer(one), answer(other)] == ["notebook", "notebook"]
@@ -177,8 +188,10 @@ def test_it_comes_back_when_the_jump_host_loses_it(laptop: Laptop, sandbox: Sand
 
 def test_it_comes_back_when_the_machine_was_stopped_and_started(laptop: Laptop, guest: Guest, port: int) -> None:
     laptop.open(port)
+    assert laptop.listed() == [("box", True, port)]
     guest.sandbox.machines.stop(guest.id)
     assert answer(port) == ""
+    assert wait_until(lambda: laptop.listed() == [("box", False, port)], 90)
     guest.start()
     assert wait_until(lambda: answer(port) == "notebook", 180)
     assert laptop.open(port)["changed"] is False

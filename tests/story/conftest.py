@@ -81,7 +81,7 @@ def changes(output: str) -> dict[str, int]:
 def machines(output: str) -> list[tuple[str, str]]:
     """Name and state of each machine in the table that the playbook status prints."""
     lines = [line.split()[1:] for line in output.splitlines()]
-    titles = ["MACHINE", "STATE", "GPU"]
+    titles = ["MACHINE", "STATE", "REGION"]
     assert titles in [words[:3] for words in lines], output[-3000:]
     # The table goes on for as long as there are as many cells as titles.
     start = next(number for number, words in enumerate(lines) if words[:3] == titles)

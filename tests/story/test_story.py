@@ -19,10 +19,12 @@ from collections.abc import Iterator
 import boto3
 import pytest
 
-from tests.integration.sandbox_guests import wait_until
+from tests.integration.sandbox_guests import Sandbox, running_sandbox, wait_until
 
 from .canaries import READABLE, Canaries, Watch, plant, readable_files_with
 from .conftest import ROOT, Story, changes, end, make_story
+
+OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d"
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,16 @@ def test_this_machine_has_no_way_to_the_instance_but_the_jump_host(story: Story,
     assert [way for way in ways if address in ipaddress.ip_network(way, strict=False)] == []
 
 
+def test_no_other_machine_of_the_private_network_reaches_its_sshd(story: Story, first_run: dict[str, bytes]) -> None:
+    address = story.inventory_hosts()["jupyter-demo"]["haven_private_address"]
+    found = running_sandbox()
+    assert found is not None
+    with Sandbox(found).guest() as neighbour:
+        knock = "timeout 3 bash -c '</dev/tcp/{}/22'"
+        assert neighbour.root(knock.format(neighbour.address)).returncode == 0
+        assert neighbour.root(knock.format(address)).returncode != 0
+
+
 def test_the_instance_has_no_way_out_but_the_proxy(story: Story, first_run: dict[str, bytes]) -> None:
     direct = "curl -s -o /dev/null -m 4 --noproxy '*' http://198.51.100.200/; echo rc=$?"
     assert "rc=0" not in story.ssh(direct)
@@ -164,9 +176,22 @@ def test_status_is_one_table(story: Story, first_run: dict[str, bytes]) -> None:
     address = story.inventory_hosts()["jupyter-demo"]["haven_private_address"]
     said = story.run("status", "-e", '{"haven_prices": {"g4dn.xlarge": 0.5}}')
     rows = [line.split()[1:] for line in said.splitlines() if line.split()[1:2] in (["MACHINE"], ["jupyter-demo"])]
-    assert rows[0] == ["MACHINE", "STATE", "GPU", "ADDRESS", "HOPS", "SERVICES", "SINCE", "HOURLY", "SPENT"]
-    assert rows[1][:6] == ["jupyter-demo", "running", "1xT4", address, "127.0.0.1", "jupyter,tensorboard"]
-    assert rows[1][7] == "0.50"
+    assert rows[0] == [
+        "MACHINE",
+        "STATE",
+        "REGION",
+        "GPU",
+        "ADDRESS",
+        "HOPS",
+        "SERVICES",
+        "TUNNEL",
+        "SINCE",
+        "HOURLY",
+        "SPENT",
+    ]
+    assert rows[1][:2] == ["jupyter-demo", "running"]
+    assert rows[1][3:8] == ["1xT4", address, "127.0.0.1", "jupyter,tensorboard", "-"]
+    assert rows[1][9] == "0.50"
     assert "volume" in said
 
 
@@ -186,6 +211,8 @@ def test_connect_opens_the_notebook_until_disconnect(story: Story, first_run: di
     assert port != somebodys
     assert served(port)
     assert set(changes(story.run("connect", "-e", wanted)).values()) == {0}
+    assert f"localhost:{port}" in story.run("status", "-e", "haven_status_services=false")
+    assert f"ansible-playbook haven.gpu.disconnect -i {story.inventory}" in said
     assert set(changes(story.run("disconnect", "--check")).values()) == {1}
     assert set(changes(story.run("disconnect")).values()) == {1}
     assert not served(port)
@@ -213,6 +240,23 @@ def test_a_second_controller_connects_strictly_after_stop_and_start(
 def test_wrong_password_is_refused(story: Story, first_run: dict[str, bytes]) -> None:
     output = story.run("verify", "-e", '{"haven_users": [{"name": "alice", "password": "wrong"}]}', check=False)
     assert "refused the password" in output
+
+
+@pytest.mark.parametrize("playbook", ["verify", "configure"])
+def test_another_host_key_is_named_with_both_fingerprints(
+    story: Story, first_run: dict[str, bytes], playbook: str
+) -> None:
+    facts = story.inventory_hosts()["jupyter-demo"]
+    tag = {"Key": "haven:host-key", "Value": OTHER_KEY}
+    client = boto3.client("ec2")
+    client.create_tags(Resources=[facts["haven_id"]], Tags=[tag])
+    try:
+        said = story.run(playbook, check=False)
+    finally:
+        client.create_tags(Resources=[facts["haven_id"]], Tags=[{**tag, "Value": facts["haven_host_key"]}])
+    assert "haven.gpu refuses jupyter-demo" in said
+    assert len(set(re.findall(r"SHA256:[A-Za-z0-9+/]{43}", said))) == 2
+    assert "censored" not in said
 
 
 def test_destroy_wants_the_name_of_the_project(story: Story, first_run: dict[str, bytes]) -> None:

@@ -17,7 +17,7 @@ status_table = FilterModule().filters()["status_table"]
 def test_hops_and_prices_come_from_the_options() -> None:
     demo = Instance("i-1", "demo", "p", "ec2", "r", "running", instance_type="g5.xlarge").as_dict()
     lines = status_table([demo], hops=[{"host": "gate"}], prices={"g5.xlarge": 1.5})
-    assert lines[1].split() == ["demo", "running", "-", "-", "gate", "-", "-", "1.50", "-"]
+    assert lines[1].split() == ["demo", "running", "r", "-", "-", "gate", "-", "-", "-", "1.50", "-"]
 
 
 @pytest.mark.parametrize("wrong", [[{"name": "demo"}], ["demo"], None])

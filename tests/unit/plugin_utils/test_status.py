@@ -27,29 +27,32 @@ UNITS = {"stdout_lines": ["haven-jupyter@alice.service loaded active running x",
 HOST = {"haven_id": "i-1", "haven_address": "10.0.0.20", "haven_hops": [{"host": "outer"}, {"host": "inner"}]}
 
 
-def row(*instances: dict[str, Any], hosts: Any = (), prices: Any = None) -> list[str]:
+TUNNEL = {"name": "demo", "connected": True, "forwards": [{"local_port": 8888}, {"local_port": 6006}]}
+
+
+def row(*instances: dict[str, Any], hosts: Any = (), prices: Any = None, tunnels: Any = ()) -> list[str]:
     """The cells of the last machine."""
-    lines = status_table(instances or [DEMO], hosts, [{"host": "gate"}], prices or {}, NOW)
+    lines = status_table(instances or [DEMO], hosts, [{"host": "gate"}], prices or {}, now=NOW, tunnels=tunnels)
     starts = [lines[0].index(name) for name in COLUMNS]
     return [lines[-1][start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
 
 
 def test_all_that_is_known_of_a_machine_is_shown() -> None:
-    shown = row(hosts=[{**HOST, "__haven_units": UNITS}], prices={"g5.xlarge": 1.006})
+    shown = row(hosts=[{**HOST, "__haven_units": UNITS}], prices={"g5.xlarge": 1.006}, tunnels=[TUNNEL])
     assert shown == [
-        *("demo", "running", "1xA10G", "10.0.0.20", "outer>inner", "jupyter,tensorboard"),
-        *("2026-03-01T09:00:00Z", "1.01", "3.02"),
+        *("demo", "running", "eu-north-1", "1xA10G", "10.0.0.20", "outer>inner", "jupyter,tensorboard"),
+        *("localhost:8888,6006", "2026-03-01T09:00:00Z", "1.01", "3.02"),
     ]
 
 
 def test_what_is_not_known_is_a_dash() -> None:
     bare = Instance("i-2", "", "p", "openstack", "r", "stopped").as_dict()
-    assert row(bare) == ["i-2", "stopped", "-", "-", "gate", "-", "-", "-", "-"]
-    assert row(hosts=[{**HOST, "__haven_units": {"unreachable": True}}])[5] == "-"
+    assert row(bare) == ["i-2", "stopped", "r", "-", "-", "gate", "-", "-", "-", "-", "-"]
+    assert row(hosts=[{**HOST, "__haven_units": {"unreachable": True}}])[6] == "-"
 
 
 def test_a_stopped_machine_neither_runs_since_nor_costs_what_a_running_one_does() -> None:
-    assert row({**DEMO, "state": "stopped"}, prices={"g5.xlarge": 1.006})[5:] == ["-"] * 4
+    assert row({**DEMO, "state": "stopped"}, prices={"g5.xlarge": 1.006})[6:] == ["-"] * 5
 
 
 @pytest.mark.parametrize("since", [None, "", "yesterday", "2026-03-01T09:00:00"])
@@ -58,7 +61,7 @@ def test_a_start_that_cannot_be_read_leaves_the_price(since: str | None) -> None
 
 
 def test_without_machines_there_are_the_columns() -> None:
-    assert status_table([], [], [], {}, NOW) == ["  ".join(COLUMNS)]
+    assert status_table([], [], [], {}, now=NOW) == ["  ".join(COLUMNS)]
 
 
 @pytest.mark.parametrize(
@@ -95,4 +98,4 @@ def test_each_row_is_one_line_and_every_character_takes_one_place(rows: list[tup
 
 def test_models_of_gpus_are_the_clouds_words_too() -> None:
     gpu = Gpu("L4\r", 2, 22.0)
-    assert row({**DEMO, "gpu": {"model": gpu.model, "count": gpu.count}})[2] == r"2xL4\r"
+    assert row({**DEMO, "gpu": {"model": gpu.model, "count": gpu.count}})[3] == r"2xL4\r"

@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: tunnel_info
+short_description: List the SSH tunnels that are open in the background
+version_added: "0.1.0"
+author: The haven.gpu contributors (@haven-gpu)
+description:
+  - Lists the tunnels of a project that M(haven.gpu.tunnel) opened on this computer.
+attributes:
+  check_mode: {support: full, description: Only reads.}
+  diff_mode: {support: none, description: Only reads.}
+  idempotent: {support: full, description: Only reads.}
+options:
+  project:
+    description: The project.
+    type: str
+    required: true
+  folder:
+    description: The O(haven.gpu.tunnel#module:folder) of M(haven.gpu.tunnel).
+    type: path
+    default: ~/.local/state/haven.gpu/tunnels
+seealso:
+  - module: haven.gpu.tunnel
+"""
+
+EXAMPLES = r"""
+- name: List the open tunnels
+  haven.gpu.tunnel_info:
+    project: pathology
+  delegate_to: localhost
+  register: found
+"""
+
+RETURN = r"""
+tunnels:
+  description: The tunnels whose process lives.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name of the tunnel; for the playbooks, that of the instance.
+      type: str
+      sample: jupyter-demo
+    user:
+      description: Who logs in.
+      type: str
+      sample: alice
+    connected:
+      description: Whether it is connected now, or tries to be again.
+      type: bool
+      sample: true
+    forwards:
+      description: Which local port leads to which socket.
+      type: list
+      elements: dict
+      sample: [{port: 8888, local_port: 8889, socket: /run/haven/alice/jupyter.sock}]
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._errors import HavenError
+from ..module_utils._tunnels import Tunnels, project_folder
+
+SPEC: dict[str, Any] = {
+    "project": {"type": "str", "required": True},
+    "folder": {"type": "path", "default": "~/.local/state/haven.gpu/tunnels"},
+}
+
+
+def listed(tunnels: Tunnels) -> list[dict[str, Any]]:
+    alive = [(name, tunnel) for name in tunnels.names() if (tunnel := tunnels.get(name))]
+    return [
+        {
+            "name": name,
+            "user": tunnel.wish.user,
+            "connected": tunnels.is_up(name),
+            "forwards": tunnel.forwards_as_dicts(),
+        }
+        for name, tunnel in alive
+    ]
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    try:
+        found = listed(Tunnels(project_folder(module.params["folder"], module.params["project"])))
+    except HavenError as error:
+        module.fail_json(msg=str(error), reason=error.reason)
+    module.exit_json(changed=False, tunnels=found)
+
+
+if __name__ == "__main__":
+    main()
