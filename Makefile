@@ -6,7 +6,7 @@ CLOUD ?= ec2
 setup = tools/setup.sh && . tools/env.sh
 guests = tools/packages.sh tests/sandbox/packages.txt
 
-.PHONY: help demo test sandbox sandbox-down bench lint docs unit mutation lock
+.PHONY: help demo test sandbox sandbox-down bench lint docs generated unit mutation lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,8 +29,11 @@ bench: ## compare with amazon.aws and openstack.cloud on the same services; writ
 lint: ## every static check
 	@$(setup) && tools/lint.sh
 
-docs: ## write the generated parts of the documentation
-	@$(setup) && python tools/docs.py && install -d -m 0755 build/docs && antsibull-docs collection --use-current --dest-dir build/docs haven.gpu
+generated: ## write what is generated: from the clouds' folders, and from the roles' argument specs
+	@$(setup) && python -m tools.generated
+
+docs: generated ## build the documentation
+	@$(setup) && install -d -m 0755 build/docs && antsibull-docs collection --use-current --dest-dir build/docs haven.gpu
 
 unit: ## the tests that need neither root nor a sandbox
 	@$(setup) && pytest -q -n 2 tests/unit

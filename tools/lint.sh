@@ -6,12 +6,13 @@ step() { printf '== %s\n' "$*"; "$@"; }
 
 step ruff check .
 step ruff format --check .
-step mypy plugins tests/sandbox tests/demo tests/bench tests/all.py tools/docs.py
+step mypy plugins tests/sandbox tests/demo tests/bench tests/all.py tools
+step lint-imports --no-cache
 step yamllint --strict .
 step ansible-lint --offline -q --profile production
 step antsibull-changelog lint
 step shellcheck tools/*.sh roles/*/files/*.sh .ci/run
-step python tools/docs.py --check
+step python -m tools.generated --check
 step antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .cache/ansible_collections/haven/gpu
 [ "${1:-}" = --no-sanity ] || step tools/sanity.sh
 echo "lint: everything is clean"

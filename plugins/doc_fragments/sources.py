@@ -26,10 +26,20 @@ options:
             C(haven_source_*), the variable C(haven_source), and the source in messages.
         type: str
         required: true
+      # generated from the clouds
       cloud:
         description: As O(cloud).
         type: str
-        choices: [ec2, openstack]
+        choices:
+          - ec2
+          - openstack
+      ec2:
+        description: As O(ec2), which it replaces as a whole.
+        type: dict
+      openstack:
+        description: As O(openstack), which it replaces as a whole.
+        type: dict
+      # end of what is generated
       projects:
         description: As O(projects).
         type: list
@@ -38,12 +48,6 @@ options:
         description: As O(regions).
         type: list
         elements: str
-      ec2:
-        description: As O(ec2), which it replaces as a whole.
-        type: dict
-      openstack:
-        description: As O(openstack), which it replaces as a whole.
-        type: dict
       hops:
         description: As O(hops).
         type: list

@@ -87,7 +87,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._errors import HavenError
-from ..plugin_utils._user_config import Defaults, user_config
+from ..plugin_utils._ssh.user_config import Defaults, user_config
 
 
 def ssh_config(

@@ -29,6 +29,7 @@ description:
     section
     C([inventory]) of your C(ansible.cfg), or a cloud that does not answer looks like an empty one.
 extends_documentation_fragment:
+  - haven.gpu.clouds.inventory
   - haven.gpu.sources
   - ansible.builtin.constructed
   - ansible.builtin.inventory_cache
@@ -38,12 +39,6 @@ options:
     type: str
     required: true
     choices: [haven.gpu.instances]
-  cloud:
-    description:
-      - The cloud to list.
-      - Default is the variable C(haven_cloud).
-    type: str
-    choices: [ec2, openstack]
   projects:
     description:
       - The projects whose machines are listed; V(*) is every machine that carries a project's tag.
@@ -57,16 +52,6 @@ options:
       - Default is the region of the cloud's own options.
     type: list
     elements: str
-  ec2:
-    description:
-      - Where and as whom on EC2, as in M(haven.gpu.instance_info) (C(region), C(profile), C(endpoint_url), and so on).
-      - Default is the variable C(haven_ec2).
-    type: dict
-  openstack:
-    description:
-      - Where and as whom on OpenStack, as in M(haven.gpu.instance_info) (C(cloud), C(region), C(auth), and so on).
-      - Default is the variable C(haven_openstack).
-    type: dict
   api_via:
     description:
       - >-
@@ -292,15 +277,25 @@ from ansible.utils.vars import combine_vars
 from ..module_utils import _collector
 from ..module_utils._errors import HavenError, InvalidRequest
 from ..module_utils._models import Hop, Instance
-from ..module_utils._ssh_config import TOFU, Machine
-from ..plugin_utils import _hosts, _sources, _ssh_files
-from ..plugin_utils._cache import Cache
-from ..plugin_utils._constructed import Constructed
+from ..module_utils._ssh.config import TOFU, Machine
+from ..plugin_utils._expressions.constructed import Constructed
 from ..plugin_utils._files import private_folder
-from ..plugin_utils._machines import Static, machines_from
-from ..plugin_utils._populate import Entry, add_source, populate
-from ..plugin_utils._readable import plain
-from ..plugin_utils._settings import FALLBACKS, FILE_OPTIONS, STATIC, WARN, Settings, hostnames_from, sources_from
+from ..plugin_utils._hosts import variables as _hosts
+from ..plugin_utils._hosts.populate import Entry, add_source, populate
+from ..plugin_utils._hosts.readable import plain
+from ..plugin_utils._settings import (
+    FALLBACKS,
+    FILE_OPTIONS,
+    STATIC,
+    WARN,
+    Settings,
+    hostnames_from,
+    sources_from,
+)
+from ..plugin_utils._sources import listings as _sources
+from ..plugin_utils._sources.cache import Cache
+from ..plugin_utils._sources.machines import Static, machines_from
+from ..plugin_utils._ssh import inventory_files as _ssh_files
 
 _FILE = re.compile(r"(.*[._-])?haven\.ya?ml")
 
@@ -448,7 +443,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
         if not any(entry.settings.is_probed for entry in entries):
             return entries
         # Here, because most have no use for it and it takes a while to load.
-        from ..plugin_utils._probe import with_answers
+        from ..plugin_utils._sources.probe import with_answers
 
         found, troubles = with_answers(entries)
         for trouble in troubles:

@@ -15,13 +15,17 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from . import _cloud_init, _host_key, _ssh_config
-from ._cloud import Cloud
-from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed
-from ._models import TAG_HOST_KEY, Change, HostKey, Instance, Observed, Plan, Resource, Spec
+from . import _cloud_init
+from ._cloud import Cloud, Rebuilds, Shelves
+from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed, Unsupported
+from ._models import Change, HostKey, Instance, Observed, Plan, Resource, Spec
+from ._ownership import TAG_HOST_KEY
 from ._plan import HOST_KEY_LATER, generation, volumes_matter
-from ._reach import Route
-from ._wait import WORKERS, Deadline, Pace, together, until_state
+from ._retry import WORKERS, Deadline, Pace, together
+from ._ssh import config as _ssh_config
+from ._ssh import host_key as _host_key
+from ._ssh.handshake import Route
+from ._wait import explained, until_state
 
 # So many instances of one name may have come and gone within the day or so a token is remembered.
 MAX_GENERATIONS = 200
@@ -181,6 +185,8 @@ class _Run:
             return
         self._settle(chosen, "pending", "running")
         self._settle(chosen, "stopping", "stopped")
+        if not isinstance(self._cloud, Shelves):
+            raise Unsupported(f"{self._cloud.name} cannot shelve an instance: use state: stopped.")
         self._cloud.shelve([each.id for each in chosen])
         shelving = [dataclasses.replace(self._now[self._key(each)], state="stopping") for each in chosen]
         if self._waiting.kind != "none":
@@ -202,6 +208,8 @@ class _Run:
         machine = self._now[job.spec.key]
         if job.spec.record_host_key:
             self._old_consoles[machine.name] = self._cloud.console(machine)
+        if not isinstance(self._cloud, Rebuilds):
+            raise Unsupported(f"{self._cloud.name} cannot rebuild an instance: use recreate: true.")
         self._cloud.rebuild(machine, job.spec, job.observed.image)
         tags = {key: value for key, value in machine.tags.items() if key != TAG_HOST_KEY}
         self._remember([dataclasses.replace(machine, state="pending", tags=tags)])
@@ -220,9 +228,11 @@ class _Run:
         settled = self._cloud.settle(made) if made else []
         self._remember(settled)
         # Some clouds agree to make an instance and find out later that they cannot.
-        refused = [(each.name, self._cloud.failure(each, "running")) for each in settled if each.gone]
-        for name, _error in refused:
-            self._now.pop(name)
+        refused: list[tuple[str, HavenError]] = []
+        for each in settled:
+            if each.gone:
+                refused.append((each.name, explained(self._cloud, each, "running")))
+                self._now.pop(each.name)
         self._raise_failures(futures, refused)
 
     def _raise_failures(self, futures: dict[Future[None], Job], failed: list[tuple[str, HavenError]]) -> None:
@@ -290,7 +300,7 @@ class _Run:
 
     def _remove_leftovers(self) -> None:
         doomed = [
-            Resource(change.field, change.target, job.spec.name, str(change.before))
+            Resource(change.kind, change.target, job.spec.name, str(change.before))
             for job in self._jobs
             for change in job.plan.changes
             if change.action == "remove"

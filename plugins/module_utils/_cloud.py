@@ -2,18 +2,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a cloud must be able to do, in few verbs, and the way to one.
+"""What a cloud must be able to do, in few verbs: what asks, what makes and changes, and what removes.
 
 An adapter maps its SDK's shapes to :mod:`_models` and its errors to :mod:`_errors`, retries what may be retried, and
-decides nothing: what to do is decided in :mod:`_plan`.
+decides nothing: what to do is decided in :mod:`_plan`. How a cloud is added is in CONTRIBUTING.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional, Protocol
+from typing import TYPE_CHECKING, Any, Optional, Protocol, runtime_checkable
 
-from ._errors import HavenError, InvalidRequest
+from ._errors import HavenError
 from ._models import (
     Change,
     Firewall,
@@ -28,14 +28,15 @@ from ._models import (
     Resource,
     Rule,
     Spec,
+    Traits,
 )
 
 if TYPE_CHECKING:
-    from ._api_proxy import ApiProxy
+    from ._ssh.api_proxy import ApiProxy
 
 
-class Cloud(Protocol):
-    """One region of one cloud, as one identity."""
+class Asks(Protocol):
+    """Everything that changes nothing."""
 
     name: str
     region: str
@@ -45,6 +46,9 @@ class Cloud(Protocol):
 
     def in_region(self, region: str) -> Cloud:
         """The same identity in another region of the cloud; cheaper than connecting anew."""
+
+    def regions(self) -> list[str]:
+        """The regions that the account may use."""
 
     def instances(
         self,
@@ -59,9 +63,6 @@ class Cloud(Protocol):
         ``states`` says which. One listing, whatever the number. ``filters`` are the cloud's own, by name; one on the
         state replaces ``states``. With ``details`` each carries all that the cloud said."""
 
-    def regions(self) -> list[str]:
-        """The regions that the account may use."""
-
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
         """The instances with these ids as they are now; one not visible yet is missing from the answer."""
 
@@ -70,17 +71,41 @@ class Cloud(Protocol):
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
         """The same instances with attributes outside the listing: termination_protection, shutdown_behavior,
-        user_data (as bytes, or as _cloud_init's digest where the cloud does not give it back). Each may take a
-        call, so only those the user set are asked for."""
+        user_data (as bytes, or as _cloud_init's digest where the cloud does not give it back), and firewall_ids. Each
+        may take a call, so only those the user set are asked for."""
 
-    def image(self, choice: ImageChoice) -> Image: ...
+    def image(self, choice: ImageChoice) -> Image:
+        """The image to use. Raises NotFound, or InvalidRequest for a way to choose that the cloud does not have."""
 
     def gpu(self, instance_type: str) -> Optional[Gpu]:
         """The GPUs of an instance type; None when it has none or is not known."""
 
+    def console(self, instance: Instance) -> str:
+        """The instance's console output, as far as the cloud has it."""
+
+    def failure(self, instance: Instance, wanted: str) -> HavenError:
+        """Why an instance went away or failed instead of reaching a state, as far as the cloud says."""
+
+    def leftovers(self, project: str, names: Iterable[str]) -> list[Resource]:
+        """What belongs to instances of these names, whether they exist or not, and may outlive them: disks, on some
+        clouds also ports and addresses that no instance has."""
+
+    def resources(self, project: str) -> list[Resource]:
+        """Everything that carries the project's mark and is not gone."""
+
+    def key_pair(self, project: str, name: str) -> Optional[KeyPair]:
+        """The project's key pair of this name; Refused when the name is taken by one without its mark."""
+
+    def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
+        """The project's firewall of this name; Refused when the name is taken by one without its mark."""
+
     def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
         """The ids of the project's firewalls of these names, as far as they exist; an id stands for itself. Only what
         carries the project's mark is its firewall, whatever its name is. Asks the cloud once for each name."""
+
+
+class Changes(Protocol):
+    """Everything that makes or changes something."""
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
         """Create the instance, tags included, under a token made of project, name and generation.
@@ -89,12 +114,8 @@ class Cloud(Protocol):
         """
 
     def settle(self, instances: Sequence[Instance]) -> list[Instance]:
-        """The instances that count for those made just now: others where another controller made them, too."""
-
-    def failure(self, instance: Instance, wanted: str) -> HavenError:
-        """Why an instance went away or failed instead of reaching a state. One that never ran is removed for good."""
-
-    def terminate(self, ids: Sequence[str]) -> None: ...
+        """The instances that count for those made just now: others where another controller made them, too, and then
+        those made here are removed."""
 
     def start(self, ids: Sequence[str]) -> None: ...
 
@@ -102,63 +123,76 @@ class Cloud(Protocol):
 
     def restart(self, ids: Sequence[str]) -> None: ...
 
-    def shelve(self, ids: Sequence[str]) -> None: ...
-
-    def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
-        """Make the instance's root disk anew, from the image or from its own; its recorded host key is forgotten."""
-
     def update(self, instance: Instance, change: Change) -> None:
-        """Carry out one change of kind "update"."""
+        """Carry out one change of kind "update", by its ``field``. Raises InvalidRequest for what cannot change."""
 
     def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
 
     def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None: ...
 
-    def console(self, instance: Instance) -> str:
-        """The instance's console output, as far as the cloud has it."""
-
-    def leftovers(self, project: str, names: Iterable[str]) -> list[Resource]:
-        """What belongs to instances of these names, whether they exist or not, and may outlive them: disks, on
-        OpenStack also ports and floating addresses that no instance has."""
-
-    def remove(self, resource: Resource) -> None:
-        """Remove something that is no instance, by its id, waiting a bounded time for a last instance to let go of it.
-        That it is gone already is no error."""
-
-    def key_pair(self, project: str, name: str) -> Optional[KeyPair]: ...
-
     def import_key_pair(self, spec: KeyPairSpec) -> KeyPair: ...
 
-    def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]: ...
-
-    def create_firewall(self, spec: FirewallSpec) -> Firewall: ...
+    def create_firewall(self, spec: FirewallSpec) -> Firewall:
+        """Create it closed for incoming traffic and, as clouds do, open for outgoing."""
 
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
 
     def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
 
-    def resources(self, project: str) -> list[Resource]:
-        """Everything that carries the project's tag and is not gone."""
+
+class Removes(Protocol):
+    """Everything that removes something."""
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        """Begin to remove instances with all that goes with them. That one is gone already is no error."""
+
+    def discard(self, instance: Instance) -> None:
+        """Remove an instance that never ran, with all that this run made for it."""
+
+    def remove(self, resource: Resource) -> None:
+        """Remove something that is no instance, by its id, waiting a bounded time for a last instance to let go of it.
+        That it is gone already is no error."""
 
 
-def connect(cloud: str, options: Optional[Mapping[str, Any]] = None, proxy: Optional[ApiProxy] = None) -> Cloud:
-    """The adapter for ``cloud``, with its own options (region, credentials, endpoint).
+class Cloud(Asks, Changes, Removes, Protocol):
+    """One region of one cloud, as one identity."""
 
-    Nothing is asked yet, but OpenStack begins to make a token. ``proxy`` is the way to an API that only a jump host
-    reaches; it has to stay open as long as the adapter is used.
-    Raises MissingLibrary, BadCredentials, InvalidRequest, Unsupported.
+
+@runtime_checkable
+class Shelves(Protocol):
+    """A cloud that can give back the place of an instance and keep its disk."""
+
+    def shelve(self, ids: Sequence[str]) -> None: ...
+
+
+@runtime_checkable
+class Rebuilds(Protocol):
+    """A cloud that can make the root disk of an instance anew."""
+
+    def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
+        """From the image or from its own; its recorded host key is forgotten."""
+
+
+class CloudPackage(Protocol):
+    """What the folder of a cloud exports; nothing of it loads the SDK but ``connect``.
+
+    NAME is what users write. CONNECTION and INSTANCE are argument specifications: of the options under that name, and
+    of those of instances. ENVIRONMENT and FILES are what the SDK reads: the beginnings of variables' names, and files,
+    each with the variable that names another one, if any.
     """
-    if cloud == "ec2":
-        from ._clouds import ec2
 
-        return ec2.connect(dict(options or {}), proxy)
-    if cloud == "openstack":
-        from ._clouds._openstack_client import Connection
+    NAME: str
+    CONNECTION: dict[str, Any]
+    INSTANCE: dict[str, Any]
+    TRAITS: Traits
+    ENVIRONMENT: tuple[str, ...]
+    FILES: tuple[tuple[str, str], ...]
 
-        connection = Connection(dict(options or {}), proxy)
-        connection.log_in()
-        # This takes about as long as keystone does.
-        from ._clouds.openstack import OpenStack
+    def connect(self, options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> Cloud:
+        """The adapter for one region."""
 
-        return OpenStack(connection)
-    raise InvalidRequest(f"There is no cloud called {cloud!r}: choose ec2 or openstack.")
+    def instance_options(
+        self, chosen: Mapping[str, Any], params: Mapping[str, Any], names: Sequence[str]
+    ) -> dict[str, Any]:
+        """The options of INSTANCE as a specification has them: ``chosen`` of the module's ``params``, for instances of
+        these names. Raises InvalidRequest for what contradicts itself."""

@@ -24,10 +24,10 @@ from ._errors import (
 from ._models import Instance, Observed, Plan, Spec, Traits
 from ._observe import observe
 from ._plan import plan, render
-from ._wait import together
+from ._retry import together
 
 if TYPE_CHECKING:
-    from ._reach import Route
+    from ._ssh.handshake import Route
 
 # What says nothing about the one instance that it happened with, or names it and leaves the others as they should be.
 _NOT_OF_ONE = (BadCredentials, MissingLibrary, Throttled, TimedOut, UnexpectedAnswer, Unreachable, Untrusted)

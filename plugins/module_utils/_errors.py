@@ -126,6 +126,12 @@ class Incomplete(HavenError):
     reason = "incomplete"
 
 
+class NotebookError(HavenError):
+    """A notebook server could not be reached, or did not do what it was asked."""
+
+    reason = "notebook"
+
+
 class CloudFailure(HavenError):
     """The cloud answered with an error of its own that none of the others describes."""
 

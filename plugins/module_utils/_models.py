@@ -13,16 +13,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Optional
+from typing import Any, Literal, Optional
+
+from ._ownership import TAG_HOST_KEY, TAG_LOGIN_USER, generation, marks
 
 STATES = ("pending", "running", "stopping", "stopped", "shelved", "failed", "terminating", "terminated")
 GONE = ("terminating", "terminated")
-
-TAG_PROJECT = "haven:project"
-TAG_NAME = "Name"
-TAG_GENERATION = "haven:generation"
-TAG_HOST_KEY = "haven:host-key"
-TAG_LOGIN_USER = "haven:login-user"
 
 
 @dataclass(frozen=True)
@@ -92,8 +88,7 @@ class Instance:
 
     @property
     def generation(self) -> int:
-        text = self.tags.get(TAG_GENERATION, "")
-        return int(text) if text.isascii() and text.isdigit() else 0
+        return generation(self.tags)
 
     @property
     def failed_to_start(self) -> bool:
@@ -133,12 +128,12 @@ class Instance:
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """Exactly one of: an id, a name pattern (with an owner, newest wins), an SSM parameter."""
+    """Exactly one of: an id, a name pattern (with an owner, newest wins), a parameter of the cloud that holds an id."""
 
     id: Optional[str] = None
     name: Optional[str] = None
     owner: Optional[str] = None
-    ssm: Optional[str] = None
+    parameter: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -229,6 +224,12 @@ class Spec:
     def key(self) -> str:
         """What the instance is addressed by: its id, where that was given, or its name."""
         return self.id or self.name
+
+    def all_tags(self, host_key: Optional[str] = None) -> dict[str, str]:
+        """Every tag the instance must have, but for its generation; ``host_key`` is what its console says."""
+        if self.host_key:
+            host_key = self.host_key.public
+        return {**self.tags, **marks(self.project, self.name, self.login_user, host_key)}
 
 
 @dataclass(frozen=True)
@@ -337,37 +338,82 @@ class Observed:
         return [instance for instance in self.found if instance.failed_to_start]
 
 
+Action = Literal["create", "terminate", "start", "stop", "restart", "shelve", "rebuild", "update", "remove"]
+# What an update changes. Of a disk: which one says ``part``. An option that only some clouds have: ``option`` names it.
+Field = Literal[
+    "",
+    "availability_zone",
+    "data_volumes",
+    "delete_with_instance",
+    "encrypted",
+    "firewall",
+    "firewalls",
+    "hibernation",
+    "host_key",
+    "image",
+    "instance_type",
+    "key_pair",
+    "option",
+    "private_address",
+    "public_address",
+    "removed_tags",
+    "shutdown_behavior",
+    "size_gib",
+    "spot",
+    "subnet",
+    "tags",
+    "termination_protection",
+    "type",
+    "user_data",
+]
+
+
 @dataclass(frozen=True)
 class Change:
     """One step of a plan.
 
-    ``action`` is create, terminate, start, stop, restart, shelve, rebuild, update or remove. For updates ``field``
-    names what changes, for removals of what outlives an instance its kind; ``target`` is the id the step works on where
-    that is not the instance itself (a volume); ``details`` are the cloud's own options that say how.
+    ``target`` is the id of what the step works on where that is not the instance itself: a disk, or what outlives an
+    instance, whose ``kind`` is that of a Resource. ``details`` are the cloud's own options that say how.
     """
 
-    action: str
-    field: str = ""
+    action: Action
+    field: Field = ""
     before: Any = None
     after: Any = None
     target: str = ""
+    part: Literal["", "root_volume", "data_volumes"] = ""
+    option: str = ""
+    kind: str = ""
     needs_stop: bool = False
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+
+    @property
+    def label(self) -> str:
+        """What a diff calls it."""
+        return f"{self.subject or self.kind} {self.target}".strip()
+
+    @property
+    def subject(self) -> str:
+        """What an update is about, by the names of the options."""
+        return self.option or ".".join(filter(None, (self.part, self.field)))
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What plans have to know about a cloud.
+    """What plans have to know about a cloud, which people call ``title``.
 
     ``changeable`` are names of options that can be changed on an instance that exists; ``unsupported`` are fields of
-    Spec the cloud has not, with a sentence; ``states`` are those only it has.
+    Spec the cloud does not have, with a sentence; ``states`` are those that not every cloud has; ``reserved_tags`` are
+    the beginnings of tags that are the cloud's own.
     """
 
+    title: str
     changeable: frozenset[str] = frozenset()
     unsupported: Mapping[str, str] = field(default_factory=dict)
     states: frozenset[str] = frozenset()
     encrypts_disks: bool = True
     sells_spot: bool = True
+    reserved_tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

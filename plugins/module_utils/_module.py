@@ -14,50 +14,27 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
-from ._cloud import Cloud, connect
+from ._cloud import Cloud
+from ._clouds import connect
+from ._clouds.registry import CLOUDS
 from ._collector import paused
 from ._errors import HavenError, MissingLibrary, shown
-from ._hops import plain, wanted_hops
 from ._options import HOPS
+from ._ssh.hops import plain, wanted_hops
 
 if TYPE_CHECKING:
-    from ._api_proxy import ApiProxy
+    from ._ssh.api_proxy import ApiProxy
 
 CONNECTION: dict[str, Any] = {
     "cloud": {
         "type": "str",
-        "choices": ["ec2", "openstack"],
+        "choices": sorted(CLOUDS),
         "required": True,
         "fallback": (env_fallback, ["HAVEN_CLOUD"]),
     },
     "project": {"type": "str", "required": True, "fallback": (env_fallback, ["HAVEN_PROJECT"])},
     "api_via": {"type": "str", "choices": ["direct", "jump_host"], "default": "direct"},
     "hops": HOPS,
-    "ec2": {
-        "type": "dict",
-        "options": {
-            "region": {"type": "str"},
-            "profile": {"type": "str"},
-            "endpoint_url": {"type": "str"},
-            "access_key": {"type": "str", "no_log": False},
-            "secret_key": {"type": "str", "no_log": True},
-            "session_token": {"type": "str", "no_log": True},
-            "ca_bundle": {"type": "path"},
-        },
-    },
-    "openstack": {
-        "type": "dict",
-        "options": {
-            "cloud": {"type": "str"},
-            "region": {"type": "str"},
-            # Which of its parts are secret depends on the way to authenticate.
-            "auth": {"type": "dict", "no_log": True},
-            "auth_type": {"type": "str"},
-            "interface": {"type": "str", "choices": ["public", "internal", "admin"]},
-            "ca_cert": {"type": "path"},
-            "verify": {"type": "bool"},
-        },
-    },
 }
 
 
@@ -74,14 +51,16 @@ class Outcome:
 Wanted = TypeVar("Wanted")
 
 
-def argument_spec(
-    options: dict[str, Any], ec2: Optional[dict[str, Any]] = None, openstack: Optional[dict[str, Any]] = None
-) -> dict[str, Any]:
-    """A module's options with the common ones; ``ec2`` and ``openstack`` are the options only one cloud has."""
-    common = copy.deepcopy(CONNECTION)
-    common["ec2"]["options"].update(ec2 or {})
-    common["openstack"]["options"].update(openstack or {})
-    return {**common, **options}
+def argument_spec(options: dict[str, Any], *, of_instances: bool = False) -> dict[str, Any]:
+    """A module's options with the common ones, and under each cloud's name what only that one has.
+
+    ``of_instances``: its options of instances as well.
+    """
+    clouds = {
+        name: {"type": "dict", "options": {**cloud.CONNECTION, **(cloud.INSTANCE if of_instances else {})}}
+        for name, cloud in CLOUDS.items()
+    }
+    return copy.deepcopy({**CONNECTION, **clouds, **options})
 
 
 def run(
@@ -114,7 +93,7 @@ def _way(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
     if params["api_via"] == "direct":
         return nullcontext()
     # Here, because what it needs takes longer to load than the module itself.
-    from ._api_proxy import api_proxy
+    from ._ssh.api_proxy import api_proxy
 
     return api_proxy(plain(wanted_hops(params["hops"]), "api_via: jump_host"))
 

@@ -27,15 +27,12 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from ._way import told
+from ._errors import NotebookError
+from ._ssh.proxy_helper import told
 
 # What a browser behind `ssh -L 8888:...` addresses; the server accepts this name only.
 SITE = "localhost:8888"
 ORIGIN = f"http://{SITE}"
-
-
-class NotebookError(Exception):
-    """The notebook could not be reached or did not do what it was asked; the message is one sentence."""
 
 
 @contextlib.contextmanager

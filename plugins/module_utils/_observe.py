@@ -15,7 +15,7 @@ from . import _cloud_init
 from ._cloud import Cloud
 from ._models import Instance, Observed, Resource, Spec
 from ._plan import attributes_that_matter, by_name, creates, volumes_matter
-from ._wait import both, together
+from ._retry import both, together
 
 
 def observe(cloud: Cloud, specs: Sequence[Spec]) -> list[Observed]:

@@ -11,16 +11,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
-from . import _ssh_config
+from ._clouds import package
 from ._errors import InvalidRequest
 from ._models import STATES, FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec, VolumeSpec
+from ._ownership import PREFIX, TAG_NAME, is_system
+from ._ssh import config as _ssh_config
 
 # Safe in a host name, a file name, an ssh alias and an API filter alike.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 # What can be asked of an instance that is given by its id.
 _STATES_BY_ID = ("running", "stopped", "restarted", "shelved", "absent")
-_OWN_TAGS = ("haven:", "aws:")
 
 _VOLUME: dict[str, Any] = {
     "size_gib": {"type": "int"},
@@ -30,9 +31,9 @@ _VOLUME: dict[str, Any] = {
 }
 _IMAGE: dict[str, Any] = {
     "type": "dict",
-    "options": {"id": {"type": "str"}, "name": {"type": "str"}, "owner": {"type": "str"}, "ssm": {"type": "str"}},
-    "mutually_exclusive": [("id", "name", "ssm")],
-    "required_one_of": [("id", "name", "ssm")],
+    "options": {"id": {"type": "str"}, "name": {"type": "str"}, "owner": {"type": "str"}, "parameter": {"type": "str"}},
+    "mutually_exclusive": [("id", "name", "parameter")],
+    "required_one_of": [("id", "name", "parameter")],
     "required_by": {"owner": ["name"]},
 }
 HOPS: dict[str, Any] = {
@@ -96,22 +97,6 @@ INSTANCE: dict[str, Any] = {
     "allow_stop": {"type": "bool", "default": False},
     "recreate": {"type": "bool", "default": False},
     "delete_volumes": {"type": "bool", "default": False},
-}
-INSTANCE_EC2: dict[str, Any] = {
-    "iam_instance_profile": {"type": "str"},
-    "imdsv2": {"type": "bool", "default": True},
-    "key_name": {"type": "str", "no_log": False},
-}
-INSTANCE_OPENSTACK: dict[str, Any] = {
-    "boot_from_volume": {"type": "bool"},
-    "config_drive": {"type": "bool"},
-    "floating_ip": {"type": "str"},
-    "floating_ip_pool": {"type": "str"},
-    "former_name": {"type": "str"},
-    "key_name": {"type": "str", "no_log": False},
-    "networks": {"type": "list", "elements": "str"},
-    "ports": {"type": "list", "elements": "str"},
-    "scheduler_hints": {"type": "dict"},
 }
 INSTANCE_INFO: dict[str, Any] = {
     "name": {"type": "list", "elements": "str", "default": []},
@@ -178,10 +163,10 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
         "firewalls": tuple(params["firewalls"]) if params["firewalls"] is not None else None,
         "root_volume": VolumeSpec(**params["root_volume"]) if params["root_volume"] else None,
         "data_volumes": _data_volumes(params["data_volumes"] or []),
-        "tags": _tags(params["tags"] or {}),
+        "tags": _tags(params["tags"] or {}, package(params["cloud"]).TRAITS.reserved_tags),
         "spot": spot is not None,
         "spot_max_price": spot["max_price"] if spot else None,
-        "options": _cloud_options(params),
+        "options": _cloud_options(params, names),
     }
     common["former_name"] = common["options"].pop("former_name", None)
     if common["host_key_source"] == "injected" and not common["record_host_key"]:
@@ -190,9 +175,6 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
         raise InvalidRequest("A host_key_signer signs what is injected: add host_key_source: injected.")
     if common["former_name"]:
         checked_name(common["former_name"], "The former_name")
-    for option in ("former_name", "floating_ip", "ports"):
-        if len(names) > 1 and (common["options"].get(option) or common.get(option)):
-            raise InvalidRequest(f"One openstack.{option} cannot be that of several instances: give one name.")
     if common["login_user"]:
         _ssh_config.require_user(common["login_user"], "login_user")
     if ids:
@@ -313,28 +295,23 @@ def _data_volumes(entries: Sequence[Mapping[str, Any]]) -> tuple[VolumeSpec, ...
     return tuple(VolumeSpec(**{**entry, "device": device}) for entry, device in zip(entries, devices))
 
 
-def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
+def _tags(tags: Mapping[str, Any], reserved: tuple[str, ...]) -> dict[str, str]:
+    """``reserved``: the beginnings of tags that are the cloud's own."""
     for key in tags:
-        if key == "Name" or key.lower().startswith(_OWN_TAGS):
+        if is_system(key.lower()) or key == TAG_NAME or key.lower().startswith(reserved):
+            others = " or ".join((PREFIX, *reserved))
             raise InvalidRequest(
-                f"The tag {ascii(key)[:80]} is not yours to set: Name and everything that begins with haven: or aws: "
+                f"The tag {ascii(key)[:80]} is not yours to set: {TAG_NAME} and everything that begins with {others} "
                 "say who an instance is. Choose another name for it."
             )
     return {key: str(value) for key, value in tags.items()}
 
 
-def _cloud_options(params: Mapping[str, Any]) -> dict[str, Any]:
-    given = params[params["cloud"]] or {}
-    known = INSTANCE_EC2 if params["cloud"] == "ec2" else INSTANCE_OPENSTACK
-    chosen = {name: given.get(name, option.get("default")) for name, option in known.items()}
-    if chosen.get("iam_instance_profile"):
-        chosen["iam_instance_profile"] = chosen["iam_instance_profile"].rpartition("/")[2]
+def _cloud_options(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What only this cloud has, as the specification has it."""
+    cloud = package(params["cloud"])
+    given = params[cloud.NAME] or {}
+    chosen = {name: given.get(name, option.get("default")) for name, option in cloud.INSTANCE.items()}
     if chosen.get("key_name") and params["key_pair"]:
-        raise InvalidRequest(f"key_pair and {params['cloud']}.key_name exclude each other: give one of them.")
-    if chosen.get("floating_ip") and params["public_address"] is False:
-        raise InvalidRequest("public_address: false and openstack.floating_ip exclude each other: give one of them.")
-    if chosen.get("ports") and (chosen.get("networks") or params["subnet"] or params["private_address"]):
-        raise InvalidRequest(
-            "openstack.ports settle networks and addresses: leave networks, subnet and private_address out."
-        )
-    return chosen
+        raise InvalidRequest(f"key_pair and {cloud.NAME}.key_name exclude each other: give one of them.")
+    return cloud.instance_options(chosen, params, names)

@@ -7,35 +7,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Literal, Optional
 
 from . import _cloud_init
 from ._errors import InvalidRequest, NotFound, Refused, Unsupported
-from ._models import (
-    TAG_GENERATION,
-    TAG_HOST_KEY,
-    TAG_LOGIN_USER,
-    TAG_NAME,
-    TAG_PROJECT,
-    Change,
-    Gpu,
-    Instance,
-    Observed,
-    Plan,
-    Resource,
-    Spec,
-    Traits,
-    Volume,
-    VolumeSpec,
-)
+from ._models import Change, Field, Gpu, Instance, Observed, Plan, Resource, Spec, Traits, Volume, VolumeSpec
+from ._ownership import is_system
 
 # Attributes the listing does not show: (name in Spec and in Instance.attributes, changeable in place).
-ATTRIBUTES = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
-_SYSTEM_TAGS = (TAG_PROJECT, TAG_NAME, TAG_GENERATION, TAG_HOST_KEY, TAG_LOGIN_USER)
+ATTRIBUTES: dict[Field, bool] = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
 _UP = ("pending", "running")
 _POWER = ("stop", "start", "restart", "shelve")
 # An instance that is starting has not said its host key yet: it is recorded while waiting.
-HOST_KEY_LATER = "host_key"
+HOST_KEY_LATER: Field = "host_key"
+# What to use on a cloud that does not have a state.
+_INSTEAD = {"shelved": "state: stopped", "rebuilt": "recreate: true"}
 
 
 def creates(spec: Spec, found: Sequence[Instance]) -> bool:
@@ -47,15 +33,15 @@ def creates(spec: Spec, found: Sequence[Instance]) -> bool:
 
 def check_supported(spec: Spec, traits: Traits) -> None:
     """Raises Unsupported for what this cloud has not."""
-    if spec.state in ("shelved", "rebuilt") and spec.state not in traits.states:
-        instead = {"shelved": "state: stopped", "rebuilt": "recreate: true"}[spec.state]
-        raise Unsupported(f"Only OpenStack knows state: {spec.state}: use {instead}.")
+    instead = _INSTEAD.get(spec.state)
+    if instead and spec.state not in traits.states:
+        raise Unsupported(f"{traits.title} has no state: {spec.state}: use {instead}.")
     for name, sentence in traits.unsupported.items():
         if getattr(spec, name) not in (None, False):
             raise Unsupported(sentence)
 
 
-def plan(spec: Spec, observed: Observed, traits: Traits = Traits()) -> Plan:  # noqa: B008 -- frozen
+def plan(spec: Spec, observed: Observed, traits: Traits) -> Plan:
     """The steps from what was found under this project and name to what is wanted.
 
     Raises Refused, NotFound or InvalidRequest when there is no way the user has allowed.
@@ -88,29 +74,13 @@ def generation(found: Sequence[Instance]) -> int:
     return max((instance.generation for instance in found), default=0) + 1
 
 
-def wanted_tags(spec: Spec, host_key: Optional[str] = None) -> dict[str, str]:
-    """Every tag the instance must have by this specification, but for its generation."""
-    if spec.host_key:
-        host_key = spec.host_key.public
-    tags = {**spec.tags, TAG_PROJECT: spec.project}
-    if not spec.id:
-        tags[TAG_NAME] = spec.name
-    if spec.login_user:
-        tags[TAG_LOGIN_USER] = spec.login_user
-    if host_key:
-        tags[TAG_HOST_KEY] = host_key
-    return tags
-
-
 def render(plans: Sequence[Plan]) -> dict[str, Any]:
     """The plans as Ansible's diff: two mappings, before and after, by instance."""
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for each in plans:
         for change in each.changes:
-            label = change.field or ("power" if change.action in _POWER else "instance")
-            if change.target:
-                label = f"{label} {change.target}"
+            label = change.label or ("power" if change.action in _POWER else "instance")
             before.setdefault(each.name, {}).setdefault(label, change.before)
             after.setdefault(each.name, {})[label] = change.after
     return {"before": before, "after": after}
@@ -139,7 +109,7 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
         "private_address": spec.private_address,
         "root_volume": _volume_summary(spec.root_volume or VolumeSpec(), traits),
         "data_volumes": [_volume_summary(volume, traits) for volume in spec.data_volumes],
-        "tags": wanted_tags(spec),
+        "tags": spec.all_tags(),
     }
     return Change(
         "create", before=None, after={key: value for key, value in after.items() if value not in (None, [], {})}
@@ -167,14 +137,14 @@ def _removals(spec: Spec, live: Sequence[Instance]) -> list[Change]:
         # Protection is lifted only by a user who says so in the same breath.
         if spec.termination_protection is False and instance.attributes.get("termination_protection"):
             changes.append(Change("update", "termination_protection", True, False, target=instance.id))
-        changes.append(Change("terminate", before=instance.state, after=None, target=instance.id))
+        changes.append(Change("terminate", kind="instance", before=instance.state, target=instance.id))
     return changes
 
 
 def _leftover_removals(spec: Spec, leftovers: Sequence[Resource]) -> list[Change]:
     if not spec.delete_volumes:
         return []
-    return [Change("remove", each.kind, each.state, None, target=each.id) for each in leftovers]
+    return [Change("remove", kind=each.kind, before=each.state, target=each.id) for each in leftovers]
 
 
 def _plan_existing(spec: Spec, current: Instance, observed: Observed, traits: Traits) -> Plan:
@@ -193,7 +163,7 @@ def _plan_existing(spec: Spec, current: Instance, observed: Observed, traits: Tr
 
 
 def _cannot_change(spec: Spec, fixed: Sequence[Change]) -> str:
-    what = "; ".join(f"{change.field} from {_show(change.before)} to {_show(change.after)}" for change in fixed)
+    what = "; ".join(f"{change.subject} from {_show(change.before)} to {_show(change.after)}" for change in fixed)
     return (
         f"Instance {spec.key} exists and cannot be changed in place: {what}. "
         "Ask for what it has, or set recreate: true to terminate it and make a new one (its root disk is lost)."
@@ -210,7 +180,7 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
     at_once = [change for change in updates if not change.needs_stop]
     stopped_only = [change for change in updates if change.needs_stop]
     if stopped_only and current.state == "shelved":
-        names = " and ".join(sorted({change.field for change in stopped_only}))
+        names = " and ".join(sorted({change.subject for change in stopped_only}))
         raise Refused(f"Instance {spec.key} is shelved, so its {names} cannot change: use state: running first.")
     stop = Change("stop", before="running", after="stopped")
     start = Change("start", before="shelved" if current.state == "shelved" else "stopped", after="running")
@@ -218,7 +188,7 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
         if spec.state == "stopped":
             return [*at_once, stop, *stopped_only]
         if not spec.allow_stop:
-            names = " and ".join(sorted({change.field for change in stopped_only}))
+            names = " and ".join(sorted({change.subject for change in stopped_only}))
             raise Refused(
                 f"Instance {spec.key} has to be stopped to change its {names}: set allow_stop: true, or stop it first."
             )
@@ -239,7 +209,7 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
 def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Change]:
     """What differs and no cloud changes on an instance that exists."""
     # An image chosen by name or parameter stays the right one when a newer appears: only an id is compared.
-    wanted: dict[str, tuple[Any, Any]] = {
+    wanted: dict[Field, tuple[Any, Any]] = {
         "image": (current.image, spec.image.id if spec.image and spec.state != "rebuilt" else None),
         "key_pair": (current.key_pair, spec.key_pair),
         # None: the cloud does not say, or the user did not when it was made.
@@ -252,41 +222,43 @@ def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Ch
     # A stopped instance has no public address, whatever it was made with.
     if current.state == "running" and "public_address" not in traits.changeable:
         wanted["public_address"] = (current.public_address is not None, spec.public_address)
-    for name, value in spec.options.items():
-        # What the listing does not show is settled at creation.
-        if name not in traits.changeable and name in current.options:
-            wanted[name] = (current.options[name], value)
     changes = [
-        Change("update", name, before, after)
-        for name, (before, after) in wanted.items()
+        Change("update", field, before, after)
+        for field, (before, after) in wanted.items()
         if after is not None and before != after
     ]
+    # What the listing does not show is settled at creation.
+    changes.extend(
+        Change("update", "option", current.options[name], value, option=name)
+        for name, value in spec.options.items()
+        if name not in traits.changeable and value is not None and value != current.options.get(name, value)
+    )
     changes.extend(_attribute_differences(spec, current, in_place=False))
-    changes.extend(change for change, possible in _volume_differences(spec, current) if not possible)
+    changes.extend(change for change, possible in _volume_differences(spec, current, traits) if not possible)
     return changes
 
 
 def _updates(spec: Spec, current: Instance, observed: Observed, traits: Traits) -> list[Change]:
     """What differs and can be changed in place."""
-    changes = _tag_changes(spec, current, observed.host_key)
+    changes = _tag_changes(spec, current, observed.host_key, traits)
     changes.extend(_firewall_changes(spec, current, observed.firewall_ids))
     for name, value in spec.options.items():
         if name in traits.changeable and value is not None and current.options.get(name) != value:
-            changes.append(Change("update", name, current.options.get(name), value))
+            changes.append(Change("update", "option", current.options.get(name), value, option=name))
     if "public_address" in traits.changeable and not spec.options.get("floating_ip"):
         has = current.public_address is not None
         if spec.public_address is not None and spec.public_address != has:
             before = current.public_address or False
             changes.append(Change("update", "public_address", before, spec.public_address, details=spec.options))
     changes.extend(_attribute_differences(spec, current, in_place=True))
-    changes.extend(change for change, possible in _volume_differences(spec, current) if possible)
+    changes.extend(change for change, possible in _volume_differences(spec, current, traits) if possible)
     if spec.instance_type and spec.instance_type != current.instance_type:
         changes.append(Change("update", "instance_type", current.instance_type, spec.instance_type, needs_stop=True))
     return changes
 
 
-def _tag_changes(spec: Spec, current: Instance, host_key: Optional[str]) -> list[Change]:
-    wanted = wanted_tags(spec, host_key)
+def _tag_changes(spec: Spec, current: Instance, host_key: Optional[str], traits: Traits) -> list[Change]:
+    wanted = spec.all_tags(host_key)
     after = {key: value for key, value in wanted.items() if current.tags.get(key) != value}
     before: dict[str, Optional[str]] = {key: current.tags.get(key) for key in after}
     changes = [Change("update", "tags", before, after)] if after else []
@@ -295,7 +267,7 @@ def _tag_changes(spec: Spec, current: Instance, host_key: Optional[str]) -> list
     surplus = sorted(
         key
         for key in current.tags
-        if key not in wanted and key not in _SYSTEM_TAGS and not key.startswith(("aws:", "haven:"))
+        if key not in wanted and not is_system(key) and not key.startswith(traits.reserved_tags)
     )
     if spec.purge_tags and surplus:
         changes.append(Change("update", "removed_tags", {key: current.tags[key] for key in surplus}, None))
@@ -336,7 +308,7 @@ def _same_user_data(spec: Spec, actual: Any) -> bool:
     )
 
 
-def _volume_differences(spec: Spec, current: Instance) -> list[tuple[Change, bool]]:
+def _volume_differences(spec: Spec, current: Instance, traits: Traits) -> list[tuple[Change, bool]]:
     """Each difference of a disk, with whether it can be changed in place."""
     by_device = {volume.device: volume for volume in current.volumes}
     root = next((volume for volume in current.volumes if volume.root), None)
@@ -346,15 +318,17 @@ def _volume_differences(spec: Spec, current: Instance) -> list[tuple[Change, boo
     for wanted in spec.data_volumes:
         actual = by_device.get(wanted.device or "")
         if actual is None:
-            found.append((Change("update", "data_volumes", None, _volume_summary(wanted, Traits())), False))
+            found.append((Change("update", "data_volumes", None, _volume_summary(wanted, traits)), False))
         else:
             found.extend(_compare_volume("data_volumes", wanted, actual))
     return found
 
 
-def _compare_volume(label: str, wanted: VolumeSpec, actual: Volume) -> list[tuple[Change, bool]]:
-    def change(name: str, before: Any, after: Any) -> Change:
-        return Change("update", f"{label}.{name}", before, after, target=actual.id)
+def _compare_volume(
+    part: Literal["root_volume", "data_volumes"], wanted: VolumeSpec, actual: Volume
+) -> list[tuple[Change, bool]]:
+    def change(field: Field, before: Any, after: Any) -> Change:
+        return Change("update", field, before, after, target=actual.id, part=part)
 
     found: list[tuple[Change, bool]] = []
     if wanted.size_gib is not None and actual.size_gib is not None and wanted.size_gib != actual.size_gib:
@@ -378,7 +352,7 @@ def attributes_that_matter(spec: Spec) -> frozenset[str]:
     """The attributes outside the listing that the user set."""
     if spec.state == "absent":
         return frozenset({"termination_protection"} if spec.termination_protection is False else ())
-    wanted = {name for name in ATTRIBUTES if getattr(spec, name) is not None}
+    wanted: set[str] = {name for name in ATTRIBUTES if getattr(spec, name) is not None}
     # Listings that show names only have to be completed to compare ids.
     if spec.firewalls is not None:
         wanted.add("firewall_ids")

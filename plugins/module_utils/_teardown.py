@@ -15,7 +15,8 @@ from functools import partial
 from ._cloud import Cloud
 from ._errors import BadCredentials, HavenError, Incomplete, UnexpectedAnswer, Unreachable
 from ._models import Instance, Resource
-from ._wait import Deadline, together, until_state
+from ._retry import Deadline, together
+from ._wait import until_state
 
 # What is removed at the same time, in this order: a disk is free when its instance is gone, a firewall when every port
 # is.

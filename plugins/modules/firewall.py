@@ -15,6 +15,7 @@ description:
   - Makes a security group and keeps its rules exactly as given. What no rule allows to come in is refused.
 extends_documentation_fragment:
   - haven.gpu.cloud
+  - haven.gpu.clouds
   - haven.gpu.cloud.attributes
 options:
   name:
@@ -137,8 +138,8 @@ firewall:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._access import apply_firewall, diff, firewall_as_dict, namesakes, plan_firewall
 from ..module_utils._cloud import Cloud
+from ..module_utils._firewall_keypair import apply_firewall, diff, firewall_as_dict, namesakes, plan_firewall
 from ..module_utils._models import FirewallSpec
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._options import FIREWALL, firewall_spec

@@ -26,7 +26,8 @@ description:
     in place, on OpenStack also O(public_address), O(openstack.floating_ip) and the name; O(instance_type) while the
     instance is stopped. Any other difference is an error that names it, unless O(recreate) is set.
 extends_documentation_fragment:
-  - haven.gpu.cloud.instance
+  - haven.gpu.cloud
+  - haven.gpu.clouds.instances
   - haven.gpu.cloud.attributes
 options:
   name:
@@ -76,8 +77,9 @@ options:
             image under any name. OpenStack shows the project's own and the operator's public ones anyway, and takes the
             id of a project here.
         type: str
-      ssm:
-        description: On EC2 the SSM parameter that holds the id, as AWS publishes them for its Deep Learning images.
+      parameter:
+        description: >-
+          On EC2 the SSM parameter that holds the id, as AWS publishes them for its Deep Learning images.
         type: str
   instance_type:
     description:
@@ -298,7 +300,7 @@ EXAMPLES = r"""
     project: pathology
     name: [worker-1, worker-2, worker-3]
     image:
-      ssm: /aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id
+      parameter: /aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id
     instance_type: g6.xlarge
     spot: {max_price: "0.60"}
 
@@ -464,16 +466,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._cloud import Cloud
+from ..module_utils._clouds import package
 from ..module_utils._converge import Patience, converge
-from ..module_utils._hops import WantedHop, wanted_hops
 from ..module_utils._models import Spec
 from ..module_utils._module import Outcome, argument_spec, run
-from ..module_utils._options import INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK, specs
+from ..module_utils._options import INSTANCE, specs
 from ..module_utils._plan import check_supported
-from ..module_utils._traits import TRAITS
+from ..module_utils._ssh.hops import WantedHop, wanted_hops
 
 if TYPE_CHECKING:
-    from ..module_utils._reach import Route
+    from ..module_utils._ssh.handshake import Route
 
 
 class Wanted(NamedTuple):
@@ -484,7 +486,7 @@ class Wanted(NamedTuple):
 
 def read(params: dict[str, Any]) -> Wanted:
     wanted = Wanted(specs(params), wanted_hops(params["hops"]), params)
-    check_supported(wanted.specs[0], TRAITS[params["cloud"]])
+    check_supported(wanted.specs[0], package(params["cloud"]).TRAITS)
     return wanted
 
 
@@ -493,18 +495,18 @@ def ensure(cloud: Cloud, wanted: Wanted, check: bool) -> Outcome:
 
     def route() -> Route:
         # Not before: most runs change nothing, and this takes a while to load.
-        from ..module_utils._reach import Route
+        from ..module_utils._ssh.handshake import Route
 
         listed = partial(cloud.instances, wanted.specs[0].project, states=["running"])
         return Route(wanted.hops, listed, params["login_user"], params["private_key"])
 
     patience = Patience(params["wait"], params["wait_timeout"], route)
-    done = converge(cloud, wanted.specs, TRAITS[cloud.name], patience, check)
+    done = converge(cloud, wanted.specs, package(cloud.name).TRAITS, patience, check)
     return Outcome(done.changed, done.diff, {"instances": [each.as_dict() for each in done.instances]}, done.warnings)
 
 
 def main() -> None:
-    spec = argument_spec(INSTANCE, INSTANCE_EC2, INSTANCE_OPENSTACK)
+    spec = argument_spec(INSTANCE, of_instances=True)
     module = AnsibleModule(
         argument_spec=spec,
         required_one_of=[("name", "id")],

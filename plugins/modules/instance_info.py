@@ -15,6 +15,7 @@ description:
   - Lists the instances of a project with the same values as M(haven.gpu.instance) returns.
 extends_documentation_fragment:
   - haven.gpu.cloud
+  - haven.gpu.clouds
   - haven.gpu.cloud.attributes_info
 options:
   name:

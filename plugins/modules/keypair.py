@@ -16,6 +16,7 @@ description:
     computer.
 extends_documentation_fragment:
   - haven.gpu.cloud
+  - haven.gpu.clouds
   - haven.gpu.cloud.attributes
 options:
   name:
@@ -93,8 +94,8 @@ keypair:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._access import apply_key_pair, diff, plan_key_pair
 from ..module_utils._cloud import Cloud
+from ..module_utils._firewall_keypair import apply_key_pair, diff, plan_key_pair
 from ..module_utils._models import KeyPairSpec
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._options import KEYPAIR, keypair_spec

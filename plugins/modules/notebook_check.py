@@ -91,7 +91,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ..module_utils._notebook import Notebook, NotebookError, tunnel
+from ..module_utils._errors import NotebookError
+from ..module_utils._notebook import Notebook, tunnel
 
 SPEC = {
     "ssh_config": {"type": "path", "required": True},
@@ -132,7 +133,7 @@ def main() -> None:
             if p["tensorboard"]:
                 result["tensorboard_runs"] = notebook.json("GET", "/tensorboard/data/runs")
     except NotebookError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), reason=error.reason)
     if result["output"].strip() != p["expect"].strip():
         module.fail_json(msg=f"The cell printed {result['output']!r} instead of {p['expect']!r}.", **result)
     module.exit_json(**result)

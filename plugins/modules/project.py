@@ -20,6 +20,7 @@ description:
   - Instances that are being terminated already are waited for, since they hold on to their disks.
 extends_documentation_fragment:
   - haven.gpu.cloud
+  - haven.gpu.clouds
   - haven.gpu.cloud.attributes
 options:
   state:

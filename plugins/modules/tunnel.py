@@ -110,8 +110,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._errors import HavenError
-from ..module_utils._ssh_config import Forward
-from ..module_utils._tunnels import Tunnels, Wish, project_folder
+from ..module_utils._ssh.config import Forward
+from ..module_utils._ssh.tunnels import Tunnels, Wish, project_folder
 
 SPEC: dict[str, Any] = {
     "name": {"type": "str"},

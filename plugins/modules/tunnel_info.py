@@ -68,7 +68,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._errors import HavenError
-from ..module_utils._tunnels import Tunnels, project_folder
+from ..module_utils._ssh.tunnels import Tunnels, project_folder
 
 SPEC: dict[str, Any] = {
     "project": {"type": "str", "required": True},

@@ -14,18 +14,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from ..module_utils._clouds.registry import CLOUDS
 from ..module_utils._errors import InvalidRequest
-from ..module_utils._hops import Found, WantedHop, found, plain, wanted_hops
 from ..module_utils._models import STATES, Hop, Instance
-from ..module_utils._ssh_config import TOFU, VERIFIED, public_key, quoted_path, require_user
+from ..module_utils._ssh.config import TOFU, VERIFIED, public_key, quoted_path, require_user
+from ..module_utils._ssh.hops import Found, WantedHop, found, plain, wanted_hops
 from ._version import VERSION
 
 # Where an option that the file leaves out comes from: the variables the modules and roles are given, too.
 FALLBACKS = {
     "cloud": "haven_cloud",
     "projects": "haven_project",
-    "ec2": "haven_ec2",
-    "openstack": "haven_openstack",
+    **{name: f"haven_{name}" for name in CLOUDS},
     "api_via": "haven_api_via",
     "hops": "haven_hops",
     "login_user": "haven_login_user",

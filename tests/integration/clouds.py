@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import boto3
 import openstack
 
-from ansible_collections.haven.gpu.plugins.module_utils._cloud import connect
+from ansible_collections.haven.gpu.plugins.module_utils._clouds import connect
 
 BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-*"}, "instance_type": "t3.micro"}
 OPENSTACK_BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-2026*"}, "instance_type": "cpu.small"}

@@ -24,9 +24,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ansible_collections.haven.gpu.plugins.module_utils._api_proxy import ApiProxy, api_proxy
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
-from ansible_collections.haven.gpu.plugins.plugin_utils._probe import Target, probe
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.api_proxy import ApiProxy, api_proxy
+from ansible_collections.haven.gpu.plugins.plugin_utils._sources.probe import Target, probe
 from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.sandbox_guests import ROOT, Sandbox, own_sandbox, wait_until
 from tests.story.conftest import machines

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
-from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import Files, Machine, helper, known_hosts, render
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Files, Machine, helper, known_hosts, render
 from tests.integration.sandbox_guests import Guest, Sandbox, wait_until
 
 SOCKET = "/run/answer.sock"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.haven.gpu.plugins.module_utils._access import firewall_as_dict
+from ansible_collections.haven.gpu.plugins.module_utils._firewall_keypair import firewall_as_dict
 from ansible_collections.haven.gpu.plugins.module_utils._models import Firewall, Instance, KeyPair, Resource, Volume
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,8 +56,8 @@ def test_an_instance_is_the_same_thing_in_both_modules() -> None:
 
 
 def test_every_action_of_the_api_is_among_the_permissions() -> None:
-    adapter = REPOSITORY / "plugins/module_utils/_clouds"
-    code = "\n".join(file.read_text() for file in adapter.glob("*ec2*.py"))
+    adapter = REPOSITORY / "plugins/module_utils/_clouds/ec2"
+    code = "\n".join(file.read_text() for file in adapter.glob("*.py"))
     # Each is said where it is called, but for the listings, which stand in a table, and the rules, which are composed.
     called = set(re.findall(r'(?:call|attempt|pages)\(\s*"([A-Z]\w+)"', code)) | set(
         re.findall(r'\(\s*"((?:Describe|Delete)\w+)",\s+"', code)

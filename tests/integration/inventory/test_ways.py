@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
-from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import Files, Machine, helper, known_hosts, render
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Files, Machine, helper, known_hosts, render
 from tests.integration.sandbox_guests import Guest, Sandbox, allow, wait_until
 
 from .conftest import KEY, ROOT, refusal

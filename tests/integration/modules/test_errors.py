@@ -162,11 +162,11 @@ UNKNOWN: list[tuple[str, dict[str, Any], str, str]] = [
         )
     ),
     ("ec2", {"image": {"id": "ami-0123456789abcdef0"}}, "not_found", "image"),
-    ("ec2", {"image": {"ssm": "/aws/service/nothing"}}, "not_found", "SSM parameter"),
+    ("ec2", {"image": {"parameter": "/aws/service/nothing"}}, "not_found", "SSM parameter"),
     ("ec2", {"subnet": "subnet-0123456789abcdef0"}, "not_found", "subnet"),
     ("ec2", {"firewalls": ["sg-0123456789abcdef0"]}, "not_found", "firewall"),
     ("openstack", {"image": {"id": NO_ID}}, "not_found", "image"),
-    ("openstack", {"image": {"ssm": "/aws/service/x"}}, "invalid_request", "SSM"),
+    ("openstack", {"image": {"parameter": "/aws/service/x"}}, "invalid_request", "parameters"),
     ("openstack", {"subnet": NO_ID}, "not_found", "subnet"),
     ("openstack", {"openstack": {"networks": ["nowhere"]}}, "not_found", "nowhere"),
     ("openstack", {"public_address": True, "openstack": {"floating_ip_pool": "dry"}}, "not_found", "dry"),

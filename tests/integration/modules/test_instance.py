@@ -189,7 +189,7 @@ def test_a_spot_machine_is_called_one(account: Account) -> None:
     [
         {"id": "ami-0debf12a20260101a"},
         {"name": "haven-debian-12-2026*"},
-        {"ssm": "/aws/service/debian/release/12/latest/amd64"},
+        {"parameter": "/aws/service/debian/release/12/latest/amd64"},
     ],
 )
 def test_an_image_is_found_by_id_by_name_and_by_parameter(account: Account, image: dict[str, str]) -> None:

@@ -76,5 +76,5 @@ def test_a_page_instead_of_a_token_is_told(account: Account) -> None:
 @pytest.mark.only("ec2")
 def test_a_page_instead_of_a_parameter_is_told(account: Account) -> None:
     account.api.control("fault", action="GetParameter", page=PAGES["HTML"], status=200)
-    answer = account.make(image={"ssm": "/aws/service/debian/release/12/latest/amd64"})
+    answer = account.make(image={"parameter": "/aws/service/debian/release/12/latest/amd64"})
     assert_plain(answer, "unexpected_answer", "SSM")

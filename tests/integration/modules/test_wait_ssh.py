@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.haven.gpu.plugins.module_utils._hops import Found
 from ansible_collections.haven.gpu.plugins.module_utils._models import Instance
-from ansible_collections.haven.gpu.plugins.module_utils._ssh_config import hops_from, public_key
-from ansible_collections.haven.gpu.plugins.plugin_utils import _hosts, _ssh_files
-from ansible_collections.haven.gpu.plugins.plugin_utils._machines import machines_from
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import hops_from, public_key
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import Found
+from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables as _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
+from ansible_collections.haven.gpu.plugins.plugin_utils._sources.machines import machines_from
+from ansible_collections.haven.gpu.plugins.plugin_utils._ssh import inventory_files as _ssh_files
 from tests.integration.clouds import Api
 from tests.integration.sandbox_guests import Sandbox
 

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._apply import Job, Result, Waiting, apply
 from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
+from ansible_collections.haven.gpu.plugins.module_utils._clouds import package
 from ansible_collections.haven.gpu.plugins.module_utils._errors import NoCapacity, TokenUsed
 from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Image,
@@ -24,7 +25,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Spec,
 )
 from ansible_collections.haven.gpu.plugins.module_utils._plan import plan
-from ansible_collections.haven.gpu.plugins.module_utils._reach import Route
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.handshake import Route
 
 
 class Silent:
@@ -63,7 +64,7 @@ def make(cloud: Silent, *names: str, **fields: Any) -> Result:
     for name in names:
         spec = Spec("p", name, image=ImageChoice(id="ami-1"), instance_type="small", **fields)
         observed = Observed(image=Image("ami-1"))
-        jobs.append(Job(spec, observed, plan(spec, observed)))
+        jobs.append(Job(spec, observed, plan(spec, observed, package("ec2").TRAITS)))
     return apply(jobs, cast(Cloud, cloud), Waiting("running", 1, Route()))
 
 

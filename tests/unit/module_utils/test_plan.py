@@ -13,6 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils._cloud_init import digest
+from ansible_collections.haven.gpu.plugins.module_utils._clouds import package
 from ansible_collections.haven.gpu.plugins.module_utils._errors import (
     HavenError,
     InvalidRequest,
@@ -22,10 +23,6 @@ from ansible_collections.haven.gpu.plugins.module_utils._errors import (
 )
 from ansible_collections.haven.gpu.plugins.module_utils._models import (
     STATES,
-    TAG_GENERATION,
-    TAG_HOST_KEY,
-    TAG_NAME,
-    TAG_PROJECT,
     Change,
     Image,
     ImageChoice,
@@ -38,8 +35,16 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Volume,
     VolumeSpec,
 )
-from ansible_collections.haven.gpu.plugins.module_utils._plan import check_supported, generation, plan, render
+from ansible_collections.haven.gpu.plugins.module_utils._ownership import (
+    TAG_GENERATION,
+    TAG_HOST_KEY,
+    TAG_NAME,
+    TAG_PROJECT,
+)
+from ansible_collections.haven.gpu.plugins.module_utils._plan import check_supported, generation, render
+from ansible_collections.haven.gpu.plugins.module_utils._plan import plan as plan_for
 
+EC2, OPENSTACK = package("ec2").TRAITS, package("openstack").TRAITS
 KEY = "ssh-ed25519 AAAA"
 IMAGE = Image("ami-1", "debian", "/dev/xvda")
 
@@ -56,6 +61,10 @@ def machine(**fields: Any) -> Instance:
 def wanted(**fields: Any) -> Spec:
     basics = {"project": "p", "name": "one", "image": ImageChoice(name="debian*"), "instance_type": "small"}
     return Spec(**{**basics, **fields})
+
+
+def plan(spec: Spec, observed: Observed, traits: Traits = EC2) -> Plan:
+    return plan_for(spec, observed, traits)
 
 
 def actions(made: Plan) -> list[str]:
@@ -75,7 +84,7 @@ def fulfilled(current: Instance, spec: Spec, made: Plan) -> Instance:
             fields[change.field] = tuple(change.after) if change.field == "firewalls" else change.after
             if change.field == "firewalls":
                 fields["firewall_ids"] = tuple(f"sg-{each}" for each in change.after)
-        elif change.field == "imdsv2":
+        elif change.option == "imdsv2":
             fields["options"] = {**current.options, "imdsv2": change.after}
         elif change.action == "stop":
             fields["state"] = "stopped"
@@ -104,7 +113,6 @@ specs = st.builds(
     allow_stop=st.booleans(),
     options=st.builds(dict, imdsv2=st.sampled_from([None, True, False])),
 )
-EC2 = Traits(changeable=frozenset({"imdsv2"}))
 
 
 def seen(spec: Spec, *found: Instance) -> Observed:
@@ -284,7 +292,7 @@ def test_disks_are_deleted_only_on_request() -> None:
     left = (Resource("volume", "vol-9", "one", "available"),)
     assert not plan(wanted(state="absent"), Observed(leftovers=left)).changed
     told = plan(wanted(state="absent", delete_volumes=True), Observed(leftovers=left))
-    assert told.changes == (Change("delete_volume", "volume", "available", None, target="vol-9"),)
+    assert told.changes == (Change("remove", kind="volume", before="available", target="vol-9"),)
 
 
 def test_a_changed_disk_names_the_disk() -> None:
@@ -297,7 +305,7 @@ def test_a_changed_disk_names_the_disk() -> None:
         data_volumes=(VolumeSpec("/dev/sdf", 6),),
     )
     made = plan(spec, Observed((machine(volumes=disks),)))
-    assert [(change.field, change.target, change.after) for change in made.changes] == [
+    assert [(change.subject, change.target, change.after) for change in made.changes] == [
         ("root_volume.size_gib", "vol-1", 20),
         ("root_volume.type", "vol-1", "gp3"),
         ("root_volume.delete_with_instance", "vol-1", False),
@@ -318,25 +326,16 @@ def test_the_content_of_user_data_is_in_no_message_and_no_diff() -> None:
     assert "secret" not in str(refused.value) + str(render([made]))
 
 
-OPENSTACK = Traits(
-    changeable=frozenset({"floating_ip", "public_address"}),
-    unsupported={"spot": "No spot market."},
-    states=frozenset({"shelved", "rebuilt"}),
-    encrypts_disks=False,
-    sells_spot=False,
-)
-
-
 @pytest.mark.parametrize("fields", [{"state": "shelved"}, {"state": "rebuilt"}])
 def test_states_of_one_cloud_are_refused_by_the_other(fields: dict[str, Any]) -> None:
     check_supported(wanted(**fields), OPENSTACK)
-    with pytest.raises(Unsupported, match="Only OpenStack"):
+    with pytest.raises(Unsupported, match="EC2 has no state"):
         check_supported(wanted(**fields), EC2)
 
 
 def test_what_a_cloud_lacks_is_refused_with_its_sentence() -> None:
     check_supported(wanted(), OPENSTACK)
-    with pytest.raises(Unsupported, match="No spot market"):
+    with pytest.raises(Unsupported, match="no spot market"):
         check_supported(wanted(spot=True), OPENSTACK)
 
 
@@ -392,7 +391,7 @@ def test_a_floating_address_changes_in_place() -> None:
     [change] = plan(wanted(public_address=False), Observed((reached,)), OPENSTACK).changes
     assert (change.field, change.before, change.after) == ("public_address", "198.51.100.7", False)
     [change] = plan(wanted(options={"floating_ip": "198.51.100.8"}), Observed((reached,)), OPENSTACK).changes
-    assert (change.field, change.before, change.after) == ("floating_ip", "198.51.100.7", "198.51.100.8")
+    assert (change.option, change.before, change.after) == ("floating_ip", "198.51.100.7", "198.51.100.8")
     assert not plan(wanted(public_address=True), Observed((reached,)), OPENSTACK).changed
 
 
@@ -404,3 +403,11 @@ def test_only_a_cloud_that_encrypts_disks_says_so_beforehand() -> None:
     for traits, told in ((EC2, True), (OPENSTACK, None)):
         made = plan(wanted(data_volumes=(VolumeSpec("/dev/sdf", 5),)), Observed(image=IMAGE), traits)
         assert made.changes[0].after["data_volumes"][0].get("encrypted") is told
+
+
+def test_what_changes_of_a_disk_is_planned_as_the_cloud_has_it() -> None:
+    """A disk that is not there would be encrypted by the one, and by the other only where its type says so."""
+    spec, current = wanted(data_volumes=(VolumeSpec("/dev/sdf", 5),)), machine()
+    for traits, told in ((EC2, "'encrypted': True"), (OPENSTACK, "'size_gib': 5}")):
+        with pytest.raises(Refused, match=told):
+            plan(spec, Observed((current,)), traits)

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
-from ansible_collections.haven.gpu.plugins.module_utils._hops import Found
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import Found
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import (
     Settings,
     cache_key,

@@ -1,0 +1,16 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What plans have to know about EC2, which can be known without asking it."""
+
+from __future__ import annotations
+
+from ..._models import Traits
+
+TRAITS = Traits(
+    title="EC2",
+    changeable=frozenset({"imdsv2"}),
+    unsupported={"former_name": "EC2 takes no former_name."},
+    reserved_tags=("aws:",),
+)

@@ -1,0 +1,686 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""OpenStack as a cloud: the adapter that fulfils the Protocol in _cloud.py.
+
+Longer than 500 lines because nova, neutron and cinder have to be undone together where one of them fails; what stands
+alone lies in the _openstack_*.py beside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fnmatch
+import math
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Optional
+
+from ... import _cloud_init
+from ..._errors import CloudFailure, HavenError, InvalidRequest, LostAnswer, NoCapacity, NotFound, QuotaExceeded
+from ..._models import Change, Gpu, Image, ImageChoice, Instance, Pacing, Resource, Spec
+from ..._ownership import TAG_HOST_KEY, TAG_NAME, TAG_PROJECT
+from ..._retry import together
+from . import errors, gpus, shapes
+from .access import Access
+from .client import Connection, RefusedCall
+from .network import Belongings, Networks
+from .volumes import Volumes
+
+if TYPE_CHECKING:
+    pass
+
+# Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
+# listing once that second is over by nova's clock: when our server has changed in a later one (mostly, it became
+# ACTIVE), and in any case SETTLED seconds after our own request was answered. FIRST_LOOK: when most servers are ACTIVE.
+SETTLED = 1.3
+FIRST_LOOK = 0.8
+# Seconds: how long nova may take to hand a server to a host, or to finish a resize.
+SCHEDULE_TIMEOUT = 60.0
+RESIZE_TIMEOUT = 300.0
+ADDRESS_TIMEOUT = 15.0
+# Nova's own state: what brings such a server up.
+_UP = {
+    "SUSPENDED": {"resume": None},
+    "PAUSED": {"unpause": None},
+    "SHELVED": {"unshelve": None},
+    "SHELVED_OFFLOADED": {"unshelve": None},
+}
+# Filters that say which states are meant.
+_STATE_FILTERS = frozenset(["status", "vm_state", "task_state", "power_state"])
+# As many names as fit into an address everywhere.
+_MOST_NAMES = 60
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+class OpenStack(Access):
+    """One region of OpenStack as one identity."""
+
+    name = "openstack"
+    # Short at first, since a server is up within seconds.
+    pacing = Pacing(first=0.4, then=0.6, growth=1.5, longest=3.0)
+    restart_shows = True
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.region = connection.region
+        self._networks = Networks(connection)
+        self._volumes = Volumes(connection)
+        self._flavors: Optional[list[dict[str, Any]]] = None
+        # What was seen or made in this run, by server id.
+        self._items: dict[str, Mapping[str, Any]] = {}
+        self._created: dict[str, tuple[Spec, float, list[dict[str, Any]]]] = {}
+        self._floating: dict[str, Optional[str]] = {}
+        # Since when a server has been seen to wait for a host.
+        self._scheduling: dict[str, float] = {}
+        # The marks of the creations of this run.
+        self._creations: set[str] = set()
+
+    def in_region(self, region: str) -> OpenStack:
+        return OpenStack(self._os.in_region(region))
+
+    # -- looking
+
+    def instances(
+        self,
+        project: Optional[str] = None,
+        names: Iterable[str] = (),
+        *,
+        states: Iterable[str] = (),
+        filters: Optional[Mapping[str, Sequence[str]]] = None,
+        details: bool = False,
+    ) -> list[Instance]:
+        own = dict(filters or {})
+        wanted, chosen = sorted(set(names)), set() if own.keys() & _STATE_FILTERS else set(states)
+        found = self._listed(**{"name": _name_filter(wanted), **own})
+        if details:
+            found = [dataclasses.replace(each, details=shapes.details(self._items[each.id])) for each in found]
+        return [
+            each
+            for each in found
+            if each.project
+            and project in (None, each.project)
+            and (not wanted or each.name in wanted)
+            and (not chosen or each.state in chosen)
+        ]
+
+    def regions(self) -> list[str]:
+        return self._os.regions("compute")
+
+    def _listed(self, **query: Any) -> list[Instance]:
+        found = []
+        for item in self._os.pages("compute", "/servers/detail", "servers", **query):
+            found.append(self._seen(item))
+        return found
+
+    def _seen(self, item: Mapping[str, Any]) -> Instance:
+        self._items[item["id"]] = item
+        found = shapes.instance(item, self.region)
+        if self._is_lost(item):
+            reason = f"nova did not hand it to a host within {SCHEDULE_TIMEOUT:.0f} s"
+            found = dataclasses.replace(found, state="failed", state_reason=reason)
+        if found.id in self._floating:
+            # nova learns of floating addresses a moment later than neutron.
+            known = self._floating[found.id]
+            found = dataclasses.replace(found, public_address=known, options={**found.options, "floating_ip": known})
+        return found
+
+    def _is_lost(self, item: Mapping[str, Any]) -> bool:
+        """Whether nova has forgotten a server that waits for a host, as it does when it is killed at that moment."""
+        if not shapes.is_scheduling(item):
+            self._scheduling.pop(item["id"], None)
+            return False
+        return time.monotonic() - self._scheduling.setdefault(item["id"], time.monotonic()) > SCHEDULE_TIMEOUT
+
+    def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
+        names = sorted({str(self._items[each]["name"]) for each in ids if each in self._items})
+        found: list[Optional[Instance]] = list(self._listed(name=_name_filter(names)) if names else [])
+        found += together(self._one, [each for each in ids if each not in self._items])
+        return {each.id: each for each in found if each and each.id in set(ids)}
+
+    def _one(self, server_id: str) -> Optional[Instance]:
+        """A server that no listing has shown so far."""
+        try:
+            return self._seen(self._os.attempt("GET", "compute", f"/servers/{errors.quoted(server_id)}")["server"])
+        except RefusedCall as refused:
+            if refused.status == 404:
+                return None
+            raise refused.explain() from refused
+
+    def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
+        details = self._volumes.details([volume.id for instance in instances for volume in instance.volumes])
+        return [
+            dataclasses.replace(
+                instance,
+                volumes=tuple(
+                    sorted(
+                        (shapes.volume_with_details(each, details.get(each.id, {})) for each in instance.volumes),
+                        key=lambda volume: (not volume.root, volume.device),
+                    )
+                ),
+            )
+            for instance in instances
+        ]
+
+    def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
+        """The lock is part of the listing; of user data nova shows nothing, so that a fingerprint stands for it."""
+        wanted = set(names)
+        found = []
+        for each in instances:
+            attributes = dict(each.attributes)
+            if "user_data" in wanted:
+                attributes["user_data"] = each.tags.get(shapes.META_USER_DATA, "")
+            ids = each.firewall_ids
+            if "firewall_ids" in wanted:
+                ids = self._networks.groups_of(each.id, ids)
+            found.append(dataclasses.replace(each, attributes=attributes, firewall_ids=ids))
+        return found
+
+    def image(self, choice: ImageChoice) -> Image:
+        if choice.parameter:
+            raise InvalidRequest("OpenStack has no parameters that name images: give the image's id or name.")
+        if choice.id:
+            try:
+                return shapes.image(self._os.attempt("GET", "image", f"/images/{choice.id}"))
+            except RefusedCall as refused:
+                if refused.status == 404:
+                    raise NotFound(f"There is no image {choice.id} that this project can see: check the id.") from None
+                raise refused.explain() from refused
+        pattern = choice.name or ""
+        plain = not re.search(r"[*?]", pattern)
+        # The service knows no patterns, only whole names.
+        items = self._os.pages(
+            "image", "/images", "images", name=pattern if plain else None, status="active", owner=choice.owner,
+            sort="created_at:desc", limit=1000 if not plain else None,
+        )  # fmt: skip
+        literal = re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
+        found = [item for item in items if literal.fullmatch(item.get("name") or "")]
+        if not found:
+            whose = f" and owned by {choice.owner}" if choice.owner else ""
+            raise NotFound(
+                f"No image that this project can see is called {pattern!r}{whose}: check the pattern and the owner."
+            )
+        newest = max(found, key=lambda item: (item.get("created_at", ""), item["id"]))
+        return dataclasses.replace(shapes.image(newest), min_disk_gib=_image_size(newest))
+
+    def gpu(self, instance_type: str) -> Optional[Gpu]:
+        flavor = self._flavor(instance_type)
+        return gpus.gpu(str(flavor["name"]), flavor.get("extra_specs") or {}) if flavor else None
+
+    def _flavor(self, name: str) -> Optional[dict[str, Any]]:
+        if self._flavors is None:
+            self._flavors = self._os.pages("compute", "/flavors/detail", "flavors")
+        return next((item for item in self._flavors if name in (item["name"], item["id"])), None)
+
+    def _flavor_id(self, name: str) -> str:
+        flavor = self._flavor(name)
+        if flavor is None:
+            known = ", ".join(sorted(item["name"] for item in self._flavors or [])[:20]) or "none"
+            raise InvalidRequest(
+                f"OpenStack has no instance type (flavor) {name!r} for this project: choose one of {known}."
+            )
+        return str(flavor["id"])
+
+    def console(self, instance: Instance) -> str:
+        try:
+            # Enough for what cloud-init prints, and no more than that.
+            body = {"os-getConsoleOutput": {"length": 400}}
+            answer = self._os.attempt("POST", "compute", f"/servers/{instance.id}/action", body)
+        except RefusedCall as refused:
+            # Not ready yet, or not running any more.
+            if refused.status == 409:
+                return ""
+            raise refused.explain() from refused
+        return str(answer.get("output") or "")
+
+    def resources(self, project: str) -> list[Resource]:
+        listings: tuple[Callable[[], list[Resource]], ...] = (
+            lambda: [
+                Resource("instance", each.id, each.name, each.state)
+                for each in self.instances(project)
+                if each.state not in ("terminating", "terminated")
+            ],
+            lambda: self._volumes_of(project),
+            lambda: self._marked("firewall", "security-groups", "security_groups", project),
+            lambda: self._key_pairs_of(project),
+            lambda: self._marked("address", "floatingips", "floatingips", project, "port_id"),
+            lambda: self._marked("port", "ports", "ports", project, "device_id"),
+        )
+        return [each for found in together(_call, listings) for each in found]
+
+    def _volumes_of(self, project: str) -> list[Resource]:
+        return self._volumes.of_project(project) if self._os.has("volume") else []
+
+    def _key_pairs_of(self, project: str) -> list[Resource]:
+        pairs = [each["keypair"] for each in self._os.pages("compute", "/os-keypairs", "keypairs")]
+        ours = [shapes.key_pair(item) for item in pairs if shapes.is_our_key_pair(item)]
+        return [Resource("key_pair", each.id, each.name, "") for each in ours if each.project == project]
+
+    def _marked(self, kind: str, path: str, key: str, project: str, user: str = "") -> list[Resource]:
+        """What carries the project's mark in its description; ``user`` is the field that says what uses it."""
+        found = []
+        for item in self._os.pages("network", f"/{path}", key):
+            owner, name, _rest = shapes.unmarked(item.get("description"))
+            if owner == project:
+                used = bool(item.get(user)) if user else None
+                found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower(), used))
+        return found
+
+    # -- making
+
+    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+        return self._networks.known_groups(project, names)
+
+    def create(self, spec: Spec, image: Image, generation: int) -> Instance:
+        """Create the server with what has to exist before it; what fails leaves none of that behind."""
+        flavor_id = self._flavor_id(spec.instance_type or "")
+        groups = self._networks.group_ids(spec.project, spec.firewalls or ())
+        ports: list[str] = []
+        volumes: list[dict[str, Any]] = []
+        creation = secrets.token_hex(8)
+        self._creations.add(creation)
+        spare = Belongings([], [])
+        try:
+            if self._networks.wants_port(spec):
+                spare = self._networks.belongings(spec.project, [spec.name])
+                ports.append(self._networks.create_port(spec, groups, spare.ports))
+            address = self._bind_address(spec, ports, spare)
+            volumes = self._volumes.create(spec, image, image.min_disk_gib or 10, creation)
+            body = shapes.server_body(
+                spec,
+                image,
+                flavor_id,
+                shapes.metadata(spec, image, generation, creation),
+                networks=self._networks_of(spec, ports),
+                firewall_ids=[] if ports else groups,
+                volumes=volumes,
+            )
+            server_id = self._send(body, spec, creation)
+        except LostAnswer:
+            # The server may still be made, and then it needs what was made for it; else the next run takes that.
+            raise
+        except HavenError as error:
+            rival = self._rival(spec) if spare.ports or not all(each["new"] for each in volumes) else None
+            if rival:
+                return rival
+            self._clean_up(ports, volumes)
+            raise self._with_what_is_free(error) from error
+        self._os.patient = True
+        self._created[server_id] = (spec, time.monotonic(), volumes)
+        if address:
+            self._floating[server_id] = address
+        metadata = body["server"]["metadata"]
+        self._items[server_id] = {"id": server_id, "name": spec.name, "status": "BUILD", "metadata": metadata}
+        made = self._seen(self._items[server_id])
+        return dataclasses.replace(made, instance_type=spec.instance_type)
+
+    def _bind_address(self, spec: Spec, ports: Sequence[str], spare: Belongings) -> Optional[str]:
+        if ports and (spec.public_address or spec.options.get("floating_ip")):
+            return self._networks.bind(spec.project, spec.name, ports[0], spec.options, spare.addresses)
+        return None
+
+    def _rival(self, spec: Spec) -> Optional[Instance]:
+        """The server of another controller that took what both found spare."""
+        with contextlib.suppress(HavenError):
+            return next((each for each in self.instances(spec.project, [spec.name]) if not each.gone), None)
+        return None
+
+    def _networks_of(self, spec: Spec, ports: Sequence[str]) -> Any:
+        """nova's form: ports and networks, or auto for the only one there is."""
+        named = self._networks.ids(spec.options.get("networks") or [])
+        given = [{"port": each} for each in (*ports, *(spec.options.get("ports") or []))]
+        # The port made here is in the first network.
+        rest = [{"uuid": each} for each in (named[1:] if ports else named)]
+        if spec.private_address and not ports:
+            rest = rest or [{"uuid": self._networks.default()}]
+            rest[0]["fixed_ip"] = spec.private_address
+        return [*given, *rest] or "auto"
+
+    def _send(self, body: Mapping[str, Any], spec: Spec, creation: str) -> str:
+        """Create the server once, whatever happens to the answer: OpenStack has no client tokens, but ours is in the
+        metadata."""
+
+        def look() -> Optional[Mapping[str, Any]]:
+            found = self.instances(spec.project, [spec.name])
+            return next(({"server": self._items[each.id]} for each in found if self._is_of(each, creation)), None)
+
+        try:
+            return str(self._os.make("compute", "/servers", body, look)["server"]["id"])
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+
+    @staticmethod
+    def _is_of(instance: Instance, *creations: str) -> bool:
+        return instance.tags.get(shapes.META_CREATION) in creations
+
+    def settle(self, instances: Sequence[Instance]) -> list[Instance]:
+        """Make sure that each of these new servers is the only one of its name.
+
+        Another controller may have made one in the meantime. Then the one with the lowest (created_at, id) stays, all
+        controllers agree on it, and each deletes only its own.
+        """
+        ours = [each for each in instances if each.id in self._created]
+        if not ours:
+            return list(instances)
+        made_last = max(self._created[each.id][1] for each in ours)
+        deadline = made_last + SCHEDULE_TIMEOUT
+        pause, longer = made_last + FIRST_LOOK - time.monotonic(), 0.5
+        while True:
+            time.sleep(max(0.0, pause))
+            looked = time.monotonic()
+            found = self._listed(name=_name_filter(sorted({each.name for each in ours})))
+            rivals = {
+                each.id: [other for other in found if (other.name, other.project) == (each.name, each.project)]
+                for each in ours
+            }
+            rivals = {key: [each for each in value if not each.gone] for key, value in rivals.items()}
+            contested = [each for value in rivals.values() if len(value) > 1 for each in value]
+            # Until nova has handed a server to a host, neither its time of creation is final nor whether it is made.
+            mine = [each for each in found if each.id in self._created]
+            if not any(shapes.is_scheduling(self._items[each.id]) for each in (*contested, *mine)):
+                sure = mine and all(shapes.is_a_second_old(self._items[each.id]) for each in mine)
+                if sure or looked >= made_last + SETTLED:
+                    break
+                pause = made_last + SETTLED - time.monotonic()
+                continue
+            if looked > deadline:
+                break
+            # A listing of many that are being made takes nova's time from making them.
+            pause, longer = longer, min(longer * self.pacing.growth, self.pacing.longest)
+        for each in ours:
+            if self._created[each.id][0].termination_protection and len(rivals[each.id]) == 1:
+                self._lock(each.id, True)
+        now = {each.id: each for each in found}
+        settled = []
+        for each in instances:
+            winner = self._winner(now.get(each.id, each), rivals.get(each.id, []))
+            self._discard_losers(winner, rivals.get(each.id, []))
+            settled.append(winner)
+        return settled
+
+    def _winner(self, instance: Instance, rivals: Sequence[Instance]) -> Instance:
+        if len(rivals) < 2:
+            return next((each for each in rivals if each.id == instance.id), instance)
+        return min(rivals, key=lambda each: (str(self._items[each.id].get("created", "")), each.id))
+
+    def _discard_losers(self, winner: Instance, rivals: Sequence[Instance]) -> None:
+        """Those made here; one request may have made two, where a proxy sent it again."""
+        for each in rivals:
+            if each.id != winner.id and self._is_of(each, *self._creations):
+                self.discard(each)
+
+    # -- failing
+
+    def failure(self, instance: Instance, wanted: str) -> HavenError:
+        """Why an instance did not become what was wanted."""
+        if instance.state != "failed":
+            return CloudFailure(
+                f"Instance {instance.name} ({instance.id}) was removed instead of becoming {wanted}: somebody else did "
+                "that, or the cloud; run again."
+            )
+        # nova often says only that it tried everywhere; its record of the action says what happened there.
+        why = " ".join(filter(None, (instance.state_reason, self._why(instance.id))))
+        error = errors.from_fault(why, instance.name)
+        if not instance.gone:
+            return CloudFailure(
+                f"Instance {instance.name} ({instance.id}) is in ERROR instead of {wanted} "
+                f"({errors.tidy(instance.state_reason or 'no reason given')}): try state: restarted, or state: "
+                "rebuilt, which loses its root disk."
+            )
+        flavor = self._flavor(instance.instance_type or "")
+        if isinstance(error, NoCapacity) and flavor:
+            error = NoCapacity(f"{str(error)[:-1]}; it needs {_needs(flavor)}.")
+        return self._with_what_is_free(error)
+
+    def _with_what_is_free(self, error: HavenError) -> HavenError:
+        if not isinstance(error, (QuotaExceeded, NoCapacity)):
+            return error
+        with contextlib.suppress(HavenError):
+            left = shapes.free(self._os.get("compute", "/limits").get("limits", {}))
+            if left:
+                return type(error)(f"{error} Free in the project's quota: {left}.")
+        return error
+
+    def discard(self, instance: Instance) -> None:
+        """Remove a server that never ran, with everything that was made for it, its new data volumes included."""
+        self.terminate([instance.id])
+        deadline = time.monotonic() + SCHEDULE_TIMEOUT
+        while instance.id in self.refresh([instance.id]) and time.monotonic() < deadline:
+            time.sleep(0.3)
+        made = self._created.get(instance.id)
+        if made:
+            self._clean_up([], made[2])
+
+    def _clean_up(self, ports: Sequence[str], volumes: Sequence[Mapping[str, Any]]) -> None:
+        """Remove what a creation had made before it failed, but for what a server has got hold of meanwhile; what
+        cannot be removed carries the project's mark."""
+        with contextlib.suppress(HavenError):
+            unused = self._networks.unused(ports)
+            for each in self._networks.floating(unused) if unused else []:
+                self._networks.release(each)
+            self._networks.delete_ports(unused)
+        with contextlib.suppress(HavenError):
+            self._volumes.delete_unused({each["id"] for each in volumes if each["new"]})
+
+    # -- changing
+
+    def terminate(self, ids: Sequence[str]) -> None:
+        """Delete the servers with their own ports and addresses; the user's addresses are only taken off."""
+        known = [self._items[each] for each in ids if each in self._items]
+        project = next((str((item.get("metadata") or {}).get(TAG_PROJECT)) for item in known), "")
+        found = self._networks.belongings(project, {str(item["name"]) for item in known}, ids)
+        together(self._delete_server, list(ids))
+        self._delete_belongings(found)
+
+    def _delete_server(self, server_id: str) -> None:
+        self._os.delete("compute", f"/servers/{server_id}")
+
+    def _delete_belongings(self, found: Belongings) -> None:
+        together(self._networks.release, found.addresses)
+        self._networks.delete_ports(port["id"] for port in found.ports)
+
+    def start(self, ids: Sequence[str]) -> None:
+        together(lambda each: self._act(each, _UP.get(self._status(each), {"os-start": None})), list(ids))
+
+    def stop(self, ids: Sequence[str], *, hibernate: bool = False) -> None:
+        together(lambda each: self._act(each, {"os-stop": None}), list(ids))
+
+    def restart(self, ids: Sequence[str]) -> None:
+        # Hard: it also brings back a server whose guest hangs, or that is in ERROR.
+        together(lambda each: self._act(each, {"reboot": {"type": "HARD"}}), list(ids))
+
+    def shelve(self, ids: Sequence[str]) -> None:
+        together(lambda each: self._act(each, {"shelve": None}), list(ids))
+
+    def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
+        """Make the server's system disk anew: same id, addresses and volumes."""
+        body: dict[str, Any] = {"imageRef": image.id if image else instance.image}
+        user_data = shapes.user_data(spec)
+        if user_data and (spec.user_data or not instance.tags.get(shapes.META_USER_DATA)):
+            # Without a word about it, the server keeps the user data that it was made with.
+            body["user_data"] = user_data
+        # The new system has a new host key.
+        metadata = {key: value for key, value in instance.tags.items() if key not in (TAG_NAME, TAG_HOST_KEY)}
+        metadata[shapes.META_IMAGE] = body["imageRef"]
+        if spec.user_data:
+            metadata[shapes.META_USER_DATA] = _cloud_init.digest(spec.project, spec.user_data)
+        body["metadata"] = metadata
+        self._act(instance.id, {"rebuild": body})
+
+    def _act(self, server_id: str, action: Mapping[str, Any]) -> None:
+        with self._unlocked(server_id):
+            self._os.post("compute", f"/servers/{server_id}/action", action)
+
+    def _status(self, server_id: str) -> str:
+        return str(self._items.get(server_id, {}).get("status", ""))
+
+    @contextlib.contextmanager
+    def _unlocked(self, server_id: str) -> Iterator[None]:
+        """nova's lock refuses everything, EC2's protection only the removal: lift it for a change of ours."""
+        locked = bool(self._items.get(server_id, {}).get("locked"))
+        if locked:
+            self._lock(server_id, False)
+        try:
+            yield
+        finally:
+            if locked:
+                self._lock(server_id, True)
+
+    def _lock(self, server_id: str, on: bool) -> None:
+        body = {"lock": {"locked_reason": "haven.gpu: termination_protection"}} if on else {"unlock": None}
+        self._os.post("compute", f"/servers/{server_id}/action", body)
+        self._items[server_id] = {**self._items.get(server_id, {"id": server_id}), "locked": on}
+
+    def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        metadata = {key: value for key, value in tags.items() if key != TAG_NAME}
+        for each in ids:
+            with self._unlocked(each):
+                if TAG_NAME in tags:
+                    self._os.put("compute", f"/servers/{each}", {"server": {"name": tags[TAG_NAME]}})
+                    self._items[each] = {**self._items[each], "name": tags[TAG_NAME]}
+                if metadata:
+                    self._os.call("POST", "compute", f"/servers/{each}/metadata", {"metadata": metadata})
+
+    def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None:
+        for each in ids:
+            with self._unlocked(each):
+                for key in keys:
+                    self._os.delete("compute", f"/servers/{each}/metadata/{errors.quoted(key)}")
+
+    def update(self, instance: Instance, change: Change) -> None:
+        if change.field == "delete_with_instance":
+            body = {"volumeAttachment": {"volumeId": change.target, "delete_on_termination": change.after}}
+            path = f"/servers/{instance.id}/os-volume_attachments/{change.target}"
+            with self._unlocked(instance.id):
+                self._os.put("compute", path, body)
+            if change.part == "root_volume":
+                self._volumes.keep(change.target, not change.after)
+        elif change.field == "size_gib":
+            self._volumes.grow(change.target, change.after)
+        elif change.field == "type":
+            self._volumes.retype(change.target, change.after)
+        elif change.field == "firewalls":
+            self._networks.set_groups(instance.id, self._networks.group_ids(instance.project, change.after))
+        elif change.field == "instance_type":
+            self._resize(instance, change.after)
+        elif change.field == "termination_protection":
+            self._lock(instance.id, bool(change.after))
+        elif change.field == "public_address" or change.option == "floating_ip":
+            self._change_address(instance, change)
+        else:
+            raise InvalidRequest(f"{change.subject} of {instance.name} cannot be changed on OpenStack.")
+
+    def _change_address(self, instance: Instance, change: Change) -> None:
+        options = dict(change.details)
+        if change.option == "floating_ip":
+            options["floating_ip"] = change.after
+        try:
+            self._floating[instance.id] = self._networks.change(
+                instance.project, instance.name, instance.id, public=bool(change.after), options=options
+            )
+        except QuotaExceeded as error:
+            raise self._with_what_is_free(error) from error
+        self._await_address(instance.id, self._floating[instance.id])
+
+    def _await_address(self, server_id: str, wanted: Optional[str]) -> None:
+        """nova hears of it from neutron within a second or so; until then the next run would see a difference."""
+        deadline = time.monotonic() + ADDRESS_TIMEOUT
+        pause = 0.2
+        while time.monotonic() < deadline:
+            item = self._os.get("compute", f"/servers/{server_id}")["server"]
+            if shapes.addresses(item.get("addresses") or {})[1] == wanted:
+                return
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+    def _resize(self, instance: Instance, flavor: str) -> None:
+        """Resize a stopped server and keep the result."""
+        flavor_id = self._flavor_id(flavor)
+        with self._unlocked(instance.id):
+            self._os.post("compute", f"/servers/{instance.id}/action", {"resize": {"flavorRef": flavor_id}})
+            deadline = time.monotonic() + RESIZE_TIMEOUT
+            pause = 0.4
+            while True:
+                time.sleep(pause)
+                item = self._os.get("compute", f"/servers/{instance.id}")["server"]
+                if item["status"] == "VERIFY_RESIZE":
+                    break
+                if item.get("OS-EXT-STS:task_state") is None and item["status"] != "RESIZE":
+                    why = (item.get("fault") or {}).get("message") or self._why(instance.id)
+                    error = errors.from_fault(why, f"{instance.name} as {flavor}")
+                    raise self._with_what_is_free(error)
+                if time.monotonic() > deadline:
+                    raise CloudFailure(f"The resize of {instance.name} to {flavor} does not end: run again later.")
+                pause = min(pause * 1.5, 2.0)
+            self._os.post("compute", f"/servers/{instance.id}/action", {"confirmResize": None})
+            while item["status"] == "VERIFY_RESIZE" and time.monotonic() < deadline:
+                time.sleep(0.4)
+                item = self._os.get("compute", f"/servers/{instance.id}")["server"]
+
+    def _why(self, server_id: str) -> str:
+        """What nova says about the last action, where the server itself has no fault."""
+        with contextlib.suppress(HavenError, RefusedCall, KeyError, IndexError):
+            last = self._os.get("compute", f"/servers/{server_id}/os-instance-actions")["instanceActions"][0]
+            path = f"/servers/{server_id}/os-instance-actions/{last['request_id']}"
+            found = self._os.get("compute", path)["instanceAction"]
+            told = [event.get("details") for event in found.get("events") or []]
+            return next(filter(None, told), "")
+        return ""
+
+    # -- disks that outlive their instance
+
+    def leftovers(self, project: str, names: Iterable[str]) -> list[Resource]:
+        wanted = set(names)
+        spare = self._networks.belongings(project, wanted)
+        found = [each for each in self._volumes_of(project) if each.name in wanted]
+        for kind, items in (("port", spare.ports), ("address", spare.addresses)):
+            for item in items:
+                owner, name, _rest = shapes.unmarked(item.get("description"))
+                # A user's own address is taken off with its port, and stays.
+                if owner:
+                    found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower(), used=False))
+        return found
+
+    def remove(self, resource: Resource) -> None:
+        if resource.kind == "volume":
+            self._volumes.delete([resource.id])
+        elif resource.kind == "port":
+            self._networks.delete_ports([resource.id])
+        elif resource.kind == "address":
+            self._os.delete("network", f"/floatingips/{resource.id}")
+        elif resource.kind == "firewall":
+            self._delete_group(resource)
+        else:
+            self._os.delete("compute", f"/os-keypairs/{errors.quoted(resource.id)}")
+
+
+def _call(listing: Callable[[], list[Resource]]) -> list[Resource]:
+    return listing()
+
+
+def _name_filter(names: Sequence[str]) -> Optional[str]:
+    """nova takes a regular expression; too many names, and such as mean something in one, are sorted out here."""
+    if not names or len(names) > _MOST_NAMES or not all(_PLAIN_NAME.fullmatch(name) for name in names):
+        return None
+    return "^(" + "|".join(name.replace(".", "[.]") for name in names) + ")$"
+
+
+def _needs(flavor: Mapping[str, Any]) -> str:
+    extra = flavor.get("extra_specs") or {}
+    special = [
+        f"{key.partition(':')[2]}={value}" if key != "pci_passthrough:alias" else value
+        for key, value in sorted(extra.items())
+        if key.startswith("resources") or key == "pci_passthrough:alias" or value == "required"
+    ]
+    basic = f"{flavor['vcpus']} vCPUs, {flavor['ram'] / 1024:g} GiB of memory, {flavor['disk']} GiB of disk"
+    return ", ".join([basic, *special])
+
+
+def _image_size(item: Mapping[str, Any]) -> int:
+    """GiB a volume needs to hold the image."""
+    size = max(int(item.get("size") or 0), int(item.get("virtual_size") or 0))
+    return max(int(item.get("min_disk") or 0), math.ceil(size / 2**30), 1)

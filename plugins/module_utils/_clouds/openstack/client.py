@@ -1,0 +1,465 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One connection to OpenStack's APIs: the SDK, its settings, what is tried again and what is not.
+
+This folder is the only code that knows openstacksdk. It uses the SDK's configuration
+(clouds.yaml, environment, options) and its session, and speaks to the services through that session: the SDK's resource
+layer asks each service for its versions first and looks things up one by one, which triples the requests of a run.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Optional
+from urllib.parse import quote, urlencode
+
+from ..._errors import (
+    BadCredentials,
+    CloudFailure,
+    HavenError,
+    LostAnswer,
+    MissingLibrary,
+    UnexpectedAnswer,
+    Unreachable,
+    Unsupported,
+)
+from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, pause_after
+from ..answer import Answer
+from . import errors
+from .config import WHERE, configuration
+
+if TYPE_CHECKING:
+    from ..._ssh.api_proxy import ApiProxy
+
+try:
+    import openstack.exceptions
+    from keystoneauth1 import exceptions as auth_errors
+except ImportError:
+    HAS_SDK = False
+else:
+    HAS_SDK = True
+
+
+# The version of nova's API that is spoken, of 2023.1 (Antelope). Needed from it: key pair names with @ (2.92),
+# rebuilding from volumes (2.93), locks in listings. Newer releases have it, too, and nothing newer is made use of: from
+# 2.96 on nova looks up what each listed server was asked for, one by one.
+COMPUTE = (2, 95)
+OLDEST_RELEASE = "2023.1 (Antelope)"
+_VOLUME = "3.60"
+# Ours: (the catalogue's type, the version to add where its address has none)
+_SERVICES = {
+    "compute": ("compute", "/v2.1"),
+    "network": ("network", "/v2.0"),
+    "image": ("image", "/v2"),
+    "volume": ("block-storage", "/v3"),
+}
+# How often a request is sent again that was not answered in time: each try has cost a minute by then.
+_LATE_ATTEMPTS = 2
+# Answers after which something may have been made all the same; and those of a proxy that waited in vain for a service
+# that may still be at work.
+_MAYBE_MADE = frozenset([429, 500, 502, 503, 504])
+_STILL_AT_WORK = frozenset([502, 504])
+# Seconds: how long to look for what a request without an answer may still make.
+LOOK_FOR = 20.0
+_SUPPORTED = re.compile(r"[Mm]inimum is (\d+)\.(\d+) and (?:the )?maximum is (\d+)\.(\d+)")
+
+
+class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
+    """A service answered a request with an error; ``status`` is HTTP's, ``message`` the service's own words."""
+
+    def __init__(self, status: int, message: str, action: str, service: str) -> None:
+        super().__init__(f"{action}: {status}")
+        self.status = status
+        self.message = message
+        self.action = action
+        self.service = service
+
+    def explain(self) -> HavenError:
+        return errors.from_status(self.status, self.message, self.action, self.service)
+
+
+class Connection:
+    """A session with one cloud as one identity. Threads may share it."""
+
+    def __init__(self, options: Mapping[str, Any], proxy: Optional[ApiProxy] = None) -> None:
+        """``proxy``: the way of all requests, where only a jump host reaches the API."""
+        if not HAS_SDK:
+            raise MissingLibrary("openstacksdk")
+        self._options = options
+        self._proxy = proxy
+        self._config = configuration(options, proxy)
+        self._session = self._make_session()
+        self.region: str = self._config.get_region_name() or ""
+        self._endpoints: dict[str, str] = {}
+        self._lock = Lock()
+        self._login: Optional[_Login] = None
+        # Set once something is being made: a service that is just restarted is then waited for, to see it through.
+        self.patient = False
+
+    def log_in(self) -> None:
+        """Ask for a token in the background; the first request waits for it, and tells what went wrong."""
+        self._login = _Login(self._session)
+        self._login.start()
+
+    def in_region(self, region: str) -> Connection:
+        """The same identity in another region."""
+        return Connection({**self._options, "region": region}, self._proxy)
+
+    @property
+    def project_id(self) -> str:
+        return str(self._session.get_project_id() or "")
+
+    # -- requests; paths begin with a slash and are those of the service's documentation, without its version
+
+    def get(self, service: str, path: str, /, **query: Any) -> dict[str, Any]:
+        pairs = [(name, value) for name, value in query.items() if value is not None]
+        text = urlencode(pairs, doseq=True, quote_via=quote)
+        return self.call("GET", service, f"{path}?{text}" if text else path)
+
+    def post(self, service: str, path: str, body: Mapping[str, Any], /) -> dict[str, Any]:
+        return self.call("POST", service, path, body)
+
+    def put(self, service: str, path: str, body: Mapping[str, Any], /) -> dict[str, Any]:
+        return self.call("PUT", service, path, body)
+
+    def delete(self, service: str, path: str, /) -> None:
+        """Delete it; that it is gone already is no error."""
+        try:
+            self.attempt("DELETE", service, path)
+        except RefusedCall as refused:
+            if refused.status != 404:
+                raise refused.explain() from refused
+
+    def call(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /) -> dict[str, Any]:
+        """Send a request, trying again what is worth it; errors are HavenErrors."""
+        try:
+            return self.attempt(method, service, path, body)
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+
+    def attempt(
+        self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /, *, tries: int = 0
+    ) -> dict[str, Any]:
+        """As call(), for those who tell errors apart by status: raises RefusedCall.
+
+        Refusals for the time being (429, 503) are tried again, with jitter and bounded; other failures of a server and
+        lost connections only where sending twice does no harm: what makes something goes through make(). ``tries``
+        bounds it further.
+        """
+        made = 0
+        while True:
+            made += 1
+            try:
+                return self._understood(method, service, path, body)
+            except RefusedCall as refused:
+                busy = refused.status in (429, 503)
+                broken = refused.status in (500, 502, 504) and method != "POST"
+                limit = tries or (THROTTLE_ATTEMPTS if busy else OTHER_ATTEMPTS)
+                if made >= limit or not (busy or broken):
+                    raise
+            except Unreachable as error:
+                if method == "POST" or made >= (tries or self._attempts(error)):
+                    raise
+            pause_after(made)
+
+    def _attempts(self, error: Unreachable) -> int:
+        if isinstance(error, LostAnswer):
+            return _LATE_ATTEMPTS
+        return THROTTLE_ATTEMPTS if self.patient else OTHER_ATTEMPTS
+
+    def make(
+        self, service: str, path: str, body: Mapping[str, Any], look: Callable[[], Optional[Mapping[str, Any]]], /
+    ) -> Mapping[str, Any]:
+        """Make something once, whatever happens to the answer: OpenStack has no client tokens.
+
+        ``look`` finds it by the mark it carries and returns it as the service's answer would have it; None: not there.
+        It is asked before the request is sent again. Raises RefusedCall when it was refused for good, and LostAnswer
+        when it may still be made.
+        """
+        made = 0
+        while True:
+            made += 1
+            at_work = False
+            try:
+                return self.attempt("POST", service, path, body, tries=1)
+            except RefusedCall as refused:
+                if refused.status not in _MAYBE_MADE:
+                    raise
+                failure, limit = refused.explain(), OTHER_ATTEMPTS
+                at_work = refused.status in _STILL_AT_WORK
+                if refused.status in (429, 503):
+                    limit = THROTTLE_ATTEMPTS
+            except Unreachable as unreachable:
+                failure, limit = unreachable, self._attempts(unreachable)
+                at_work = isinstance(unreachable, LostAnswer)
+            found = self._look_again(look, LOOK_FOR if at_work else 0.0, made)
+            if found is not None:
+                return found
+            if at_work:
+                raise LostAnswer(f"{failure} It may still be made: the next run looks for it before it makes another.")
+            if made >= limit:
+                raise failure
+
+    @staticmethod
+    def _look_again(
+        look: Callable[[], Optional[Mapping[str, Any]]], seconds: float, tries: int
+    ) -> Optional[Mapping[str, Any]]:
+        """Look after a pause that lets a request under way show, and for so long again and again."""
+        end = time.monotonic() + seconds
+        pause = 0.5 * tries
+        while True:
+            time.sleep(pause)
+            found = look()
+            if found is not None or time.monotonic() >= end:
+                return found
+            pause = min(pause * 1.5, 3.0)
+
+    def pages(self, service: str, path: str, key: str, /, **query: Any) -> list[dict[str, Any]]:
+        """All items of a listing."""
+        answer = self.get(service, path, **query)
+        items = list(answer[key])
+        while True:
+            following = next((each["href"] for each in answer.get(f"{key}_links", []) if each["rel"] == "next"), None)
+            following = following or answer.get("next")
+            if not following:
+                return items
+            # Behind a proxy the link may name a host that is not reachable: only its query is taken.
+            answer = self.call("GET", service, f"{path}?{str(following).partition('?')[2]}")
+            items.extend(answer[key])
+
+    def has(self, service: str) -> bool:
+        """Whether the cloud has this service."""
+        try:
+            self._endpoint(service)
+        except Unsupported:
+            return False
+        except auth_errors.ClientException as error:
+            raise self._explained(error, service) from error
+        return True
+
+    def regions(self, service: str) -> list[str]:
+        """The regions that have this service, by the catalogue that came with the token, and that may be used.
+
+        Where clouds.yaml names the cloud's regions, the SDK refuses all others.
+        """
+        try:
+            access = self._session.auth.get_access(self._session)
+            found = access.service_catalog.get_endpoints_data(service_type=_SERVICES[service][0])
+        except auth_errors.ClientException as error:
+            raise self._explained(error, service) from error
+        known = {each.region_name for endpoints in found.values() for each in endpoints if each.region_name}
+        return sorted(filter(self._may_use, known))
+
+    # -- inside
+
+    def _may_use(self, region: str) -> bool:
+        try:
+            configuration({**self._options, "region": region})
+        except BadCredentials:
+            return False
+        return True
+
+    def _understood(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
+        """One request; a compute service that is too old says so, without our asking first."""
+        try:
+            return self._once(method, service, path, body)
+        except RefusedCall as refused:
+            if refused.status == 406 and service == "compute":
+                _require_version(refused.message)
+            raise
+
+    def _once(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
+        action = f"{method} {_template(path)}"
+        headers = {"Accept": "application/json"}
+        if service == "compute":
+            headers["OpenStack-API-Version"] = "compute {}.{}".format(*COMPUTE)
+        elif service == "volume":
+            headers["OpenStack-API-Version"] = f"volume {_VOLUME}"
+        try:
+            url = self._endpoint(service)
+            send = functools.partial(
+                self._session.request,
+                url + path,
+                method,
+                json=body,
+                headers=dict(headers),
+                raise_exc=False,
+                endpoint_filter={"service_type": _SERVICES[service][0]},
+                endpoint_override=url,
+            )
+            answer = send()
+            # keystoneauth renews a token that is refused, but only for the first of several threads that see it.
+            if answer.status_code == 401 and answer.request.headers.get("X-Auth-Token") != self._session.get_token():
+                answer = send()
+        except auth_errors.ClientException as error:
+            raise self._explained(error, service) from error
+        if answer.status_code >= 400:
+            # That something is not there is believed of the service only, not of whoever answers in its place.
+            if answer.status_code == 404 and not errors.is_from(service, answer.text):
+                raise _unexpected(action, service, url)
+            raise RefusedCall(answer.status_code, errors.message_of(answer.text), action, service)
+        unexpected = functools.partial(_unexpected, action, service, url)
+        if not answer.content and answer.status_code != 200:
+            return Answer({}, unexpected)
+        try:
+            value = answer.json() if answer.content else {}
+        except ValueError as error:
+            raise unexpected() from error
+        if not isinstance(value, dict):
+            raise unexpected()
+        return Answer(value, unexpected)
+
+    def _endpoint(self, service: str) -> str:
+        with self._lock:
+            if self._login:
+                login, self._login = self._login, None
+                login.finish()
+            if service not in self._endpoints:
+                self._endpoints[service] = self._find_endpoint(service)
+            return self._endpoints[service]
+
+    def _find_endpoint(self, service: str) -> str:
+        kind, version = _SERVICES[service]
+        try:
+            url = self._config.get_endpoint(kind) or self._session.get_endpoint(
+                service_type=kind,
+                interface=self._config.get_interface(kind),
+                region_name=self._config.get_region_name(kind),
+                service_name=self._config.get_service_name(kind),
+                skip_discovery=True,
+            )
+        except (auth_errors.EndpointNotFound, auth_errors.CatalogException):
+            url = None
+        if not url:
+            where = f" in region {self.region}" if self.region else ""
+            raise Unsupported(
+                f"This cloud's catalogue has no {kind} service{where}: check openstack.region and "
+                "openstack.interface, or do without what needs it."
+            )
+        url = str(url).rstrip("/")
+        if self._proxy:
+            self._proxy.require_tls(url)
+        return url if re.search(r"/v\d+(\.\d+)?(/|$)", url) else url + version
+
+    def _make_session(self) -> Any:
+        if self._proxy:
+            self._proxy.require_tls(self._auth_url)
+        try:
+            session = self._config.get_session()
+            if self._proxy and session.verify is True:
+                # requests itself looks at these where it may also take its proxies from the environment.
+                bundles = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
+                session.verify = next(filter(None, bundles), True)
+            return session
+        except (auth_errors.ClientException, openstack.exceptions.SDKException) as error:
+            raise self._explained(error, "identity") from error
+
+    def _explained(self, error: Exception, service: str) -> HavenError:
+        on_the_way = self._proxy.take_failure() if self._proxy else None
+        if on_the_way and isinstance(error, auth_errors.ConnectionError):
+            return on_the_way
+        return self._explained_by_itself(error, service)
+
+    def _explained_by_itself(self, error: Exception, service: str) -> HavenError:
+        said = errors.tidy(str(error))
+        if isinstance(error, auth_errors.ConnectionError):
+            return self._about_connection(error, service, said)
+        if isinstance(error, (auth_errors.Unauthorized, auth_errors.NotFound)):
+            return BadCredentials(
+                f"OpenStack at {self._auth_url} does not accept these credentials: check user, password, project and "
+                "their domains, or the application credential's id, secret and date of expiry."
+            )
+        if isinstance(error, (auth_errors.MissingRequiredOptions, auth_errors.MissingAuthPlugin)):
+            return BadCredentials(f"The credentials are incomplete ({said}): {WHERE}.")
+        if isinstance(error, auth_errors.HttpError) and error.http_status in (429, 500, 502, 503, 504):
+            raise RefusedCall(error.http_status, said, "POST /auth/tokens", "identity")
+        if isinstance(error, auth_errors.InvalidResponse):
+            return _unexpected("POST /auth/tokens", "identity", self._auth_url)
+        if isinstance(error, auth_errors.DiscoveryFailure):
+            return Unreachable(
+                f"There is no OpenStack identity service at {self._auth_url} ({said}): check auth_url, which mostly "
+                "ends with /v3."
+            )
+        return CloudFailure(f"The connection to OpenStack failed ({said}): check the settings, or run again.")
+
+    def _about_connection(self, error: Exception, service: str, said: str) -> HavenError:
+        address = _address(error, self._auth_url)
+        if isinstance(error, auth_errors.SSLError):
+            return CloudFailure(
+                f"The certificate of the {service} service is not trusted ({said}): set openstack.ca_cert, or check "
+                "the address."
+            )
+        # The SDK calls it so whether it could not connect or got no answer.
+        if isinstance(error, auth_errors.ConnectTimeout):
+            return LostAnswer(
+                f"OpenStack's {service} service did not answer within {self._config.config['api_timeout']:g} s at "
+                f"{address}: it may be slow (api_timeout in clouds.yaml says how long to wait), or the network or a "
+                "proxy drops the request."
+            )
+        return Unreachable(
+            f"OpenStack's {service} service does not answer at {address}: check the network, the proxy and auth_url, "
+            "then run again (nothing is made twice)."
+        )
+
+    @property
+    def _auth_url(self) -> str:
+        return str((self._config.get_auth_args() or {}).get("auth_url") or "auth_url")
+
+
+class _Login(Thread):
+    """Gets a session its token."""
+
+    def __init__(self, session: Any) -> None:
+        # Nobody waits for it who ends without a request.
+        super().__init__(daemon=True)
+        self._session = session
+        self._error: Optional[Exception] = None
+
+    def run(self) -> None:
+        try:
+            self._session.get_token()
+        except Exception as error:  # pylint: disable=broad-exception-caught
+            # Of whatever kind: finish() raises it where it is expected.
+            self._error = error
+
+    def finish(self) -> None:
+        self.join()
+        if self._error:
+            raise self._error
+
+
+def _unexpected(action: str, service: str, url: str) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"{action} was answered by something that is not OpenStack's {service} service: check the address "
+        f"{_address(url, url)}, the proxy, and whether a network's sign-in page is in the way."
+    )
+
+
+def _require_version(message: str) -> None:
+    """Raises Unsupported when the refusal of our version shows that the service is older."""
+    match = _SUPPORTED.search(message)
+    newest = (int(match.group(3)), int(match.group(4))) if match else (0, 0)
+    if newest < COMPUTE:
+        has = "{}.{}".format(*newest) if match else "none we know of"
+        raise Unsupported(
+            f"This OpenStack is older than {OLDEST_RELEASE}, the oldest release that haven.gpu supports: its compute "
+            f"API ends at version {has} and {COMPUTE[0]}.{COMPUTE[1]} is needed. Use a newer cloud."
+        )
+
+
+def _template(path: str) -> str:
+    """The path without ids and query, as policies and access rules name it."""
+    bare = path.partition("?")[0]
+    return re.sub(r"/[0-9a-f]{8}-[0-9a-f-]{27}", "/{id}", bare)
+
+
+def _address(error: object, default: str) -> str:
+    match = re.search(r"https?://[^\s/'\"]+", str(error))
+    return match.group(0) if match else default

@@ -1,0 +1,23 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What plans have to know about OpenStack, which can be known without asking it."""
+
+from __future__ import annotations
+
+from ..._models import Traits
+
+TRAITS = Traits(
+    title="OpenStack",
+    changeable=frozenset({"floating_ip", "public_address"}),
+    unsupported={
+        "spot": "OpenStack has no spot market: leave spot out.",
+        "shutdown_behavior": "An OpenStack server that shuts down from inside is stopped, always: leave "
+        "shutdown_behavior out.",
+        "hibernation": "OpenStack does not keep the memory of a server that is stopped: leave hibernation out.",
+    },
+    states=frozenset({"shelved", "rebuilt"}),
+    encrypts_disks=False,
+    sells_spot=False,
+)

@@ -1,0 +1,226 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Volumes on OpenStack. All are made by cinder itself, since those nova makes carry no metadata."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Optional
+
+from ..._errors import CloudFailure, InvalidRequest, Refused, TimedOut
+from ..._models import Image, Resource, Spec, VolumeSpec
+from ..._ownership import TAG_NAME, TAG_PROJECT
+from ..._retry import together
+from . import shapes
+from .client import Connection, RefusedCall
+
+# Seconds: a volume is made within this, the copy of an image included.
+READY_TIMEOUT = 600.0
+# GiB a boot volume has at least when nobody says how many and the image does not either.
+_MOST_PAUSE = 2.0
+
+
+def boots_from_volume(spec: Spec) -> bool:
+    """Whether the root disk is a volume: when it is asked for, or when the root disk has to be one. Pure."""
+    asked = spec.options.get("boot_from_volume")
+    root = spec.root_volume or VolumeSpec()
+    needed = any((root.size_gib, root.type, root.encrypted, root.delete_with_instance is False))
+    if needed and asked is False:
+        raise InvalidRequest(
+            f"The root_volume of {spec.name} needs a volume to boot from: leave openstack.boot_from_volume out, or "
+            "leave out root_volume and take the disk of the flavor."
+        )
+    return bool(needed if asked is None else asked)
+
+
+def _goes_with_instance(wanted: VolumeSpec) -> bool:
+    """As on EC2: a root disk goes with its instance, data stays."""
+    return wanted.device is None if wanted.delete_with_instance is None else wanted.delete_with_instance
+
+
+def _chosen(volume_id: str, wanted: VolumeSpec, *, new: bool) -> dict[str, Any]:
+    """A volume for a new server. new: made now, so that it may go where the server cannot be made."""
+    device = wanted.device or shapes.ROOT
+    return {"id": volume_id, "device": device, "delete": _goes_with_instance(wanted), "new": new}
+
+
+def _fits(item: Mapping[str, Any], wanted: VolumeSpec, image: Image) -> bool:
+    """Whether a volume of this name that nothing uses can be the one that is wanted."""
+    metadata = item.get("metadata") or {}
+    if shapes.volume_mark(item)[2] != (wanted.device or shapes.ROOT) or item["size"] > (wanted.size_gib or 0):
+        return False
+    if wanted.type and wanted.type != item.get("volume_type"):
+        return False
+    if wanted.encrypted and not item.get("encrypted"):
+        return False
+    if wanted.device is None:
+        return metadata.get(shapes.META_IMAGE) == image.id and metadata.get(shapes.META_KEPT) == "false"
+    return True
+
+
+class Volumes:
+    """Make, find, change and delete."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._os = connection
+
+    def create(self, spec: Spec, image: Image, image_size: int, creation: str) -> list[dict[str, Any]]:
+        """The volumes of a new instance, ready to attach, as id, device, delete and new.
+
+        A volume that carries the mark of the same device and that nothing uses is taken instead of a new one: a
+        creation that was cut off left it behind, or an instance that is gone, with its data. What fails leaves no new
+        one behind. ``creation`` marks this attempt.
+        """
+        wanted = list(spec.data_volumes)
+        if boots_from_volume(spec):
+            root = spec.root_volume or VolumeSpec()
+            size = root.size_gib or image_size
+            wanted.insert(0, VolumeSpec(None, size, root.type, root.encrypted, root.delete_with_instance))
+        if not wanted:
+            return []
+        made: list[dict[str, Any]] = []
+        try:
+            spare = self._spare(spec)
+            for each in wanted:
+                made.append(self._take(each, image, spare) or self._create(spec, each, image, creation))
+            together(lambda item: self._wait(item["id"], spec.name), made)
+            for each, item in zip(wanted, made):
+                self._check_encryption(each, item["id"], spec.name)
+        except BaseException:
+            self.delete(each["id"] for each in made if each["new"])
+            raise
+        return made
+
+    def _spare(self, spec: Spec) -> list[dict[str, Any]]:
+        """The volumes of this name that nothing uses, the newest first."""
+        found = [
+            item
+            for item in self._os.pages("volume", "/volumes/detail", "volumes")
+            if shapes.volume_mark(item)[:2] == (spec.project, spec.name) and item["status"] in ("available", "creating")
+        ]
+        return sorted(found, key=lambda item: (str(item.get("created_at")), str(item["id"])), reverse=True)
+
+    def _take(self, wanted: VolumeSpec, image: Image, spare: list[dict[str, Any]]) -> Optional[dict[str, Any]]:
+        """A spare volume for a device, grown if it is too small; None where none fits."""
+        for item in spare:
+            if _fits(item, wanted, image):
+                spare.remove(item)
+                if item["size"] < (wanted.size_gib or 0):
+                    self._wait(item["id"], str(item["name"]))
+                    self.grow(item["id"], wanted.size_gib or 0)
+                return _chosen(item["id"], wanted, new=False)
+        return None
+
+    def _create(self, spec: Spec, wanted: VolumeSpec, image: Image, creation: str) -> dict[str, Any]:
+        metadata = {TAG_PROJECT: spec.project, TAG_NAME: spec.name, shapes.META_DEVICE: wanted.device or shapes.ROOT}
+        metadata[shapes.META_CREATION] = creation
+        body: dict[str, Any] = {"name": spec.name, "size": wanted.size_gib, "metadata": metadata}
+        if wanted.device is None:
+            body["imageRef"] = image.id
+            metadata[shapes.META_IMAGE] = image.id
+            # One that outlives its instance holds a system and its data, and is no blank one to be taken.
+            metadata[shapes.META_KEPT] = str(not _goes_with_instance(wanted)).lower()
+        if wanted.type:
+            body["volume_type"] = wanted.type
+
+        def look() -> Optional[Mapping[str, Any]]:
+            items = self._os.pages("volume", "/volumes/detail", "volumes")
+            return next(
+                ({"volume": item} for item in items if metadata.items() <= (item.get("metadata") or {}).items()), None
+            )
+
+        try:
+            answer = self._os.make("volume", "/volumes", {"volume": body}, look)
+        except RefusedCall as refused:
+            raise refused.explain() from refused
+        return _chosen(answer["volume"]["id"], wanted, new=True)
+
+    def _wait(self, volume_id: str, name: str, state: str = "available") -> dict[str, Any]:
+        deadline = time.monotonic() + READY_TIMEOUT
+        pause = 0.3
+        while True:
+            item: dict[str, Any] = self._os.get("volume", f"/volumes/{volume_id}")["volume"]
+            if item["status"] == state:
+                return item
+            if item["status"].startswith("error"):
+                raise CloudFailure(
+                    f"OpenStack could not make the volume {volume_id} of {name}: check its size, its type and the "
+                    "free space of the cloud's storage, and run again."
+                )
+            if time.monotonic() > deadline:
+                raise TimedOut(f"The volume {volume_id} of {name} is still {item['status']}: run again later.")
+            time.sleep(pause)
+            pause = min(pause * 1.5, _MOST_PAUSE)
+
+    def _check_encryption(self, wanted: VolumeSpec, volume_id: str, name: str) -> None:
+        if not wanted.encrypted:
+            return
+        if not self._os.get("volume", f"/volumes/{volume_id}")["volume"].get("encrypted"):
+            raise Refused(
+                f"The volume of {name} would not be encrypted: on OpenStack the volume type decides, so give the name "
+                "of an encrypted one as type, or leave encrypted out."
+            )
+
+    def details(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+        if not ids:
+            return {}
+        items = self._os.pages("volume", "/volumes/detail", "volumes")
+        return {item["id"]: item for item in items if item["id"] in set(ids)}
+
+    def of_project(self, project: str) -> list[Resource]:
+        items = self._os.pages("volume", "/volumes/detail", "volumes")
+        return [
+            Resource(
+                "volume", item["id"], shapes.volume_mark(item)[1], item["status"], used=bool(item.get("attachments"))
+            )
+            for item in items
+            if shapes.volume_mark(item)[0] == project and item["status"] != "deleting"
+        ]
+
+    def keep(self, volume_id: str, kept: bool) -> None:
+        """Note of a root disk whether it outlives its instance."""
+        body = {"metadata": {shapes.META_KEPT: str(kept).lower()}}
+        self._os.post("volume", f"/volumes/{volume_id}/metadata", body)
+
+    def grow(self, volume_id: str, size_gib: int) -> None:
+        self._os.post("volume", f"/volumes/{volume_id}/action", {"os-extend": {"new_size": size_gib}})
+
+    def retype(self, volume_id: str, kind: str) -> None:
+        body = {"os-retype": {"new_type": kind, "migration_policy": "on-demand"}}
+        self._os.post("volume", f"/volumes/{volume_id}/action", body)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        together(self._delete, list(ids))
+
+    def delete_unused(self, ids: Collection[str]) -> None:
+        """Delete those that no server has got hold of."""
+        items = self._os.pages("volume", "/volumes/detail", "volumes") if ids else []
+        free = ("available", "creating", "error")
+        self.delete(str(item["id"]) for item in items if item["id"] in ids and item["status"] in free)
+
+    def _delete(self, volume_id: str) -> None:
+        """Delete a volume, waiting for a server that is just letting go of it."""
+        deadline = time.monotonic() + 60.0
+        pause = 0.3
+        while True:
+            try:
+                self._os.attempt("DELETE", "volume", f"/volumes/{volume_id}")
+                return
+            except RefusedCall as refused:
+                if refused.status == 404:
+                    return
+                # The status of the volume is in the way: in-use, detaching, creating, or deleting already.
+                if refused.status != 400 or time.monotonic() > deadline:
+                    raise refused.explain() from refused
+            try:
+                if self._os.attempt("GET", "volume", f"/volumes/{volume_id}")["volume"]["status"] == "deleting":
+                    return
+            except RefusedCall as refused:
+                if refused.status == 404:
+                    return
+                raise refused.explain() from refused
+            time.sleep(pause)
+            pause = min(pause * 1.5, _MOST_PAUSE)

@@ -1,0 +1,20 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Every cloud by its name. Made by `make generated`: changes are overwritten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import ec2, openstack
+
+if TYPE_CHECKING:
+    from .._cloud import CloudPackage
+
+# Written out, because Ansible packs for a module only what it can see.
+CLOUDS: dict[str, CloudPackage] = {
+    "ec2": ec2,
+    "openstack": openstack,
+}

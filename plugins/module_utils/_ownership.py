@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What makes a thing ours: the marks that it carries from the very request that makes it. A name proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Optional
+
+# Marks of ours begin so; users' own tags may not.
+PREFIX = "haven:"
+TAG_PROJECT = "haven:project"
+# What people call it, under the name that clouds' consoles show.
+TAG_NAME = "Name"
+TAG_GENERATION = "haven:generation"
+TAG_HOST_KEY = "haven:host-key"
+TAG_LOGIN_USER = "haven:login-user"
+
+
+def marks(
+    project: str, name: str = "", login_user: Optional[str] = None, host_key: Optional[str] = None
+) -> dict[str, str]:
+    """The tags that say whose an instance is, what it is called, and how to log in there."""
+    known = {TAG_PROJECT: project, TAG_NAME: name, TAG_LOGIN_USER: login_user, TAG_HOST_KEY: host_key}
+    return {key: value for key, value in known.items() if value}
+
+
+def generation(tags: Mapping[str, str]) -> int:
+    """Which of the instances that were made under this name it is; 0 where nothing says so."""
+    text = tags.get(TAG_GENERATION, "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def is_system(key: str) -> bool:
+    """Whether a tag is a mark, and none of the user's."""
+    return key == TAG_NAME or key.startswith(PREFIX)

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether instances can be reached and are who they should be: a real ssh, through the hops, strictly checked.
+
+ssh itself does the work, so that agents, passphrases, FIDO keys and the user's own configuration keep working.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Optional
+
+from .._errors import InvalidRequest, TimedOut, Untrusted
+from .._models import Instance
+from .._retry import Deadline, Pace, together
+from . import config as _ssh_config
+from .hops import HopLookup, WantedHop, found
+from .proxy_helper import REFUSED, told
+
+# Seconds for one try; the configuration's own ConnectTimeout counts for each hop.
+ONE_TRY = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Route:
+    """How to get to the instances: the hops, outermost first, and as whom.
+
+    ``listed`` says which instances there are: hops may be among them, even among those that are waited for.
+    """
+
+    wanted: tuple[WantedHop, ...] = ()
+    listed: Callable[[], Sequence[Instance]] = tuple
+    login_user: Optional[str] = None
+    private_key: Optional[str] = None
+
+    def boots(self, instances: Sequence[Instance]) -> dict[str, str]:
+        """The id of the boot each instance is in, as far as it answers: a restart is over when it is another one."""
+        known = [each for each in instances if each.host_key]
+        with tempfile.TemporaryDirectory(prefix="haven-") as folder:
+            config = self._write_configuration(folder, known)
+            answers = together(lambda each: _attempt(_command(config, each), ONE_TRY), known)
+        return {each.id: answer.said for each, answer in zip(known, answers) if answer.succeeded}
+
+    def wait(self, instances: Sequence[Instance], deadline: Deadline, before: Mapping[str, str]) -> None:
+        """Return when every instance has answered a verified handshake, in a boot other than the one ``before``.
+
+        Raises Untrusted at once, and TimedOut with what ssh said last.
+        """
+        keyless = [each.name for each in instances if not each.host_key]
+        if keyless:
+            raise InvalidRequest(
+                f"The host key of {', '.join(keyless)} is not known, so ssh cannot verify who answers: "
+                "let record_host_key be true and run again, or use wait: running."
+            )
+        with tempfile.TemporaryDirectory(prefix="haven-") as folder:
+            config = self._write_configuration(folder, instances)
+            together(lambda each: _wait_for_one(config, each, deadline, before.get(each.id)), list(instances))
+
+    def _write_configuration(self, folder: str, instances: Sequence[Instance]) -> str:
+        looked_up = any(isinstance(each, HopLookup) for each in self.wanted)
+        way = found(self.wanted, self.listed() if looked_up else ())
+        machines = [self._machine(each, len(way.to(each.id).hops)) for each in instances]
+        files = _ssh_config.Files.in_folder(folder)
+        _write_private(files.known_hosts, _ssh_config.known_hosts(machines, way.hops))
+        _write_private(files.helper, _ssh_config.helper())
+        _write_private(files.config, _ssh_config.render(machines, way.hops, files=files))
+        return files.config
+
+    def _machine(self, instance: Instance, depth: int) -> _ssh_config.Machine:
+        # Behind hops an instance is known by its private address; from outside only the public one leads there.
+        addresses = (instance.private_address, instance.public_address)
+        first, second = addresses if depth else addresses[::-1]
+        return _ssh_config.Machine(
+            alias=instance.id,
+            name=instance.name,
+            depth=depth,
+            address=first or second,
+            user=self.login_user or instance.login_user,
+            host_key=instance.host_key,
+            key=self.private_key,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Answer:
+    succeeded: bool
+    said: str
+    refused: bool = False
+
+
+def _command(config: str, instance: Instance) -> list[str]:
+    options = ["-F", config, "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"]
+    return ["ssh", *options, instance.id, "cat /proc/sys/kernel/random/boot_id"]
+
+
+def _wait_for_one(config: str, instance: Instance, deadline: Deadline, before: Optional[str]) -> None:
+    pace = Pace()
+    while True:
+        answer = _attempt(_command(config, instance), min(ONE_TRY, max(deadline.left, 1.0)))
+        if answer.succeeded and answer.said != before:
+            return
+        if answer.refused:
+            # Waiting does not make it the right one.
+            raise Untrusted(
+                f"{answer.said}. If it was, make sure which of them is right before you change the tag haven:host-key,"
+                " or the host_key of a hop."
+            )
+        if deadline.over:
+            reason = "it has not restarted" if answer.succeeded else answer.said
+            raise TimedOut(
+                f"Instance {instance.name} does not answer ssh after {deadline.seconds:.0f} s ({reason}): check the "
+                "hops, the firewall, the login user and the private key."
+            )
+        pace.sleep()
+
+
+def _attempt(command: Sequence[str], seconds: float) -> _Answer:
+    """One handshake: what the instance printed, or the last thing ssh said."""
+    try:
+        # run_command belongs to AnsibleModule and knows no time limit.
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return _Answer(False, "no answer")
+    except FileNotFoundError as error:
+        raise InvalidRequest("wait: ssh needs the program ssh: install the OpenSSH client.") from error
+    if done.returncode == 0:
+        return _Answer(True, done.stdout.strip())
+    said = told(done.stderr) or f"ssh ended with {done.returncode}"
+    return _Answer(False, said.rstrip("."), refused=said.startswith(REFUSED))
+
+
+def _write_private(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Jump hosts that are instances themselves: named by name or tag, found wherever their address is now. Pure.
+
+What a cloud says of such an instance is untrusted, as of every other: its host key is the one recorded in its tags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+from .._errors import InvalidRequest, NotFound
+from .._models import Hop, Instance
+from .config import Authority, hops_from, is_address, is_alias, is_user, principal, public_key
+
+# Passes the checks of what the user says besides the address, which is not known yet.
+_NOWHERE = "to-be-looked-up.invalid"
+
+
+@dataclass(frozen=True)
+class HopLookup:
+    """A jump host by its name or its tags; ``rest`` is what the user says of it otherwise.
+
+    Where an ``authority``, a public key, vouches for machines, no tag says whom to trust.
+    """
+
+    rest: Hop
+    instance: str = ""
+    tags: tuple[tuple[str, str], ...] = ()
+    authority: Optional[str] = None
+
+    @property
+    def shown(self) -> str:
+        """How messages call it."""
+        return self.instance or ", ".join(f"{key}={value}" for key, value in self.tags)
+
+    def means(self, instance: Instance) -> bool:
+        named = not self.instance or instance.name == self.instance
+        return named and all(instance.tags.get(key) == value for key, value in self.tags)
+
+
+WantedHop = Union[Hop, HopLookup]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The jump hosts with their addresses; ``ids`` are those of the instances, in the same order, '' for others."""
+
+    hops: tuple[Hop, ...] = ()
+    ids: tuple[str, ...] = ()
+
+    def to(self, id: str) -> Found:
+        """The way to the instance with this id: to a jump host lead those before it."""
+        if id not in self.ids:
+            return self
+        depth = self.ids.index(id)
+        return Found(self.hops[:depth], self.ids[:depth])
+
+
+def wanted_hops(value: object, authority: Optional[str] = None) -> tuple[WantedHop, ...]:
+    """The hops of an option: as :func:`hops_from` takes them, or with ``instance`` or ``tag`` instead of ``host``.
+
+    ``authority`` is the public key of who vouches for instances, if anybody does. Raises InvalidRequest.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return tuple(hops_from(value))
+    wanted = [_wanted(item, number) for number, item in enumerate(value, start=1)]
+    return tuple(each if isinstance(each, Hop) else dataclasses.replace(each, authority=authority) for each in wanted)
+
+
+def _wanted(item: Any, number: int) -> WantedHop:
+    given = {key: value for key, value in item.items() if value not in (None, "", {})} if _is_mapping(item) else {}
+    lookups = [key for key in ("host", "instance", "tag") if key in given]
+    if lookups == ["host"] or not lookups:
+        # As if it stood in its place, for the number in the message.
+        return hops_from([Hop(_NOWHERE)] * (number - 1) + [given or item])[-1]
+    if len(lookups) > 1:
+        raise InvalidRequest(f"Hop {number} has {' and '.join(lookups)}: give one of them.")
+    name, tags = given.pop("instance", ""), given.pop("tag", {})
+    if not _is_mapping(tags):
+        raise InvalidRequest(f"The tag of hop {number} must be a dictionary of keys and values.")
+    rest = hops_from([Hop(_NOWHERE)] * (number - 1) + [{**given, "host": _NOWHERE}])[-1]
+    return HopLookup(rest, str(name), tuple(sorted((str(key), str(value)) for key, value in tags.items())))
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def found(wanted: Iterable[WantedHop], instances: Iterable[Instance]) -> Found:
+    """The hops, each instance among them with its address and host key as they are now. Raises NotFound.
+
+    From outside it is reached by its public address, from another hop by its private one. Of several with the same
+    tags the first by name is taken.
+    """
+    running = sorted((each for each in instances if each.state == "running"), key=lambda each: (each.name, each.id))
+    hops: list[Hop] = []
+    ids: list[str] = []
+    for each in wanted:
+        instance = _instance(each, running) if isinstance(each, HopLookup) else None
+        hops.append(each if isinstance(each, Hop) else _hop(each, instance, inside=bool(hops)))
+        ids.append(instance.id if instance else "")
+    return Found(tuple(hops), tuple(ids))
+
+
+def _instance(wanted: HopLookup, running: Sequence[Instance]) -> Instance:
+    meant = [each for each in running if wanted.means(each)]
+    if not meant:
+        raise NotFound(
+            f"The jump host {wanted.shown} is not among the instances that run: start it, or check the hops' instance "
+            "or tag."
+        )
+    if wanted.instance and len(meant) > 1:
+        ids = ", ".join(each.id for each in meant)
+        raise NotFound(f"The jump host {wanted.shown} could be any of {ids}: rename all but one, or use tag.")
+    return meant[0]
+
+
+def _hop(wanted: HopLookup, instance: Optional[Instance], inside: bool) -> Hop:
+    addresses = [instance.private_address, instance.public_address] if instance else []
+    address = next((each for each in (addresses if inside else addresses[::-1]) if is_address(each)), None)
+    if instance is None or address is None:
+        raise NotFound(f"The jump host {wanted.shown} has no address: give it a public one.")
+    user = instance.login_user if is_user(instance.login_user) else None
+    return dataclasses.replace(
+        wanted.rest,
+        host=address,
+        user=wanted.rest.user or user,
+        host_key=wanted.rest.host_key or _host_key(wanted, instance),
+    )
+
+
+def _host_key(wanted: HopLookup, instance: Instance) -> Optional[str]:
+    """The recorded one, or the authority and the name that its certificate must hold, which the user has said."""
+    if not wanted.authority:
+        return public_key(instance.host_key)
+    name = principal(wanted.instance, instance.project)
+    if not wanted.instance or not is_alias(name):
+        # Else whoever writes tags would choose who of those with a certificate it is.
+        raise InvalidRequest(
+            f"The jump host {wanted.shown} has no host_key, and with a host_key_authority no tag says whom to trust: "
+            "give the hop its host_key, or its instance instead of tag."
+        )
+    return Authority(wanted.authority, name).line
+
+
+def plain(wanted: Iterable[WantedHop], what: str) -> tuple[Hop, ...]:
+    """The hops where none has to be looked up first. Raises InvalidRequest with what it is that needs addresses."""
+    hops = tuple(wanted)
+    looked_up = [each.shown for each in hops if isinstance(each, HopLookup)]
+    if looked_up:
+        raise InvalidRequest(
+            f"{what} needs the address of the jump host {looked_up[0]}, which nothing there can look up: give the hop "
+            "its host (a DNS name, or an address that it keeps) and its host_key instead of instance or tag."
+        )
+    return tuple(each for each in hops if isinstance(each, Hop))

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One verified SSH connection to the last jump host, held open for many streams to go through.
+
+OpenSSH itself makes it (ssh_config(5), ControlMaster), so that agents, FIDO keys and the user's own configuration keep
+working; each stream is a channel of that one connection, and costs the jump host no further login.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from .._errors import HavenError, InvalidRequest, Unreachable, Untrusted
+from .._models import Hop
+from . import config as _ssh_config
+from .proxy_helper import REFUSED, told
+
+# Seconds: a connection whose owner was killed ends itself this long after its last stream.
+PERSIST = 30
+# Seconds for each hop to answer and log us in.
+LOGIN_TIMEOUT = 25.0
+# ssh puts a suffix of 17 characters to the socket's path while it makes it; systems allow 104 or 108 in all.
+_LONGEST_FOLDER = 60
+
+
+@dataclass(frozen=True)
+class HeldConnection:
+    """The connection: ``folder`` is a private one that ends with it."""
+
+    hops: tuple[Hop, ...]
+    folder: str
+
+    @property
+    def log(self) -> str:
+        """The path of what ssh says about the connection and its streams."""
+        return os.path.join(self.folder, "log")
+
+    def command(self, *arguments: str) -> list[str]:
+        """An ssh command that goes through this connection."""
+        config, control = os.path.join(self.folder, "ssh_config"), os.path.join(self.folder, "s")
+        # What the user's own configuration may say otherwise: reasons are read from the log.
+        settings = ["BatchMode=yes", "LogLevel=INFO", "PermitLocalCommand=no", "RemoteCommand=none"]
+        options = [word for setting in settings for word in ("-o", setting)]
+        return [
+            "ssh",
+            "-F",
+            config,
+            "-S",
+            control,
+            *options,
+            *arguments,
+            _ssh_config.hop_alias(self.hops, len(self.hops) - 1),
+        ]
+
+    def said(self, since: int = 0) -> str:
+        """What ssh has written to the log behind that many bytes."""
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            log.seek(since)
+            return log.read()
+
+
+@contextlib.contextmanager
+def held(hops: Sequence[Hop], forwards: Sequence[tuple[str, str, int]] = ()) -> Iterator[HeldConnection]:
+    """Hold a connection over these hops, outermost first, while the context lasts.
+
+    ``forwards`` are names of unix sockets in its folder, each with the host and the port that it leads to from the last
+    hop. Host keys are checked strictly, always. Raises Unreachable, Untrusted, InvalidRequest.
+    """
+    base = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="haven-", dir=base if len(base) < _LONGEST_FOLDER else "/tmp")  # noqa: S108
+    connection = HeldConnection(tuple(hops), folder)
+    try:
+        _write_configuration(connection, forwards)
+        _log_in(connection)
+        yield connection
+    finally:
+        _run(connection.command("-O", "exit"), connection, 5.0)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_configuration(connection: HeldConnection, forwards: Sequence[tuple[str, str, int]]) -> None:
+    hops, folder = connection.hops, connection.folder
+    files = _ssh_config.Files.in_folder(folder)
+    text = _ssh_config.render([], hops, files=files)
+    if forwards:
+        lines = [f"  LocalForward {os.path.join(folder, name)} [{host}]:{port}" for name, host, port in forwards]
+        text = "\n".join([f"Host {_ssh_config.hop_alias(hops, len(hops) - 1)}", *lines, "", text])
+    known_hosts = _ssh_config.known_hosts([], hops)
+    for path, content in ((files.known_hosts, known_hosts), (files.helper, _ssh_config.helper()), (files.config, text)):
+        # The folder is the user's alone.
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+
+
+def _log_in(connection: HeldConnection) -> None:
+    # Into the background once the last hop has let us in; with -E, because that closes stderr.
+    # Each forward is an open file, and many systems start with a limit of 1024 or less.
+    roomy = ["sh", "-c", 'ulimit -S -n 8192 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"; exec "$@"', "sh"]
+    background = ["-f", "-N", "-M", "-o", f"ControlPersist={PERSIST}", "-o", "ControlMaster=yes", "-E", connection.log]
+    status = _run([*roomy, *connection.command(*background)], connection, LOGIN_TIMEOUT * len(connection.hops))
+    if status != 0:
+        raise _failure(connection, status)
+
+
+def _run(command: Sequence[str], connection: HeldConnection, seconds: float) -> int:
+    """The exit status; 124, as of timeout(1), where it took too long."""
+    # A file, since a pipe would stay open as long as the connection; ssh for an earlier hop knows no -E.
+    with open(connection.log, "a", encoding="utf-8") as log:
+        try:
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=seconds, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return 124
+        except FileNotFoundError as error:
+            raise InvalidRequest("Jump hosts need the program ssh: install the OpenSSH client.") from error
+    return done.returncode
+
+
+def _failure(connection: HeldConnection, status: int) -> HavenError:
+    """Why the connection could not be made, in a sentence that names the hop where ssh named it."""
+    said = connection.said()
+    last = told(said)
+    if last.startswith(REFUSED):
+        return Untrusted(f"{last.rstrip('.')}. Ask the jump host's operator before you change the host_key of the hop.")
+    hops = connection.hops
+    named = [hop for index, hop in enumerate(hops) if _ssh_config.hop_alias(hops, index) in said]
+    hop = named[0] if len(named) == 1 else hops[-1]
+    where = f"The jump host {hop.host}"
+    if "Host key verification failed" in said:
+        return Untrusted(
+            f"{where} is not known by the host key it shows: set the hop's host_key, or see to your own known_hosts."
+        )
+    if "Permission denied" in said:
+        return Unreachable(f"{where} does not let us in: check the hop's user and key, or whether the agent has it.")
+    last = "no answer in time" if status == 124 else (last or f"ssh ended with {status}").rstrip(".")
+    return Unreachable(f"{where} cannot be reached ({last}): check the hops, their ports and the network.")

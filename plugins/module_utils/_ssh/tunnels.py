@@ -1,0 +1,322 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tunnels that stay open behind a user's back: local ports that lead to unix sockets on a machine.
+
+Each is a shell that starts ssh again whenever it ends, in a session of its own, so that neither the end of the play nor
+that of the terminal takes it along. Nothing else is needed for it: a POSIX shell and OpenSSH, on Linux and macOS alike.
+
+A tunnel NAME has these files in a folder of the user's alone:
+
+  NAME.json   what was asked for, the ports that were chosen, and the process group
+  NAME.lock   locked by the shell (flock) while it lives, however it ends: a process's number alone proves nothing
+  NAME.up     there while ssh is connected and its forwards are open
+  NAME.lost   there from the end of the first attempt on
+  NAME.log    what ssh said in its last attempt
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Optional
+
+from .._errors import HavenError, InvalidRequest
+from .config import Forward, is_alias, is_socket, is_user
+from .proxy_helper import told
+
+_KINDS = ("up", "lost", "log", "lock", "json")
+_EVERY_S = 0.1
+_END_WITHIN_S = 10.0
+_PORTS_TRIED = 100  # from the wanted one upwards, before any free one will do
+
+# $1: the files' path up to their kind, then the command. An attempt that hangs is ended, because the wait for a packet
+# that somebody drops is longer than any patience; one that lasted counts as none that failed.
+_KEEPER = """\
+log=$1.log lost=$1.lost up=$1.up pause=1
+shift
+trap 'rm -f "$up"; kill "$child" "$guard"; exit 0' TERM INT
+trap '' HUP
+while :; do
+    began=$(date +%s)
+    "$@" >"$log" 2>&1 &
+    child=$!
+    { sleep 45; [ -e "$up" ] || kill "$child"; } >/dev/null 2>&1 &
+    guard=$!
+    wait "$child"
+    kill "$guard"
+    rm -f "$up"
+    : >"$lost"
+    if [ $(($(date +%s) - began)) -gt 90 ]; then pause=1; fi
+    sleep "$pause" &
+    child=$!
+    wait "$child"
+    if [ "$pause" -lt 30 ]; then pause=$((pause * 2)); fi
+done
+"""
+
+
+class TunnelError(HavenError):
+    """A tunnel could not be opened or closed."""
+
+    reason = "tunnel"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A tunnel as wanted: to whom (an alias in an ssh configuration), as whom, and the ports it would like."""
+
+    ssh_config: str
+    host: str
+    user: str
+    forwards: tuple[Forward, ...]
+
+    def __post_init__(self) -> None:
+        if not is_alias(self.host):
+            raise InvalidRequest(f"The host {self.host!r} is no name in an ssh configuration.")
+        if not is_user(self.user):
+            raise InvalidRequest(f"The user {self.user!r} is no user name.")
+        for forward in self.forwards:
+            if not 0 < forward.port < 65536:
+                raise InvalidRequest(f"The port {forward.port} of a forward is none: use 1 to 65535.")
+            if not is_socket(forward.socket):
+                raise InvalidRequest(f"The socket {forward.socket!r} of a forward must be a plain absolute path.")
+
+
+@dataclass(frozen=True)
+class Tunnel:
+    """A tunnel as it is: ``ports`` are the local ones, in the order of the wish; ``group`` its process group."""
+
+    wish: Wish
+    ports: tuple[int, ...]
+    group: int = 0
+
+    def forwards_as_dicts(self) -> list[dict[str, Any]]:
+        """The documented return value: what was asked for, where it is, and who has what was asked for."""
+        found = []
+        for port, forward in zip(self.ports, self.wish.forwards):
+            taken = {} if port == forward.port else {"taken_by": holder(forward.port)}
+            found.append({"port": forward.port, "local_port": port, "socket": forward.socket, **taken})
+        return found
+
+
+class Tunnels:
+    """All tunnels of a folder, which is made where it is missing."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def names(self) -> list[str]:
+        """The names of all tunnels that were opened and not closed, alive or not."""
+        if not os.path.isdir(self._folder):
+            return []
+        return sorted(name[: -len(".json")] for name in os.listdir(self._folder) if name.endswith(".json"))
+
+    def get(self, name: str) -> Optional[Tunnel]:
+        """The tunnel of that name, if its shell lives; it may be between two attempts."""
+        if not is_alias(name):
+            raise InvalidRequest(f"A tunnel cannot be named {name!r}: use letters, digits, dots and dashes.")
+        return self._read(name) if self._lives(name) else None
+
+    def is_up(self, name: str) -> bool:
+        """Whether its ssh is connected."""
+        return os.path.exists(self._path(name, "up"))
+
+    def start(self, name: str, wish: Wish) -> Tunnel:
+        """Choose ports and start it; returns before it is up. One of that name must have been closed."""
+        os.makedirs(self._folder, mode=0o700, exist_ok=True)
+        os.chmod(self._folder, 0o700)
+        # A port is promised once: the next to choose sees this one among those that live.
+        with self._locked(".ports"):
+            others = [self._read(other) for other in self.names() if other != name and self._lives(other)]
+            ports = _choose(wish.forwards, {port for other in others if other for port in other.ports})
+            self._write(name, Tunnel(wish, ports))
+            return self._launch(name, Tunnel(wish, ports))
+
+    def await_up(self, name: str, within_s: float, *, at_first_attempt: bool) -> None:
+        """Wait until it is connected; TunnelError has what ssh said last.
+
+        at_first_attempt: what fails once fails for good, such as a key that is refused. Later it is the way that fails.
+        """
+        deadline = time.monotonic() + within_s
+        while not self.is_up(name):
+            if time.monotonic() > deadline or (at_first_attempt and os.path.exists(self._path(name, "lost"))):
+                raise TunnelError(f"The tunnel to {name} is not open: {self._last_words(name)}")
+            time.sleep(_EVERY_S)
+
+    def close(self, name: str) -> None:
+        """End it and remove its files; nothing happens when there is none."""
+        tunnel = self._read(name)
+        deadline = time.monotonic() + _END_WITHIN_S
+        number = signal.SIGTERM
+        while tunnel and tunnel.group and self._lives(name):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(tunnel.group, number)
+            if time.monotonic() > deadline:
+                raise TunnelError(f"The tunnel {name}, process group {tunnel.group}, does not end: look at it with ps.")
+            time.sleep(_EVERY_S)
+            number = signal.SIGKILL if time.monotonic() > deadline - _END_WITHIN_S / 2 else number
+        for kind in _KINDS:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(name, kind))
+
+    def _launch(self, name: str, tunnel: Tunnel) -> Tunnel:
+        lock = os.open(self._path(name, "lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                ["/bin/sh", "-c", _KEEPER, "haven-tunnel", os.path.join(self._folder, name), *_command(tunnel)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=self._folder,
+                env={
+                    **os.environ,
+                    "HAVEN_TUNNEL_UP": self._path(name, "up"),
+                    "SHELL": "/bin/sh",
+                },  # ssh's LocalCommand is run by that
+                pass_fds=[lock],
+                start_new_session=True,
+                umask=0o077,
+            )
+        except BlockingIOError:
+            raise TunnelError(f"Somebody else is opening the tunnel {name} right now: try again.") from None
+        finally:
+            os.close(lock)
+        started = Tunnel(tunnel.wish, tunnel.ports, process.pid)
+        self._write(name, started)
+        return started
+
+    def _lives(self, name: str) -> bool:
+        try:
+            lock = os.open(self._path(name, "lock"), os.O_RDWR)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def _last_words(self, name: str) -> str:
+        try:
+            with open(self._path(name, "log"), encoding="utf-8", errors="replace") as log:
+                return told(log.read()) or "ssh has said nothing."
+        except FileNotFoundError:
+            return "ssh has said nothing."
+
+    def _read(self, name: str) -> Optional[Tunnel]:
+        """What is noted; None where nothing is, or somebody's hand was in it."""
+        try:
+            with open(self._path(name, "json"), encoding="utf-8") as file:
+                noted: dict[str, Any] = json.load(file)
+            wish = dict(noted["wish"])
+            wish["forwards"] = tuple(Forward(**forward) for forward in wish["forwards"])
+            return Tunnel(Wish(**wish), tuple(map(int, noted["ports"])), int(noted["group"]))
+        except (FileNotFoundError, KeyError, TypeError, ValueError, InvalidRequest):
+            return None
+
+    def _write(self, name: str, tunnel: Tunnel) -> None:
+        path = self._path(name, "json")
+        draft = f"{path}.{os.getpid()}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            json.dump(asdict(tunnel), file)
+        os.replace(draft, path)
+
+    @contextlib.contextmanager
+    def _locked(self, name: str) -> Iterator[None]:
+        lock = os.open(os.path.join(self._folder, name), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _path(self, name: str, kind: str) -> str:
+        return os.path.join(self._folder, f"{name}.{kind}")
+
+
+def project_folder(folder: str, project: str) -> str:
+    """Where a project's tunnels are noted. Raises InvalidRequest."""
+    if not is_alias(project):
+        raise InvalidRequest(f"The project {project!r} is no plain word: use letters, digits, dots and dashes.")
+    return os.path.join(folder, project)
+
+
+def holder(port: int) -> str:
+    """Who listens on this port of the loopback addresses, as far as this user may know it."""
+    try:
+        asked = ["ss", "-Hltnp", f"sport = :{port}"]
+        said = subprocess.run(  # pylint: disable=ansible-bad-function
+            asked, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=5, check=False
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        said = ""
+    found = re.search(r'users:\(\("([^"]+)",pid=(\d+)', said)
+    return f"{found.group(1)} (process {found.group(2)})" if found else "another program"
+
+
+def _command(tunnel: Tunnel) -> list[str]:
+    command = ["ssh", "-F", tunnel.wish.ssh_config, "-N", "-T", "-S", "none", "-l", tunnel.wish.user]
+    for option in (
+        "BatchMode=yes",
+        "ExitOnForwardFailure=yes",
+        "GatewayPorts=no",
+        "PermitLocalCommand=yes",
+        'LocalCommand=: >"$HAVEN_TUNNEL_UP"',
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=3",
+    ):
+        command += ["-o", option]
+    for port, forward in zip(tunnel.ports, tunnel.wish.forwards):
+        command += ["-L", f"localhost:{port}:{forward.socket}"]
+    return [*command, "--", tunnel.wish.host]
+
+
+def _choose(forwards: Collection[Forward], taken: set[int]) -> tuple[int, ...]:
+    """A free port for each: the wanted one, else the next after it, else any. taken: promised to other tunnels."""
+    chosen: list[int] = []
+    for forward in forwards:
+        for port in [*range(forward.port, min(forward.port + _PORTS_TRIED, 65536)), 0]:
+            if port in taken or port in chosen:
+                continue
+            free = _free(port)
+            if free:
+                chosen.append(free)
+                break
+        else:
+            raise TunnelError("There is no free port on this computer's loopback addresses.")
+    return tuple(chosen)
+
+
+def _free(port: int) -> int:
+    """The port if nobody has it on 127.0.0.1 nor, where this computer has IPv6, on ::1; 0 if somebody does.
+
+    A browser that asks for localhost takes either. Port 0 stands for any that is free.
+    """
+    with contextlib.ExitStack() as held:
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            try:
+                trial = held.enter_context(socket.socket(family))
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    trial.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                trial.bind((address, port))
+            except OSError as error:
+                if family == socket.AF_INET6 and error.errno != errno.EADDRINUSE:
+                    continue  # no IPv6 here
+                return 0
+            port = trial.getsockname()[1]
+    return port

@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines into ansible-core's inventory: hosts, their variables and their groups."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.inventory.data import InventoryData
+
+from ...module_utils._models import Instance
+from .._settings import Settings
+from . import variables as _hosts
+from .readable import readable
+
+# The variable that says whether a machine answers, where it was asked.
+ANSWERS = "haven_reachable"
+# What is done with each host and its variables once it is there.
+Construct = Callable[[str, dict[str, Any]], None]
+# The value of an expression over a host's variables.
+Evaluate = Callable[[str, dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One machine to list, the source it is from, the ssh configuration that leads to it, and variables of its own."""
+
+    instance: Instance
+    settings: Settings
+    ssh_config: str
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+
+def populate(
+    inventory: InventoryData,
+    entries: Sequence[Entry],
+    hostnames: Sequence[str],
+    construct: Construct,
+    evaluate: Evaluate,
+) -> None:
+    """List each machine once, under a name of its own."""
+    inventory.add_group(_hosts.GROUP)
+    known = [_variables(entry) for entry in entries]
+    names = _names([entry.instance for entry in entries], known, hostnames, evaluate)
+    for entry, variables in zip(entries, known):
+        host = names[entry.instance.id]
+        inventory.add_host(host, _hosts.GROUP)
+        for group in _hosts.groups(entry.instance):
+            join(inventory, host, group)
+        if entry.settings.name:
+            join(inventory, host, _hosts.source_group(entry.settings))
+        if ANSWERS in entry.own:
+            join(inventory, host, _hosts.answer_group(entry.own[ANSWERS]))
+        _give(inventory, host, variables)
+        construct(host, variables)
+
+
+def join(inventory: InventoryData, host: str, group: str) -> None:
+    """Put a listed host into a group, which is made where it is missing.
+
+    Through the group itself: the inventory checks both names and writes a line for debugging, each time.
+    """
+    if group not in inventory.groups:
+        inventory.add_group(group)
+    inventory.groups[group].add_host(inventory.get_host(host))
+
+
+def set_variables(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
+    """Set them on the host itself: the inventory would copy each value to note which file it is from."""
+    listed = inventory.get_host(host)
+    for name, value in variables.items():
+        listed.set_variable(name, readable(value))
+
+
+def _give(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
+    """As set_variables, for our own names, which need no check. What another inventory set, core replaces."""
+    listed = inventory.get_host(host)
+    known = listed.vars
+    for name, value in variables.items():
+        if name in known:
+            listed.set_variable(name, readable(value))
+        else:
+            known[name] = readable(value)
+
+
+def add_source(inventory: InventoryData, settings: Settings, ssh_config: str) -> None:
+    """The group of a source, with the variables that all its machines share."""
+    inventory.add_group(_hosts.GROUP)
+    group = _hosts.source_group(settings)
+    inventory.add_group(group)
+    for name, value in _hosts.groupvars(settings, ssh_config).items():
+        inventory.set_variable(group, name, readable(value))
+
+
+def _variables(entry: Entry) -> dict[str, Any]:
+    # On the hosts, because a variable of the same name in group_vars must not switch the checking off.
+    arguments = {"ansible_ssh_common_args": f"-F {shlex.quote(entry.ssh_config)}"}
+    return {**_hosts.hostvars(entry.instance, entry.settings), **entry.own, **arguments}
+
+
+def _names(
+    instances: Sequence[Instance], known: Sequence[dict[str, Any]], hostnames: Sequence[str], evaluate: Evaluate
+) -> dict[str, str]:
+    if list(hostnames) == ["name"]:
+        return _hosts.names(instances)
+    wanted = [_hosts.wanted_name(hostnames, variables, evaluate) for variables in known]
+    return _hosts.names(instances, wanted)

@@ -1,0 +1,222 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines as inventory hosts: names, variables, groups, and what ssh needs to know. Pure.
+
+Everything in a machine came from a cloud: it is passed on as data, and where it decides something (a host's name, a
+group's, an address), it is taken only if it plainly is one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Optional
+
+from ...module_utils._models import Gpu, Hop, Instance
+from ...module_utils._ssh.config import Machine, is_address, is_alias, is_user, principal, public_key
+from .._settings import Settings
+
+GROUP = "haven"
+# What is kept of a machine; host key and login user are among its tags.
+FIELDS = (
+    "id",
+    "name",
+    "project",
+    "cloud",
+    "region",
+    "availability_zone",
+    "state",
+    "instance_type",
+    "gpu",
+    "image",
+    "private_address",
+    "public_address",
+    "launched_at",
+    "price_class",
+    "tags",
+    "details",
+)
+# What a host can be named after besides a tag and an expression.
+HOSTNAMES = ("name", "id", "private_address", "public_address")
+# As host names these would take over plays meant for the controller, or confuse a host with a group.
+_RESERVED = frozenset(["all", "ungrouped", "localhost", "127.0.0.1", GROUP])
+
+
+def pack(instance: Instance) -> dict[str, Any]:
+    """The machine as plain JSON data: FIELDS only."""
+    packed = {name: getattr(instance, name) for name in FIELDS}
+    packed["gpu"] = dataclasses.asdict(instance.gpu) if instance.gpu else None
+    packed["tags"] = dict(instance.tags)
+    packed["details"] = dict(instance.details)
+    return packed
+
+
+def unpack(packed: Mapping[str, Any]) -> Instance:
+    """The reverse of :func:`pack`. Raises KeyError or TypeError where a cache holds something else."""
+    values = {name: packed[name] for name in FIELDS}
+    values["gpu"] = Gpu(**values["gpu"]) if values["gpu"] else None
+    return Instance(**values)
+
+
+def wanted_name(
+    preferences: Sequence[str], variables: dict[str, Any], evaluate: Callable[[str, dict[str, Any]], Any]
+) -> str:
+    """The first of the preferences that gives a plain word for the host with these variables; empty where none does.
+
+    A preference is one of HOSTNAMES, ``tag:KEY``, or an expression, which ``evaluate`` turns into a value.
+    """
+    for preference in preferences:
+        if preference in HOSTNAMES:
+            value = variables[f"haven_{preference}"]
+        elif preference.startswith("tag:"):
+            value = variables["haven_instance_tags"].get(preference[4:])
+        else:
+            value = evaluate(preference, variables)
+        text = str(value) if isinstance(value, (str, int)) else ""
+        if is_host_name(text):
+            return text
+    return ""
+
+
+def names(instances: Sequence[Instance], wanted: Optional[Sequence[str]] = None) -> dict[str, str]:
+    """The host name of each machine, by id: the wanted one (its own name) where that is a plain word and nobody else's,
+    else its alias."""
+    chosen = [instance.name for instance in instances] if wanted is None else wanted
+    shared = Counter(name.lower() for name in chosen)
+    ids = {instance.id.lower(): instance.id for instance in instances}
+    return {
+        instance.id: name
+        if is_host_name(name) and shared[name.lower()] == 1 and ids.get(name.lower(), instance.id) == instance.id
+        else alias(instance)
+        for instance, name in zip(instances, chosen)
+    }
+
+
+def is_host_name(name: object) -> bool:
+    """Whether the text can be a host's name: a plain word that means nothing else to Ansible."""
+    return (
+        isinstance(name, str) and is_alias(name) and name.lower() not in _RESERVED and not name.startswith(f"{GROUP}_")
+    )
+
+
+def alias(instance: Instance) -> str:
+    """What ssh calls the machine: its id, or a stand-in where a cloud gives ids that ssh would misread."""
+    if is_alias(instance.id):
+        return instance.id
+    return f"unusable-id-{hashlib.sha256(instance.id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
+
+
+def address(instance: Instance, settings: Settings) -> Optional[str]:
+    """Where to connect to: behind hops the private address first, without hops the public one."""
+    private, public = instance.private_address, instance.public_address
+    choice = {"private": [private], "public": [public]}.get(
+        settings.address, [private, public] if settings.hops else [public, private]
+    )
+    return next((each for each in choice if is_address(each)), None)
+
+
+def login_user(instance: Instance, settings: Settings) -> Optional[str]:
+    """The machine's own (its image decides) before the one for all."""
+    return instance.login_user if is_user(instance.login_user) else settings.login_user
+
+
+def _certified_name(instance: Instance) -> str:
+    """What the machine's certificate must name; its id, for which there is none, where it has no plain name."""
+    name = principal(instance.name, instance.project)
+    return name if is_alias(name) else ""
+
+
+def machine(instance: Instance, settings: Settings) -> Machine:
+    return Machine(
+        alias=alias(instance),
+        name=instance.name,
+        address=address(instance, settings),
+        user=login_user(instance, settings),
+        host_key=public_key(instance.host_key),
+        identity=_certified_name(instance) if settings.host_key_authority else "",
+        authority=settings.host_key_authority,
+        key=settings.private_key,
+        depth=len(settings.hops) if settings.looked_up else None,
+    )
+
+
+def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
+    """The variables of one host; all plain data. What is the same for all hosts is in :func:`groupvars`."""
+    known = {
+        "haven_id": instance.id,
+        "haven_name": instance.name,
+        "haven_project": instance.project,
+        "haven_cloud": instance.cloud,
+        "haven_region": instance.region,
+        "haven_availability_zone": instance.availability_zone or "",
+        "haven_state": instance.state,
+        "haven_instance_type": instance.instance_type or "",
+        "haven_image": instance.image or "",
+        "haven_private_address": instance.private_address or "",
+        "haven_public_address": instance.public_address or "",
+        "haven_address": address(instance, settings) or "",
+        "haven_gpu": dataclasses.asdict(instance.gpu) if instance.gpu else None,
+        "haven_launched_at": instance.launched_at or "",
+        "haven_price_class": instance.price_class,
+        "haven_hourly_price": price(instance, settings),
+        "haven_instance_tags": dict(instance.tags),
+        "haven_host_key": public_key(instance.host_key) or "",
+        "ansible_host": alias(instance),
+    }
+    if settings.details:
+        known["haven_details"] = dict(instance.details)
+    if settings.name:
+        known["haven_source"] = settings.name
+    user = login_user(instance, settings)
+    return {**known, "haven_login_user": user, "ansible_user": user} if user else known
+
+
+def price(instance: Instance, settings: Settings) -> Optional[float]:
+    """What the user says that its type costs an hour; the price of a spot instance is not known from its type."""
+    return None if instance.price_class == "spot" else settings.prices.get(instance.instance_type or "")
+
+
+def groupvars(settings: Settings, ssh_config: str) -> dict[str, Any]:
+    """The variables of the group of a source."""
+    shared = {**hops_variable(settings), "haven_ssh_config": ssh_config}
+    signer = settings.host_key_authority
+    return {**shared, "haven_host_key_authority": signer} if signer else shared
+
+
+def hops_variable(settings: Settings) -> dict[str, Any]:
+    return {"haven_hops": [hop_as_dict(hop) for hop in settings.hops]}
+
+
+def hop_as_dict(hop: Hop) -> dict[str, Any]:
+    return {name: value for name, value in dataclasses.asdict(hop).items() if value is not None}
+
+
+def answer_group(answers: bool) -> str:
+    """The group of a machine that was asked whether it answers."""
+    return f"{GROUP}_reachable" if answers else f"{GROUP}_unreachable"
+
+
+def source_group(settings: Settings) -> str:
+    """The group of a source's machines: that of all of them where it has no name."""
+    return _group("source", settings.name) if settings.name else GROUP
+
+
+def groups(instance: Instance) -> list[str]:
+    """The names of the machine's groups."""
+    parts: Iterable[tuple[str, Optional[str]]] = [
+        ("project", instance.project),
+        ("cloud", instance.cloud),
+        ("state", instance.state),
+        ("type", instance.instance_type),
+        ("gpu", instance.gpu.model if instance.gpu else None),
+    ]
+    return [_group(kind, value) for kind, value in parts if value]
+
+
+def _group(kind: str, value: str) -> str:
+    return f"{GROUP}_{kind}_{re.sub(r'[^A-Za-z0-9_]', '_', value)[:100]}"

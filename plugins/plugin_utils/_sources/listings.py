@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the inventory asks which cloud, account and region, and as whom. Its only part that uses the network."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Optional, Union
+
+from ...module_utils._cloud import Cloud
+from ...module_utils._clouds import connect
+from ...module_utils._clouds.registry import CLOUDS
+from ...module_utils._errors import HavenError
+from ...module_utils._models import Hop, Instance
+from .._settings import DIRECT, EVERY_REGION, Settings
+
+if TYPE_CHECKING:
+    from ...module_utils._ssh.api_proxy import ApiProxy
+
+# Threads for all sources and regions together.
+_WORKERS = 16
+# So many machines take more memory than what asked for them.
+_MANY = 1000
+Answer = Union[list[Instance], HavenError]
+
+# What decides, besides the options, which account and endpoint the SDKs speak to.
+_ENVIRONMENT = tuple(each for cloud in CLOUDS.values() for each in cloud.ENVIRONMENT)
+_ACCOUNT_FILES = tuple(each for cloud in CLOUDS.values() for each in cloud.FILES)
+
+
+def listings(sources: Sequence[Settings]) -> list[Answer]:
+    """What each source says: its machines in a stable order, or why it says nothing.
+
+    All regions of all sources are asked at the same time, as far as there are threads.
+    """
+    answers = _ask(sources)
+    if sum(len(each) for each in answers if isinstance(each, list)) >= _MANY:
+        # An SDK's clients and models refer to each other, and hold 40 MiB that the hosts can have.
+        gc.collect()
+    return answers
+
+
+def _ask(sources: Sequence[Settings]) -> list[Answer]:
+    with _Ways() as ways, ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        found = [ways.to(source) for source in sources]
+        clouds = [pool.submit(_clouds, source, way) for source, way in zip(sources, found)]
+        asked = [_asked(pool, source, regions) for source, regions in zip(sources, clouds)]
+        return [_joined(parts) for parts in asked]
+
+
+# A way to a cloud's API: none is the direct one. An error is why there is no way.
+Way = Union["ApiProxy", HavenError, None]
+
+
+class _Ways:
+    """The ways to the clouds' APIs, for as long as they are asked; sources with the same hops share one."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._known: dict[tuple[Hop, ...], Way] = {}
+
+    def __enter__(self) -> _Ways:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._open.close()
+
+    def to(self, source: Settings) -> Way:
+        if source.api_via == DIRECT:
+            return None
+        if source.hops not in self._known:
+            # Here, because most have no use for it and it takes a while to load.
+            from ...module_utils._ssh.api_proxy import api_proxy
+
+            try:
+                self._known[source.hops] = self._open.enter_context(api_proxy(source.hops))
+            except HavenError as error:
+                self._known[source.hops] = error
+        return self._known[source.hops]
+
+
+def _asked(
+    pool: ThreadPoolExecutor, source: Settings, regions: Future[list[Cloud]]
+) -> Union[list[Future[list[Instance]]], HavenError]:
+    try:
+        return [pool.submit(_of_region, source, cloud) for cloud in regions.result()]
+    except HavenError as error:
+        return error
+
+
+def _joined(parts: Union[list[Future[list[Instance]]], HavenError]) -> Answer:
+    if isinstance(parts, HavenError):
+        return parts
+    try:
+        found = {each.id: each for part in parts for each in part.result()}
+    except HavenError as error:
+        return error
+    return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
+
+
+def _clouds(source: Settings, way: Way) -> list[Cloud]:
+    """Each region of the source."""
+    if isinstance(way, HavenError):
+        raise way
+    regions: Sequence[Optional[str]] = source.regions
+    every = EVERY_REGION in regions
+    first = connect(source.cloud, source.options_for(None if every else regions[0]), way)
+    if every:
+        regions = first.regions()
+    return [first.in_region(region) if region and region != first.region else first for region in regions]
+
+
+def _of_region(source: Settings, cloud: Cloud) -> list[Instance]:
+    found: dict[str, Instance] = {}
+    for project in source.projects:
+        for filters in source.questions:
+            listed = cloud.instances(project, states=source.states, filters=filters, details=source.details)
+            found.update({each.id: each for each in listed})
+        if found:
+            for filters in source.exclude:
+                for each in cloud.instances(project, states=source.states, filters=filters):
+                    found.pop(each.id, None)
+    return list(found.values())
+
+
+def identity() -> list[tuple[str, str]]:
+    """The environment and a fingerprint of the files from which an SDK takes account and endpoint."""
+    known = [(name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)]
+    for variable, default in _ACCOUNT_FILES:
+        path = os.path.expanduser(os.environ.get(variable, default) if variable else default)
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                known.append((path, hashlib.sha256(file.read()).hexdigest()))
+    return known

@@ -1,0 +1,191 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Machines that belong to no cloud: somebody's own computer, with an address or behind an alias of ssh. Pure.
+
+All of it is the user's, so it is checked: what is wrong raises InvalidRequest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ...module_utils._errors import InvalidRequest
+from ...module_utils._models import Gpu, Instance
+from ...module_utils._ownership import TAG_HOST_KEY, TAG_LOGIN_USER
+from ...module_utils._ssh import config as _ssh_config
+from ...module_utils._ssh.config import Machine
+from ...module_utils._ssh.hops import wanted_hops
+from .._hosts import variables as _hosts
+from .._settings import STATIC, Settings, authority_from, hops_of, reachable_from
+
+# Nobody can be asked for it.
+STATE = "unknown"
+_FIELDS = (
+    "name",
+    "address",
+    "ssh_alias",
+    "port",
+    "user",
+    "private_key",
+    "host_key",
+    "hops",
+    "gpu",
+    "project",
+    "tags",
+    "hourly_price",
+)
+
+
+@dataclass(frozen=True)
+class Static:
+    """One such machine as the rest of the inventory sees it: what a cloud would say, the way to it, and for ssh."""
+
+    instance: Instance
+    settings: Settings
+    machine: Machine
+
+    def variables(self, ssh_config: str) -> dict[str, Any]:
+        """What the machines of a cloud have in common, and a port that is not ssh's."""
+        # Said in any case: a variable for the machines of a cloud must not say whom to trust here.
+        signer = self.machine.authority
+        said = _ssh_config.Authority(signer, self.machine.identity).line if signer else ""
+        shared = {**_hosts.groupvars(self.settings, ssh_config), "haven_host_key_authority": said}
+        return shared if self.machine.port == 22 else {**shared, "ansible_port": self.machine.port}
+
+
+def machines_from(options: Mapping[str, Any]) -> list[Static]:
+    """The machines of the plugin's options, which take hops, user, key and project from the file's own options."""
+    listed = options.get("machines")
+    if listed is None:
+        return []
+    if not isinstance(listed, Sequence) or isinstance(listed, str):
+        raise InvalidRequest("The option machines must be a list of dictionaries with at least name and address.")
+    found = [_machine_from(item, number, options) for number, item in enumerate(listed, start=1)]
+    ids = [each.instance.id.lower() for each in found]
+    for each in found:
+        if ids.count(each.instance.id.lower()) > 1:
+            raise InvalidRequest(f"Two machines are called {each.instance.id}: give each a name and alias of its own.")
+    return found
+
+
+def _machine_from(item: Any, number: int, options: Mapping[str, Any]) -> Static:
+    name = item.get("name") if isinstance(item, Mapping) else None
+    if not isinstance(item, Mapping) or not _hosts.is_host_name(name):
+        raise InvalidRequest(
+            f"Machine {number} must be a dictionary with a name of letters, digits, dots and dashes that Ansible does"
+            " not use itself."
+        )
+    try:
+        return _checked(str(name), item, options)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"Machine {name}: {error}") from error
+
+
+def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> Static:
+    unknown = sorted(str(field) for field in item if field not in _FIELDS)
+    if unknown:
+        raise InvalidRequest(f"It has unknown fields ({', '.join(unknown)}): use {', '.join(sorted(_FIELDS))}.")
+    address, alias, host_key = item.get("address"), item.get("ssh_alias"), item.get("host_key")
+    if bool(address) == bool(alias):
+        raise InvalidRequest("Give either its address or the ssh_alias it has in your own ssh configuration.")
+    if address and not _ssh_config.is_address(address):
+        raise InvalidRequest("Its address is neither a host name nor an address.")
+    if alias and not _hosts.is_host_name(alias):
+        raise InvalidRequest("Its ssh_alias is no plain word: use letters, digits, dots and dashes.")
+    signer = _ssh_config.authority(host_key)
+    if host_key and not signer and not _ssh_config.public_key(host_key):
+        raise InvalidRequest(
+            "Its host_key is not an OpenSSH public key such as 'ssh-ed25519 AAAA...': read it on the machine from"
+            " /etc/ssh/ssh_host_ed25519_key.pub, or say @cert-authority and the key of who signs such keys."
+        )
+    certified = (signer.name or str(address or "")).lower() if signer else ""
+    if signer and not (address and _ssh_config.is_alias(certified)):
+        raise InvalidRequest(
+            "Its host_key is an authority's, whose certificate must name its address: give a host name, an IPv4"
+            " address, or a name before the key (with ssh_alias, put the authority into your own known_hosts instead)."
+        )
+    # Behind an alias the user's own configuration says how to get in.
+    given = {} if alias else options
+    user, key = (item.get(field) or given.get(option) for field, option in _DEFAULTS)
+    instance = Instance(
+        id=str(alias or name),
+        name=name,
+        project=_project(item, options),
+        cloud=STATIC,
+        region="",
+        state=STATE,
+        instance_type=None,
+        gpu=_gpu(item.get("gpu")),
+        private_address=str(address) if address else None,
+        tags=_tags(item.get("tags"), {TAG_HOST_KEY: None if signer else host_key, TAG_LOGIN_USER: user}),
+    )
+    settings = Settings(
+        cloud=STATIC,
+        projects=(),
+        **hops_of(wanted_hops(item.get("hops", given.get("hops")), authority_from(options))),
+        login_user=_ssh_config.require_user(str(user), "user") if user else None,
+        private_key=str(key) if key and _ssh_config.quoted_path(str(key), "private_key") else None,
+        host_keys=options.get("host_keys") or _ssh_config.VERIFIED,
+        host_key_authority=signer.key if signer else None,
+        address="private",
+        reachable=reachable_from(options),
+        prices=_price(item.get("hourly_price")),
+    )
+    machine = dataclasses.replace(
+        _hosts.machine(instance, settings),
+        identity=certified,
+        port=_port(item.get("port")),
+        own_config=bool(alias),
+        depth=None,
+    )
+    return Static(instance, settings, machine)
+
+
+_DEFAULTS = (("user", "login_user"), ("private_key", "private_key"))
+
+
+def _port(value: Any) -> int:
+    text = "22" if value is None else str(value)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise InvalidRequest("Its port must be a number from 1 to 65535.")
+    return int(text)
+
+
+def _project(item: Mapping[str, Any], options: Mapping[str, Any]) -> str:
+    """Its own, else the only one of the file."""
+    projects = options.get("projects") or []
+    projects = [projects] if isinstance(projects, str) else list(projects)
+    only = projects[0] if len(projects) == 1 and projects[0] != "*" else ""
+    return str(item.get("project") or only)
+
+
+def _gpu(value: Any) -> Optional[Gpu]:
+    if value is None:
+        return None
+    try:
+        gpu = Gpu(str(value["model"]), int(value.get("count", 1)), float(value.get("memory_gib", 0)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidRequest("Its gpu must be a dictionary with model, and with count and memory_gib.") from error
+    return gpu
+
+
+def _tags(value: Any, ours: Mapping[str, Any]) -> dict[str, str]:
+    if not isinstance(value or {}, Mapping):
+        raise InvalidRequest("Its tags must be a dictionary.")
+    tags = {str(key): str(text) for key, text in (value or {}).items()}
+    return {**tags, **{key: str(text) for key, text in ours.items() if text}}
+
+
+def _price(value: Any) -> dict[str, float]:
+    """By instance type, of which these machines have none."""
+    if value is None:
+        return {}
+    try:
+        return {"": float(value)}
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest("Its hourly_price must be a number.") from error

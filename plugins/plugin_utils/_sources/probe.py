@@ -1,0 +1,131 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which machines answer: the greeting of each one's sshd, asked for through the hops, many at a time.
+
+However many machines there are, they cost the last hop one login. Each is a unix socket of ssh's in a private folder
+(ssh_config(5), LocalForward) that leads to it, so that no process is started for a machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import os
+import resource
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Optional
+
+from ...module_utils._errors import Unreachable
+from ...module_utils._models import Hop
+from ...module_utils._ssh.master import held
+from .._hosts import variables as _hosts
+from .._hosts.populate import ANSWERS, Entry
+from .._settings import STATIC
+
+# Machines asked at the same time, and the seconds each has to answer: one that drops packets takes all of them.
+AT_ONCE = 200
+TIMEOUT = 5.0
+# Machines a login: each is an open file of ssh's.
+_A_LOGIN = 4000
+_GREETING = b"SSH-"
+
+_Open = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A machine: ``id`` is the caller's, ``address`` what the last hop connects to, or we where there is none."""
+
+    id: str
+    address: str
+    port: int = 22
+    hops: tuple[Hop, ...] = ()
+
+
+def with_answers(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
+    """The entries, those that shall be asked with the variable that says whether they answer; and what is wrong.
+
+    Only the user's own configuration knows where a machine of theirs with an alias is: it is not asked.
+    """
+    asked = [each for each in entries if each.settings.is_probed and not _is_elsewhere(each)]
+    answers, troubles = probe(filter(None, map(_target, asked)))
+    own = {each.instance.id: {**each.own, ANSWERS: answers.get(each.instance.id, False)} for each in asked}
+    return [dataclasses.replace(each, own=own.get(each.instance.id, each.own)) for each in entries], troubles
+
+
+def _is_elsewhere(entry: Entry) -> bool:
+    return entry.settings.cloud == STATIC and not entry.instance.private_address
+
+
+def _target(entry: Entry) -> Optional[Target]:
+    """Where to ask a machine that may answer: one that does not run, or has no address, does not."""
+    instance, settings = entry.instance, entry.settings
+    address = _hosts.address(instance, settings)
+    if not address or (settings.cloud != STATIC and instance.state != "running"):
+        return None
+    return Target(instance.id, address, entry.own.get("ansible_port", 22), settings.hops)
+
+
+def probe(asked: Iterable[Target]) -> tuple[dict[str, bool], list[str]]:
+    """Whether each machine answers, by id, and a sentence for every jump host that does not.
+
+    Raises Untrusted where a jump host shows another host key.
+    """
+    ways: dict[tuple[Hop, ...], list[Target]] = {}
+    for target in asked:
+        ways.setdefault(target.hops, []).append(target)
+    answers, troubles = {}, []
+    for hops, behind in ways.items():
+        try:
+            answers.update(_behind(hops, behind) if hops else _direct(behind))
+        except Unreachable as error:
+            answers.update(dict.fromkeys((each.id for each in behind), False))
+            troubles.append(str(error))
+    return answers, troubles
+
+
+def _direct(targets: Sequence[Target]) -> dict[str, bool]:
+    ways: list[_Open] = [partial(asyncio.open_connection, each.address, each.port) for each in targets]
+    return _asked(targets, ways)
+
+
+def _behind(hops: tuple[Hop, ...], targets: Sequence[Target]) -> dict[str, bool]:
+    answers = {}
+    most = min(_A_LOGIN, resource.getrlimit(resource.RLIMIT_NOFILE)[1] // 2)
+    for start in range(0, len(targets), most):
+        some = targets[start : start + most]
+        forwards = [(str(number), each.address, each.port) for number, each in enumerate(some)]
+        with held(hops, forwards) as connection:
+            sockets = [os.path.join(connection.folder, name) for name, _address, _port in forwards]
+            answers.update(_asked(some, [partial(asyncio.open_unix_connection, path) for path in sockets]))
+    return answers
+
+
+def _asked(targets: Sequence[Target], ways: Sequence[_Open]) -> dict[str, bool]:
+    found = asyncio.run(_ask(ways))
+    return {target.id: answers for target, answers in zip(targets, found)}
+
+
+async def _ask(ways: Sequence[_Open]) -> list[bool]:
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def ask(way: _Open) -> bool:
+        async with room:
+            try:
+                return await asyncio.wait_for(_greets(way), TIMEOUT)
+            except (OSError, EOFError, asyncio.TimeoutError):
+                return False
+
+    return await asyncio.gather(*map(ask, ways))
+
+
+async def _greets(way: _Open) -> bool:
+    reader, writer = await way()
+    try:
+        return await reader.readexactly(len(_GREETING)) == _GREETING
+    finally:
+        writer.close()

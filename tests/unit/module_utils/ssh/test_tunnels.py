@@ -1,0 +1,40 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Local ports of tunnels: each is promised once, however many are opened at the same moment."""
+
+from __future__ import annotations
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Forward
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.tunnels import Tunnels, Wish
+
+MANY = 24
+
+
+def test_a_port_is_promised_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Who is started holds no port for as long as an ssh takes to connect.
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text("#!/bin/sh\nexec sleep 60\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
+    with socket.create_server(("127.0.0.1", 0)) as trial:
+        port: int = trial.getsockname()[1]
+    wish = Wish("/dev/null", "box", "alice", (Forward(port, "/run/a.sock"), Forward(port, "/run/b.sock")))
+    # As many processes would: each has its own.
+    folders = [Tunnels(str(tmp_path / "state")) for _ in range(MANY)]
+    try:
+        with ThreadPoolExecutor(MANY) as pool:
+            started = list(pool.map(lambda each: each[1].start(f"box{each[0]}", wish), enumerate(folders)))
+        ports = [port for tunnel in started for port in tunnel.ports]
+        assert len(set(ports)) == 2 * MANY
+    finally:
+        for number, folder in enumerate(folders):
+            folder.close(f"box{number}")
