@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The only code that knows AnsibleModule: options in, results and failures out."""
+"""What the modules that talk to a cloud share: options in, results and failures out."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
-from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
+from ansible.module_utils.basic import env_fallback, missing_required_lib
 
+from ._ansible_module import HavenModule
 from ._cloud import Cloud
 from ._clouds import connect
 from ._clouds.registry import CLOUDS
@@ -64,7 +65,7 @@ def argument_spec(options: dict[str, Any], *, of_instances: bool = False) -> dic
 
 
 def run(
-    module: AnsibleModule,
+    module: HavenModule,
     read: Callable[[dict[str, Any]], Wanted],
     body: Callable[[Cloud, Wanted, bool], Outcome],
 ) -> None:
@@ -98,14 +99,14 @@ def _way(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
     return api_proxy(plain(wanted_hops(params["hops"]), "api_via: jump_host"))
 
 
-def _succeed(module: AnsibleModule, outcome: Outcome) -> None:
+def _succeed(module: HavenModule, outcome: Outcome) -> None:
     for text in outcome.warnings:
         module.warn(shown(text))
     extra = {"diff": outcome.diff} if outcome.diff is not None else {}
     module.exit_json(changed=outcome.changed, **outcome.values, **extra)
 
 
-def _fail(module: AnsibleModule, error: HavenError) -> None:
+def _fail(module: HavenModule, error: HavenError) -> None:
     if isinstance(error, MissingLibrary):
         module.fail_json(msg=missing_required_lib(error.library), reason=error.reason)
     existing = [instance.as_dict() for instance in error.instances]

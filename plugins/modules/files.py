@@ -14,7 +14,8 @@ description:
   - Brings files and folders to the content, owner and mode they should have, in the order given and in one go.
     M(ansible.builtin.template) and M(ansible.builtin.copy) run two modules on the host for every file.
   - A file is replaced whole or not at all, and never has more than its final permissions meanwhile.
-  - Contents are neither logged on the host nor returned, except in the diff.
+  - Contents are neither logged on the host nor returned, except in the diff and in what a command in
+    O(files[].validate) says of them, and not even there where O(files[].diff) is V(false).
   - Stops at the first failure; what was written before it stays.
 attributes:
   check_mode: {support: full, description: "Commands in O(files[].validate) are not run then."}
@@ -52,7 +53,7 @@ options:
         description: Command that accepts or refuses the new file before it takes its place; C(%s) stands for its path.
         type: str
       diff:
-        description: Whether a diff may show the content.
+        description: Whether a diff, and the message of a refusal by O(files[].validate), may show the content.
         type: bool
         default: true
   owner:
@@ -93,7 +94,7 @@ import shlex
 import tempfile
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
+from ..module_utils._ansible_module import HavenModule
 
 FILE = {
     "path": {"type": "path", "required": True},
@@ -119,8 +120,12 @@ SPEC = {
 Diff = dict[str, Any]
 
 
-def attributes(module: AnsibleModule, file: dict[str, Any], path: str) -> dict[str, Any]:
-    """What AnsibleModule's set_fs_attributes_if_different takes for this file, at the path given."""
+class FilesModule(HavenModule):
+    hidden = frozenset({"content"})
+
+
+def attributes(module: HavenModule, file: dict[str, Any], path: str) -> dict[str, Any]:
+    """What the module's set_fs_attributes_if_different takes for this file, at the path given."""
     default = "0755" if file["state"] == "directory" else "0644"
     wanted: dict[str, Any] = module.load_file_common_arguments(
         {
@@ -133,7 +138,7 @@ def attributes(module: AnsibleModule, file: dict[str, Any], path: str) -> dict[s
     return wanted
 
 
-def changed_attributes(module: AnsibleModule, file: dict[str, Any]) -> list[Diff]:
+def changed_attributes(module: HavenModule, file: dict[str, Any]) -> list[Diff]:
     """Set owner, group and mode of what is there (not in check mode). Returns the difference, if any."""
     diff: Diff = {}
     if not module.set_fs_attributes_if_different(attributes(module, file, file["path"]), False, diff):
@@ -142,7 +147,7 @@ def changed_attributes(module: AnsibleModule, file: dict[str, Any]) -> list[Diff
     return [diff]
 
 
-def folder(module: AnsibleModule, file: dict[str, Any]) -> list[Diff]:
+def folder(module: HavenModule, file: dict[str, Any]) -> list[Diff]:
     """Make the folder and its parents where they are missing. Returns the differences."""
     path = file["path"]
     if os.path.isdir(path):
@@ -156,7 +161,7 @@ def folder(module: AnsibleModule, file: dict[str, Any]) -> list[Diff]:
     return [{"before_header": path, "after_header": path, "before": "", "after": "a folder\n"}]
 
 
-def text(module: AnsibleModule, file: dict[str, Any], content: bytes) -> list[Diff]:
+def text(module: HavenModule, file: dict[str, Any], content: bytes) -> list[Diff]:
     """Write the file if its content differs. Returns the differences."""
     path = file["path"]
     before = None
@@ -180,7 +185,7 @@ def text(module: AnsibleModule, file: dict[str, Any], content: bytes) -> list[Di
     ]
 
 
-def replace(module: AnsibleModule, file: dict[str, Any], content: bytes) -> None:
+def replace(module: HavenModule, file: dict[str, Any], content: bytes) -> None:
     """Put the content in the path's place once it has its owner and mode and the command in validate accepts it."""
     # mkstemp makes files with mode 0600; a name with a dot is read by none of the programs that read whole folders.
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(file["path"]), prefix=".haven-")
@@ -192,7 +197,9 @@ def replace(module: AnsibleModule, file: dict[str, Any], content: bytes) -> None
             command = [part.replace("%s", temporary) for part in shlex.split(file["validate"])]
             code, out, err = module.run_command(command)
             if code:
-                module.fail_json(msg=f"{file['path']} was not written, its check refused the new content: {err or out}")
+                # A checker quotes what it complains of.
+                said = (err or out).strip() if file["diff"] else "what it said is not shown, as the content is not"
+                module.fail_json(msg=f"{file['path']} was not written, its check refused the new content: {said}")
         os.replace(temporary, file["path"])
     finally:
         if os.path.lexists(temporary):
@@ -200,16 +207,16 @@ def replace(module: AnsibleModule, file: dict[str, Any], content: bytes) -> None
 
 
 def main() -> None:
-    # no_log keeps the arguments out of the host's journal; without contents they may be returned.
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True, no_log=True)
+    module = FilesModule(argument_spec=SPEC, supports_check_mode=True)
     differences: list[Diff] = []
     paths: list[str] = []
-    contents = [file.pop("content") for file in module.params["files"]]
-    for file, content in zip(module.params["files"], contents):
+    for file in module.params["files"]:
         if file["validate"] and "%s" not in file["validate"]:
             module.fail_json(msg=f"The command in validate of {file['path']} must contain %s, where the path goes.")
         try:
-            found = folder(module, file) if file["state"] == "directory" else text(module, file, content.encode())
+            found = (
+                folder(module, file) if file["state"] == "directory" else text(module, file, file["content"].encode())
+            )
         except OSError as error:
             module.fail_json(
                 msg=f"{file['path']} cannot be written: {error.strerror}; see that its folder is there and yours."

@@ -136,8 +136,7 @@ firewall:
       sample: [{direction: in, protocol: tcp, ports: "22", peer: 10.0.0.10/32, description: ssh from the jump host}]
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._cloud import Cloud
 from ..module_utils._firewall_keypair import apply_firewall, diff, firewall_as_dict, namesakes, plan_firewall
 from ..module_utils._models import FirewallSpec
@@ -155,7 +154,7 @@ def ensure(cloud: Cloud, spec: FirewallSpec, check: bool) -> Outcome:
 
 
 def main() -> None:
-    run(AnsibleModule(argument_spec=argument_spec(FIREWALL), supports_check_mode=True), firewall_spec, ensure)
+    run(HavenModule(argument_spec=argument_spec(FIREWALL), supports_check_mode=True), firewall_spec, ensure)
 
 
 if __name__ == "__main__":

@@ -463,8 +463,7 @@ instances:
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._cloud import Cloud
 from ..module_utils._clouds import package
 from ..module_utils._converge import Patience, converge
@@ -507,7 +506,7 @@ def ensure(cloud: Cloud, wanted: Wanted, check: bool) -> Outcome:
 
 def main() -> None:
     spec = argument_spec(INSTANCE, of_instances=True)
-    module = AnsibleModule(
+    module = HavenModule(
         argument_spec=spec,
         required_one_of=[("name", "id")],
         mutually_exclusive=[("name", "id")],

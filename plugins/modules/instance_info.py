@@ -193,8 +193,7 @@ instances:
 
 from typing import Any, NamedTuple
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._cloud import Cloud
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._options import INSTANCE_INFO, checked_name, project_of
@@ -223,7 +222,7 @@ def gather(cloud: Cloud, asked: Question, _check: bool) -> Outcome:
 
 
 def main() -> None:
-    run(AnsibleModule(argument_spec=argument_spec(INSTANCE_INFO), supports_check_mode=True), question, gather)
+    run(HavenModule(argument_spec=argument_spec(INSTANCE_INFO), supports_check_mode=True), question, gather)
 
 
 if __name__ == "__main__":

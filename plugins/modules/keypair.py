@@ -92,8 +92,7 @@ keypair:
       sample: SHA256:Gq9sZ0Q3TjpC0ZlRr8QpYwV0w0pM2y9r5b7b9r1m3xY
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._cloud import Cloud
 from ..module_utils._firewall_keypair import apply_key_pair, diff, plan_key_pair
 from ..module_utils._models import KeyPairSpec
@@ -110,7 +109,7 @@ def ensure(cloud: Cloud, spec: KeyPairSpec, check: bool) -> Outcome:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HavenModule(
         argument_spec=argument_spec(KEYPAIR),
         required_if=[("state", "present", ["public_key"])],
         supports_check_mode=True,

@@ -89,8 +89,9 @@ tensorboard_runs:
 from importlib.util import find_spec
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._errors import NotebookError
 from ..module_utils._notebook import Notebook, tunnel
 
@@ -118,7 +119,7 @@ def refuse_strangers(notebook: Notebook) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module = HavenModule(argument_spec=SPEC, supports_check_mode=True)
     if find_spec("websocket") is None:
         module.fail_json(msg=missing_required_lib("websocket-client"))
     p = module.params

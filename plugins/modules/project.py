@@ -85,8 +85,7 @@ left:
 
 from typing import Any, NamedTuple
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._cloud import Cloud
 from ..module_utils._module import Outcome, argument_spec, run
 from ..module_utils._options import PROJECT, project_of
@@ -109,7 +108,7 @@ def ensure(cloud: Cloud, wanted: Wanted, check: bool) -> Outcome:
 
 
 def main() -> None:
-    run(AnsibleModule(argument_spec=argument_spec(PROJECT), supports_check_mode=True), read, ensure)
+    run(HavenModule(argument_spec=argument_spec(PROJECT), supports_check_mode=True), read, ensure)
 
 
 if __name__ == "__main__":

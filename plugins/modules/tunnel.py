@@ -107,8 +107,7 @@ closed:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._errors import HavenError
 from ..module_utils._ssh.config import Forward
 from ..module_utils._ssh.tunnels import Tunnels, Wish, project_folder
@@ -169,7 +168,7 @@ def _shown(tunnel: Any) -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = HavenModule(
         argument_spec=SPEC,
         required_if=[("state", "present", ("name", "ssh_config", "host", "user"))],
         supports_check_mode=True,

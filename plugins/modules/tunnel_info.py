@@ -65,8 +65,7 @@ tunnels:
 
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._errors import HavenError
 from ..module_utils._ssh.tunnels import Tunnels, project_folder
 
@@ -90,7 +89,7 @@ def listed(tunnels: Tunnels) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module = HavenModule(argument_spec=SPEC, supports_check_mode=True)
     try:
         found = listed(Tunnels(project_folder(module.params["folder"], module.params["project"])))
     except HavenError as error:

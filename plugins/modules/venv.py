@@ -100,7 +100,7 @@ options:
         type: raw
         default: false
       kernel_env:
-        description: Environment variables of the kernel, beside the host's CA settings.
+        description: Environment variables of the kernel, beside the host's CA settings. Values are not shown anywhere.
         type: dict
         default: {}
       path:
@@ -158,8 +158,7 @@ environments:
     kernel: {description: Name of its kernel., type: str, returned: success, sample: torch}
 """
 
-from ansible.module_utils.basic import AnsibleModule
-
+from ..module_utils._ansible_module import HavenModule
 from ..module_utils._venvs.fleet import bring_all
 from ..module_utils._venvs.models import VenvError
 
@@ -191,8 +190,13 @@ SPEC = {
 }
 
 
+class VenvModule(HavenModule):
+    # People keep tokens in both.
+    hidden = frozenset({"kernel_env", "requirements"})
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module = VenvModule(argument_spec=SPEC, supports_check_mode=True)
     p = module.params
     try:
         result = bring_all(p["environments"], p["root"], p["python_downloads"], module.check_mode)

@@ -1,14 +1,17 @@
-"""Secrets planted for a story, and the search for them, byte for byte and in every form in which they could leak."""
+"""Secrets planted for a story, and the search for them and for what is made of them, in every form that could leak."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import dataclasses
+import functools
 import json
 import os
 import pathlib
+import re
 import secrets
+import shlex
 import subprocess
 import tempfile
 import threading
@@ -17,9 +20,20 @@ from typing import Any
 
 import boto3
 
+from ansible_collections.haven.gpu.plugins.plugin_utils._password import argon2_hash
+
 SESSION = "canaries"
-# Where everybody on a machine may read, file systems in memory included. Nothing is too large to be looked into.
-READABLE = "sudo find / /run /tmp /var/tmp /dev/shm -xdev -type f -perm /o=r -not -path '/proc/*' -not -path '/sys/*'"
+HOST, USER = "jupyter-demo", "alice"
+# Where everybody on a machine may read, or the people who read logs; file systems in memory included. Nothing is too
+# large to be looked into.
+READABLE = (
+    r"sudo find / /run /tmp /var/tmp /dev/shm -xdev -type f -not -path '/proc/*' -not -path '/sys/*' "
+    r"\( -perm /o=r -o -perm /g=r \( -group adm -o -group systemd-journal \) \)"
+)
+# Each of these is written in another way in JSON, in Python, in a shell or in a URL.
+ODD = "P'ä\"s\\s $w%rd"
+# No word of a secret that is shorter than this is looked for alone: others use it, too.
+WORD = 12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +56,10 @@ class Canaries:
         names = {field.name for field in dataclasses.fields(self)} - {"cloud_access_key", "tls_certificate"}
         found = {name: str(getattr(self, name)) for name in sorted(names)}
         # Of a key in PEM the second of its lines is as secret as the whole, and stays one word wherever it is quoted.
-        return {**found, "tls_key": self.tls_key.splitlines()[1]}
+        found["tls_key"] = self.tls_key.splitlines()[1]
+        # Who has it can try passwords without asking anybody.
+        found["hash of the password"] = hash_of(self.password, self.secret).rpartition("$")[2]
+        return found
 
     def forms(self) -> dict[bytes, str]:
         """Every form of every secret, and whose it is."""
@@ -54,11 +71,11 @@ class Canaries:
     def variables(self) -> dict[str, Any]:
         """What a user would write, with a secret wherever one can be given."""
         proxy = urllib.parse.urlsplit(os.environ["HAVEN_SANDBOX_PROXY_URL"])
-        instance = {"name": "jupyter-demo", "image": {"name": "haven-debian-12-2*", "owner": "self"}}
-        file = {"path": "/etc/canary", "permissions": "0600", "content": self.user_data}
+        instance = {"name": HOST, "image": {"name": "haven-debian-12-2*", "owner": "self"}}
+        file = json.dumps({"path": "/etc/canary", "permissions": "0600", "content": self.user_data})
         return {
             "haven_secret": self.secret,
-            "haven_users": [{"name": "alice", "ssh_keys": [public_key()], "password": self.password}],
+            "haven_users": [{"name": USER, "ssh_keys": [public_key()], "password": self.password}],
             "haven_egress_proxy": {
                 "url": f"{proxy.scheme}://guest:{self.proxy_password}@{proxy.netloc}",
                 "ca": os.environ["HAVEN_SANDBOX_PROXY_CA"],
@@ -98,13 +115,13 @@ def plant(folder: pathlib.Path) -> Canaries:
     )  # fmt: skip
     session = cloud_session()
     return Canaries(
-        password=f"canary-Pässword-{secrets.token_hex(8)}",
-        secret=f"canary-secret-{secrets.token_hex(8)}",
+        password=f"canary-{ODD}-{secrets.token_hex(8)}",
+        secret=f"canary-{ODD}-{secrets.token_hex(8)}",
         proxy_password=f"canary-proxy-{secrets.token_hex(8)}",
-        user_data=f"canary-user-data-{secrets.token_hex(8)}",
+        user_data=f"canary-{ODD}-{secrets.token_hex(8)}",
         cloud_secret_key=session["SecretAccessKey"],
         cloud_session_token=session["SessionToken"],
-        tls_passphrase=f"canary-passphrase-{secrets.token_hex(8)}",
+        tls_passphrase=f"canary-{ODD}-{secrets.token_hex(8)}",
         tls_key=key.read_text(),
         cloud_access_key=session["AccessKeyId"],
         tls_certificate=certificate.read_text(),
@@ -130,11 +147,26 @@ def cloud_session() -> dict[str, str]:
     return {name: str(value) for name, value in granted.items()}
 
 
-def encodings(secret: str) -> list[bytes]:
-    """The forms in which a secret leaks: plain, escaped for a URL, base64 at any alignment, hexadecimal."""
-    plain = secret.encode()
-    shifted = [base64.b64encode(b"x" * n + plain)[4:-4] for n in range(3)]
-    return [plain, urllib.parse.quote(secret).encode(), plain.hex().encode(), ascii(secret)[1:-1].encode(), *shifted]
+@functools.cache
+def hash_of(password: str, secret: str) -> str:
+    """What the role jupyter writes on the machine instead of the password."""
+    return argon2_hash(password, secret=secret, host=HOST, user=USER)
+
+
+@functools.cache
+def encodings(secret: str) -> frozenset[bytes]:
+    """The forms in which a secret leaks, each of them plain, hexadecimal, and in base64 at any alignment.
+
+    It may be escaped for a URL, for JSON, for Python, for a shell, several times over; its longest word is never.
+    """
+    texts = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], ascii(secret)[1:-1], shlex.quote(secret)}
+    texts |= {urllib.parse.quote(secret), urllib.parse.quote(secret, safe=""), urllib.parse.quote_plus(secret)}
+    texts |= {word for word in [max(re.findall("[A-Za-z0-9]+", secret), key=len)] if len(word) >= WORD}
+    forms = set()
+    for plain in (text.encode() for text in texts):
+        shifted = {base64.b64encode(b"x" * n + plain)[4:-4] for n in range(3)}
+        forms |= {plain, plain.hex().encode(), plain.hex().upper().encode(), *shifted}
+    return frozenset(forms)
 
 
 def readable_files_with(canaries: Canaries, since: pathlib.Path, home: pathlib.Path) -> list[str]:

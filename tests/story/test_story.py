@@ -64,14 +64,16 @@ def test_second_run_changes_nothing_and_check_mode_agrees(story: Story, first_ru
 def test_secrets_are_in_use_and_roots_alone(story: Story, first_run: dict[str, bytes], canaries: Canaries) -> None:
     """Or their absence elsewhere would prove nothing. The passwords of notebook and cloud have opened their doors."""
     kept = {
-        "/etc/haven/egress.env": canaries.proxy_password,
-        "/etc/canary": canaries.user_data,
-        "/var/lib/cloud/instance/user-data.txt": canaries.user_data,
-        "/etc/haven/tls/own.key": canaries.planted()["tls_key"],
+        "/etc/haven/egress.env": "proxy_password",
+        "/etc/canary": "user_data",
+        "/var/lib/cloud/instance/user-data.txt": "user_data",
+        "/etc/haven/tls/own.key": "tls_key",
     }
     for path, secret in kept.items():
-        assert secret in story.ssh(f"sudo cat {path}"), path
+        assert canaries.found_in(story.ssh(f"sudo cat {path}").encode()) == {secret}, path
         assert story.ssh(f"sudo stat -L -c '%U %a' {path}").split() == ["root", "600"], path
+    config = "/etc/haven/jupyter/alice.py"
+    assert canaries.found_in(story.ssh(f"sudo cat {config}").encode()) == {"hash of the password", "proxy_password"}
     assert "ENCRYPTED" in (story.inventory.parent / "ca" / "ca.key").read_text()
 
 
@@ -92,6 +94,7 @@ def test_no_secret_was_shown(story: Story, first_run: dict[str, bytes], canaries
     for place, content in places.items():
         assert content
         assert canaries.found_in(content) == set(), place
+        assert b"$argon2id$" not in content, place
 
 
 def test_no_secret_is_in_a_file_that_others_may_read(

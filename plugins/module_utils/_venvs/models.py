@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -83,14 +84,28 @@ class Plan:
             before.insert(0, f"commit {self.commit[0] or 'none'}")
             after.insert(0, f"commit {self.commit[1]}")
         if self.kernel[0] != self.kernel[1]:
-            before.append(self.kernel[0])
-            after.append(self.kernel[1])
+            kernel_before, kernel_after = _without_values(self.kernel)
+            before.append(kernel_before)
+            after.append(kernel_after)
         return {
             "before_header": label,
             "after_header": label,
             "before": "".join(f"{line}\n" for line in before if line),
             "after": "".join(f"{line}\n" for line in after if line),
         }
+
+
+def _without_values(kernel: tuple[str, str]) -> tuple[str, str]:
+    """Both kernel.json without the values of variables, among which may be a token; which of them differ is seen."""
+    before, after = contents = [json.loads(text) if text else {} for text in kernel]
+    # The user may have edited theirs.
+    old, new = (env if isinstance(env := content.get("env"), dict) else {} for content in contents)
+    before["env"] = dict.fromkeys(old, "not shown")
+    after["env"] = {
+        name: "not shown" if old.get(name, value) == value else "another, not shown" for name, value in new.items()
+    }
+    shown = [json.dumps(content, indent=1, ensure_ascii=False) for content in contents]
+    return shown[0] if kernel[0] else "", shown[1] if kernel[1] else ""
 
 
 def spec_from(entry: dict[str, Any], root: str) -> Spec:

@@ -136,6 +136,12 @@ def test_contents_are_in_the_diff_only_and_not_there_where_it_is_off(run: Run, t
     assert "canary" not in json.dumps(shown)
 
 
+def test_a_check_that_quotes_the_content_is_quoted_only_where_it_may_be_shown(run: Run, tmp_path: pathlib.Path) -> None:
+    quoting = {"path": str(tmp_path / "file"), "content": "canary\n", "validate": "sh -c 'cat \"$0\"; false' %s"}
+    assert "canary" in run(quoting)["msg"]
+    assert "canary" not in json.dumps(run({**quoting, "diff": False}))
+
+
 @pytest.mark.parametrize(("path", "reason"), [("missing/file", "folder is there"), ("folder", "is a folder")])
 def test_what_cannot_be_written_is_said_so(run: Run, tmp_path: pathlib.Path, path: str, reason: str) -> None:
     (tmp_path / "folder").mkdir()

@@ -112,8 +112,19 @@ def test_an_empty_plan_is_no_change_and_each_part_of_it_is_one() -> None:
 
 
 def test_the_diff_names_versions_before_and_after() -> None:
-    diff = Plan(commit=("", "c0ffee"), packages=("- idna==3.5", "+ idna==3.6"), kernel=("", "{}")).diff(
+    diff = Plan(commit=("", "c0ffee"), packages=("- idna==3.5", "+ idna==3.6"), kernel=("", '{"env": {}}')).diff(
         "environment x of y"
     )
     assert diff["before"] == "commit none\nidna==3.5\n"
-    assert diff["after"] == "commit c0ffee\nidna==3.6\n{}\n"
+    assert diff["after"] == 'commit c0ffee\nidna==3.6\n{\n "env": {}\n}\n'
+
+
+def test_the_diff_of_a_kernel_tells_which_variables_differ_and_no_value() -> None:
+    before, after = (
+        f'{{"display_name": "X", "env": {{"TOKEN": "canary {number}", "MODE": "canary"}}}}' for number in (1, 2)
+    )
+    diff = Plan(kernel=(before, after)).diff("environment x of y")
+    assert "canary" not in str(diff)
+    assert diff["before"].count("not shown") == 2
+    assert diff["after"].count("another, not shown") == 1
+    assert '"display_name": "X"' in diff["after"]
