@@ -21,6 +21,11 @@ def test_the_check_ran_when_the_machine_started(host):
     )
 
 
+def test_the_unit_is_hardened(host):
+    verdict = host.check_output("sudo systemd-analyze security --no-pager haven-cuda-check.service").splitlines()[-1]
+    assert float(verdict.split(":")[-1].split()[0]) <= 1.1
+
+
 def test_its_record_is_there_for_everybody(host):
     file = host.file(RECORD)
     assert (file.user, file.mode) == ("root", 0o644)

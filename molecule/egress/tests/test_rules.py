@@ -30,5 +30,10 @@ def test_rules_come_back_with_the_machine(host):
     assert "network-pre.target" in host.check_output("systemctl show -P Before haven-egress.service")
 
 
+def test_the_unit_is_hardened(host):
+    verdict = host.check_output("sudo systemd-analyze security --no-pager haven-egress.service").splitlines()[-1]
+    assert float(verdict.split(":")[-1].split()[0]) <= 1.1
+
+
 def test_the_environment_of_others_is_kept(host):
     assert host.check_output("sudo su -l debian -c 'echo $SOMEBODYS'") == "own"

@@ -93,6 +93,8 @@ def test_a_daily_check_warns_of_what_expires(host: Host) -> None:
     assert host.service("haven-tls-expiry.timer").is_running
     with host.sudo():
         assert host.run("systemctl start haven-tls-expiry.service").rc == 0
+        verdict = host.check_output("systemd-analyze security --no-pager haven-tls-expiry.service").splitlines()[-1]
+        assert float(verdict.split(":")[-1].split()[0]) <= 0.5
         host.check_output(
             "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3 -subj /CN=x "
             f"-keyout /dev/null -out {TLS}/soon.crt"

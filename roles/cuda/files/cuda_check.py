@@ -351,10 +351,12 @@ def ask_framework(python: Path, user: str) -> subprocess.CompletedProcess[str]:
 
 def check_framework(report: Report, python: Optional[Path], user: str) -> list[Problem]:
     """Say whether the framework of an environment computes; one that is not installed is no problem."""
-    if python is None or not python.exists():
+    if python is None:
         return []
     try:
         ran = ask_framework(python, user)
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # Seen by the user: this process may be root without a way into that user's folders.
     except (OSError, KeyError, subprocess.TimeoutExpired) as error:
         return [Problem("framework_cannot_compute", f"The interpreter {python} cannot be run as {user} ({error}).")]
     answers = [line[len(ANSWER) :] for line in ran.stdout.splitlines() if line.startswith(ANSWER)]
