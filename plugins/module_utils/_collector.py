@@ -14,6 +14,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ._shortcuts import taken
+
 # Some versions of Python begin with a few.
 _USUAL = gc.get_freeze_count()
 
@@ -25,6 +27,9 @@ def paused(*, keep: bool = False) -> Iterator[None]:
     ``keep``: what there is before and after it stays, until the next such block or to the end of this process, so that
     no search visits it.
     """
+    if not taken("collector"):
+        yield
+        return
     was_on = gc.isenabled()
     if keep:
         if gc.get_freeze_count() > _USUAL:

@@ -31,7 +31,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=cloud.ROOT / "build" / "bench", help="where the tables go")
     parser.add_argument("--cloud", choices=(*CLOUDS, "all"), default="all", help="which tables (all)")
     parser.add_argument(
-        "--only", help="one part of the rows: floor, one, twenty, inventory, and on ec2 stack, capacity"
+        "--only", help="one part of the rows: floor, one, twenty, inventory, shortcuts, and on ec2 stack, capacity"
     )
     options = parser.parse_args()
     # As an error, which takes the clouds down.

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from .row import BenchmarkBroken, Row, Side, middle, side
 
 # Seconds for one listing: a busy computer takes minutes for thousands of machines.
 PATIENCE = 600.0
+# Those that an inventory of EC2 takes; "all" is what they gain together.
+SHORTCUTS = ("collector", "expressions", "parser", "populate", "service_list", "all")
 # Both sides group by these three, and compose these two; where each side has them is its own.
 _KEYED = ("project", "state", "type")
 _OURS = ("haven_project", "haven_state", "haven_instance_type")
@@ -27,17 +29,27 @@ Options = dict[str, Any]
 
 def rows(cloud: Ec2, *, quick: bool) -> Iterator[Row]:
     """``quick`` lists fewer machines, once each."""
+    for bench, number in _benches(cloud, (10, 200) if quick else (10, 1000, 5000), quick=quick):
+        yield from bench.rows()
+        if number == 10:
+            yield bench.everywhere()
+
+
+def shortcuts(cloud: Ec2, *, quick: bool) -> Iterator[Row]:
+    """What each shortcut gains, for few and for many machines."""
+    for bench, _number in _benches(cloud, (10, 200) if quick else (10, 5000), quick=quick):
+        yield from bench.shortcuts()
+
+
+def _benches(cloud: Ec2, numbers: Sequence[int], *, quick: bool) -> Iterator[tuple[_Bench, int]]:
     with replay(cloud.environment["AWS_ENDPOINT_URL"]) as server:
         made = 0
-        for number in (10, 200) if quick else (10, 1000, 5000):
+        for number in numbers:
             fill(cloud, made, number)
             made = number
             server.forget()
             times = 3 if number == 10 and not quick else 1
-            bench = _Bench(ReplayedEc2(cloud, server), number, times, 1 if quick else 3)
-            yield from bench.rows()
-            if number == 10:
-                yield bench.everywhere()
+            yield _Bench(ReplayedEc2(cloud, server), number, times, 1 if quick else 3), number
 
 
 class _Bench:
@@ -65,6 +77,16 @@ class _Bench:
             one, other = (middle(sides) for sides in zip(*rounds))
             yield Row(f"inventory: one of {self._number} hosts asked for{case}", one, other)
 
+    def shortcuts(self) -> Iterator[Row]:
+        """Ours beside ours without one shortcut, in turns."""
+        for name in SHORTCUTS:
+            rounds = [
+                (self._list("haven", our_options()), self._list("haven", our_options(), without=name))
+                for _round in range(self._rounds)
+            ]
+            taken, left = (middle(sides) for sides in zip(*rounds))
+            yield Row(f"inventory: {self._number} hosts, --list; without the shortcut {name}", taken, left)
+
     def everywhere(self) -> Row:
         """All regions; the peer lists them where none is named."""
         ours = {**our_options(), "regions": ["all"]}
@@ -75,8 +97,10 @@ class _Bench:
             self._list("aws_ec2", peer),
         )
 
-    def _list(self, plugin: str, options: Options, cached: bool = False) -> Side:
+    def _list(self, plugin: str, options: Options, cached: bool = False, without: str = "") -> Side:
         command = [program("ansible-inventory"), "-i", str(self._file(plugin, options, cached)), "--list"]
+        if without:
+            command = ["env", f"HAVEN_SHORTCUTS_OFF={without}", *command]
         return self._measured(command, _name(self._number - 1), cached, self._times)
 
     def _one(self, plugin: str, options: Options, cached: bool) -> Side:

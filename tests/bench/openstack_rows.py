@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Optional
 
 from . import openstack_wishes as wishes
-from .cloud import OpenStack, openstack_connection, program
+from .cloud import CLOUD, OpenStack, openstack_connection, program
 from .openstack_servers import copy, make
-from .row import BenchmarkBroken, Row, Side, middle, side, unchanged
+from .row import BenchmarkBroken, Row, Side, beyond, middle, side, unchanged
 
 # A play of twenty servers in a loop takes its time where the machine has much to do.
 PATIENCE = 600.0
@@ -63,6 +63,34 @@ class Bench:
 
     def _one(self) -> Iterator[Row]:
         yield from self._compared("instance", wishes.ours(["one"]), wishes.peer_one(), self._times)
+        yield from self._above_the_floor()
+
+    def _above_the_floor(self) -> Iterator[Row]:
+        """What an unchanged instance takes beyond a playbook whose module does nothing, and where that time goes.
+
+        In turns, because a computer's moods would decide: both sides take little more than the floor.
+        """
+        self._cloud.reset()
+        # Both stay: two of one name would be in each other's way.
+        tasks = (wishes.ours(["one"]), [wishes.peer("other")])
+        for each in tasks:
+            side(self._cloud.play(each, limit=PATIENCE))
+        rounds = []
+        for _time in range(self._times):
+            empty = side(self._cloud.play([{"ansible.builtin.ping": {}}], limit=PATIENCE))
+            played = [unchanged(self._cloud.play(each, limit=PATIENCE)) for each in tasks]
+            rounds.append([beyond(one, empty) for one in played])
+        ours, peer = (middle(sides) for sides in zip(*rounds))
+        yield Row("instance: unchanged, above the floor of an empty module", ours, peer)
+        sdk = "import openstack.exceptions, openstack.config, keystoneauth1.session"
+        nothing = [sys.executable, "-c", "pass"]
+        token = f"{sdk}; openstack.config.OpenStackConfig().get_one('{CLOUD}').get_session().get_token()"
+        for case, code in (("import what ours needs of the SDK", sdk), ("the same and a token", token)):
+            parts = [
+                (side(self._cloud.measure([sys.executable, "-c", code])), side(self._cloud.measure(nothing)))
+                for _time in range(self._times)
+            ]
+            yield Row(f"floor: {case}", middle([beyond(one, empty) for one, empty in parts]))
 
     def _twenty(self) -> Iterator[Row]:
         yield from self._compared("20 instances", wishes.ours(wishes.TWENTY), wishes.peer_twenty(), 1)

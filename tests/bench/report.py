@@ -52,7 +52,8 @@ changes less, and *MiB* what it and its processes hold at the peak. *Polls* only
 beyond the first, and reads of the console for the host key, of which EC2 gives one instance's at a time. *Tags* are
 separate calls that write tags: each instance has a host key of its own, and one call writes one value. *Calls* are all
 others; all three add up to what the API's log shows. Inventories make no polls: all that they ask are *calls*, and the
-API answers them at once, with what moto said when it was asked before.
+API answers them at once, with what moto said when it was asked before. In the rows about shortcuts the other side is
+ours, too: the same listing with that shortcut switched off.
 """,
 )
 OPENSTACK = Table(

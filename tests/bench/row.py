@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
@@ -67,6 +68,12 @@ def side(measured: Measured, *, wanted: int = 0, note: str = "") -> Side:
         round(measured.cpu, 2),
         dict(sorted(measured.calls.items())),
     )
+
+
+def beyond(measured: Side, floor: Side) -> Side:
+    """What is measured without what the floor of the same moment takes."""
+    seconds, cpu = measured.seconds - floor.seconds, measured.cpu - floor.cpu
+    return dataclasses.replace(measured, seconds=round(max(seconds, 0.01), 2), cpu=round(max(cpu, 0.01), 2))
 
 
 def middle(sides: Sequence[Side]) -> Side:

@@ -41,6 +41,7 @@ class Bench:
             "stack": self._stack,
             "capacity": self._capacity,
             "inventory": self._inventory,
+            "shortcuts": self._shortcuts,
         }
         for name, part in parts.items():
             if self._only in (None, name):
@@ -91,7 +92,12 @@ class Bench:
         yield Row("20 instances: create", ours, peer)
         yield Row("20 instances: unchanged", again, unchanged(self._cloud.play(wishes.peer_twenty())))
         self._cloud.reset()
-        counted = side(self._cloud.play(wishes.peer_twenty_counted()), note="exact_count: 20, all of one name")
+        # One call for all is no way for ours: names would be written after it, and a run that is killed in between
+        # leaves machines that are paid for and that no name finds. The peer's have one name, or none.
+        counted = side(
+            self._cloud.play(wishes.peer_twenty_counted()),
+            note="exact_count: 20 in one call, all of one name; each of ours has its own from its first moment",
+        )
         yield Row("20 instances: create", ours, counted)
 
     def _stack(self) -> Iterator[Row]:
@@ -117,6 +123,9 @@ class Bench:
 
     def _inventory(self) -> Iterator[Row]:
         return inventory_rows.rows(self._cloud, quick=self._quick)
+
+    def _shortcuts(self) -> Iterator[Row]:
+        return inventory_rows.shortcuts(self._cloud, quick=self._quick)
 
     def _list(self, file: Path) -> Measured:
         return self._cloud.measure([program("ansible-inventory"), "-i", str(file), "--list"])

@@ -20,6 +20,7 @@ from ansible.inventory.data import InventoryData
 from ansible.plugins.inventory import Constructable
 from ansible.template import is_trusted_as_template
 
+from ...module_utils._shortcuts import taken
 from .._hosts.populate import join, set_variables
 from .compiled import Reads, reads
 
@@ -73,11 +74,11 @@ class Constructed(Constructable):  # type: ignore[misc]
     def _construct_one(self, entry: _Entry, host: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Carry out one entry in one way or the other; the variables that it sets."""
         # A variable that is not among ours may be one that another inventory gives this host.
-        if entry.reads is None or not entry.pays or not entry.reads.are_in(variables):
-            entry.carry_out(host, variables)
-            composed = self.inventory.get_host(host).vars
+        if entry.reads is None or not entry.reads.are_in(variables):
             # Left as it was set: such a value need not come from a cloud, and may be a secret that stays marked as one.
-            return {entry.name: composed[entry.name]} if entry.name in composed else {}
+            return self._carried_out(entry, host, variables)
+        if not entry.pays or not taken("expressions"):
+            return self._set(host, self._carried_out(entry, host, variables))
         if entry.name and entry.reads.alone:
             found, value = entry.reads.value(variables)
             if found:
@@ -88,6 +89,12 @@ class Constructed(Constructable):  # type: ignore[misc]
         else:
             entry.outcomes[same] = self._tried(entry, host, variables)
         return self._repeat(entry.outcomes[same], host)
+
+    def _carried_out(self, entry: _Entry, host: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """What ansible-core composes for this host itself."""
+        entry.carry_out(host, variables)
+        composed = self.inventory.get_host(host).vars
+        return {entry.name: composed[entry.name]} if entry.name in composed else {}
 
     def _tried(self, entry: _Entry, host: str, variables: dict[str, Any]) -> _Outcome:
         """What ansible-core does for this host, found out on an inventory of its own."""
@@ -154,6 +161,7 @@ class Constructed(Constructable):  # type: ignore[misc]
 
     def _reads(self, expression: Any) -> Optional[Reads]:
         """What the expression reads, where ansible-core gives it nothing but the variables of the host."""
-        if constants.config.get_config_value("DEFAULT_HASH_BEHAVIOUR") == "merge" or self.get_option("use_extra_vars"):
+        merging = constants.config.get_config_value("DEFAULT_HASH_BEHAVIOUR") == "merge"
+        if merging or self.get_option("use_extra_vars"):
             return None
         return reads(expression) if is_trusted_as_template(expression) else None

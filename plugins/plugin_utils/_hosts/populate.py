@@ -9,11 +9,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ansible.inventory.data import InventoryData
 
 from ...module_utils._models import Instance
+from ...module_utils._shortcuts import taken
 from .._settings import Settings
 from . import variables as _hosts
 from .readable import readable
@@ -67,20 +69,26 @@ def join(inventory: InventoryData, host: str, group: str) -> None:
     """
     if group not in inventory.groups:
         inventory.add_group(group)
-    inventory.groups[group].add_host(inventory.get_host(host))
+    if taken("populate"):
+        inventory.groups[group].add_host(inventory.get_host(host))
+    else:
+        inventory.add_host(host, group)
 
 
 def set_variables(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
     """Set them on the host itself: the inventory would copy each value to note which file it is from."""
-    listed = inventory.get_host(host)
+    target = inventory.get_host(host).set_variable if taken("populate") else partial(inventory.set_variable, host)
     for name, value in variables.items():
-        listed.set_variable(name, readable(value))
+        target(name, readable(value))
 
 
 def _give(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
     """As set_variables, for our own names, which need no check. What another inventory set, core replaces."""
     listed = inventory.get_host(host)
     known = listed.vars
+    if not taken("populate"):
+        set_variables(inventory, host, variables)
+        return
     for name, value in variables.items():
         if name in known:
             listed.set_variable(name, readable(value))

@@ -188,6 +188,24 @@ def test_groups_and_variables_can_be_composed(project: Project) -> None:
     assert listed["big"]["hosts"] == listed["team_blue"]["hosts"] == ["one"]
 
 
+@pytest.mark.parametrize("hostvars", ["compact", "full"])
+def test_the_listing_is_the_same_without_any_shortcut(project: Project, hostvars: str) -> None:
+    for number, team in enumerate(("blue", "", "{{ 1 + 1 }}")):
+        project.machine(f"node-{number}", team=team, haven__host_key=KEY)
+    project.write(
+        "haven.yml",
+        f"plugin: haven.gpu.instances\nhostvars: {hostvars}\n"
+        "compose: {gpus: haven_gpu.count, label: haven_name ~ haven_state, odd: haven_instance_tags.team}\n"
+        "groups: {big: haven_gpu.count > 0}\n"
+        "keyed_groups: [{key: haven_instance_tags.team, prefix: team}, {key: haven_state, parent_group: states}]\n",
+    )
+    taken = project.ansible("ansible-inventory", "--list")
+    plain = project.ansible("ansible-inventory", "--list", HAVEN_SHORTCUTS_OFF="all")
+    assert plain.returncode == taken.returncode == 0, plain.stderr + taken.stderr
+    assert taken.stdout == plain.stdout
+    assert "node-2" in plain.stdout
+
+
 @pytest.mark.parametrize("cached", [False, True])
 def test_hostile_names_and_tags_are_listed_and_do_nothing(project: Project, cached: bool) -> None:
     canary = project.home / "canary"

@@ -27,6 +27,7 @@ from ..._errors import (
     Unreachable,
 )
 from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, WORKERS, pause_after
+from ..._shortcuts import taken
 from ..answer import Answer
 from . import errors, parser
 
@@ -237,9 +238,10 @@ class Connection:
         session = botocore.session.Session(profile=profile)
         usual = session.get_component("response_parser_factory")
         session.register_component("response_parser_factory", parser.Factory(usual))
-        loader = session.get_component("data_loader")
-        # By itself it looks into the folder of each of 400 services, twice, to learn that EC2 is one of them.
-        loader.list_available_services = lambda type_name: _names_in(loader.search_paths)
+        if taken("service_list"):
+            loader = session.get_component("data_loader")
+            # By itself it looks into the folder of each of 400 services, twice, to learn that EC2 is one of them.
+            loader.list_available_services = lambda type_name: _names_in(loader.search_paths)
         if profile:
             # Looked at here, so that a wrong name is told before anything else.
             session.get_scoped_config()

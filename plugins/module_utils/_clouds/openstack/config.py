@@ -13,6 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..._errors import BadCredentials, InvalidRequest
+from ..._shortcuts import taken
 from . import errors
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class _Loader(OpenStackConfig):  # type: ignore[misc]  # the SDK may be missing
         if _asks_for_versions(config):
             # The plain password plugin would ask which versions keystone has.
             config["auth_type"] = "v3password"
-        if config.get("auth_type") in _BUILT_IN:
+        if taken("auth_plugins") and config.get("auth_type") in _BUILT_IN:
             # Else stevedore reads what every installed package offers, and keeps that in a file for this sys.path,
             # which for a module of Ansible is another one each time.
             own = importlib.metadata.distribution("keystoneauth1").entry_points
