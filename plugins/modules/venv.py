@@ -159,8 +159,8 @@ environments:
 """
 
 from ..module_utils._ansible_module import HavenModule
+from ..module_utils._errors import HavenError
 from ..module_utils._venvs.fleet import bring_all
-from ..module_utils._venvs.models import VenvError
 
 REPOSITORY = {
     "url": {"type": "str", "required": True},
@@ -200,7 +200,7 @@ def main() -> None:
     p = module.params
     try:
         result = bring_all(p["environments"], p["root"], p["python_downloads"], module.check_mode)
-    except VenvError as error:
+    except HavenError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(

@@ -11,12 +11,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from .._errors import HavenError
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PYTHON_VERSION = re.compile(r"\d+(\.\d+){0,2}")
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 
-class VenvError(Exception):
+class VenvError(HavenError):
     """One sentence for the user: what failed, why, and what to try."""
 
 

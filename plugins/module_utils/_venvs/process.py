@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import pwd
 import re
 import shlex
 import subprocess
-from multiprocessing.connection import Connection
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
-from .models import VenvError
+from .. import _as_user
 
 HAVEN_ENVIRONMENT = "/etc/haven/egress.env"  # written by haven.gpu.egress
 ENVIRONMENT_FILES = ("/etc/environment", HAVEN_ENVIRONMENT)  # a later file wins
@@ -75,46 +73,9 @@ def child_environment(user: pwd.struct_passwd) -> dict[str, str]:
     return values
 
 
-def _child(answer: Connection, user: Optional[pwd.struct_passwd], work: Callable[[], Any]) -> None:
-    try:
-        if user is not None:
-            environment = child_environment(user)  # before root is given up, see read_environment_file
-            if os.geteuid() == 0:
-                os.initgroups(user.pw_name, user.pw_gid)
-                os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
-                os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
-            os.environ.clear()
-            os.environ.update(environment)
-        os.umask(0o022)
-        os.chdir("/")
-        answer.send((True, work()))
-    except VenvError as error:
-        answer.send((False, str(error)))
-    except OSError as error:
-        answer.send((False, f"{error.strerror}: {error.filename}."))
-
-
 def as_user(user: pwd.struct_passwd, work: Callable[[], Any]) -> Any:
-    """What `work` returns, run in a child that has given up root for good.
-
-    Root never runs a program, follows a link or writes a file inside a folder that the user may change.
-    """
-    if os.geteuid() not in (0, user.pw_uid):
-        raise VenvError(f"Only root and {user.pw_name} can make environments of {user.pw_name}; add become: true.")
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    # fork: the module's own code lies in a folder of root's, out of reach once the user has been changed
-    child = multiprocessing.get_context("fork").Process(target=_child, args=(sender, user, work))
-    child.start()
-    sender.close()
-    try:
-        good, value = receiver.recv()
-    except EOFError:
-        child.join()
-        raise VenvError(f"The work done as {user.pw_name} ended with status {child.exitcode} and no answer.") from None
-    child.join()
-    if not good:
-        raise VenvError(value)
-    return value
+    """What ``work`` returns, run in a child that is the user, in a clean environment; see _as_user."""
+    return _as_user.as_user(user, work, functools.partial(child_environment, user))
 
 
 def run(argv: list[str], cwd: str = "/") -> subprocess.CompletedProcess[str]:

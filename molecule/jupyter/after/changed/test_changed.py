@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import subprocess
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
 from ansible_collections.haven.gpu.plugins.module_utils import _notebook
+
+
+def login(host: Host, user: str) -> subprocess.CompletedProcess[bytes]:
+    """What a new login over ssh leads to."""
+    facts = host.ansible.get_variables()
+    command = ["ssh", "-F", facts["haven_ssh_config"], "-oBatchMode=yes", "-l", user, facts["ansible_host"], "true"]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60)
+
+
+def master(host: Host, user: str) -> str:
+    """The socket of the connection that connected.yml left open."""
+    return f"{os.environ['MOLECULE_EPHEMERAL_DIRECTORY']}/{host.ansible.get_variables()['haven_name']}-{user}"
+
+
+def connection(host: Host, user: str, order: str) -> int:
+    """The answer of that connection."""
+    facts = host.ansible.get_variables()
+    command = ["ssh", "-F", facts["haven_ssh_config"], "-S", master(host, user), "-O", order, facts["ansible_host"]]
+    return subprocess.run(command, check=False, capture_output=True, timeout=60).returncode
 
 
 def only_on(host: Host, name: str) -> None:
@@ -45,12 +67,40 @@ def test_a_new_password_ends_sessions_that_began_with_the_old_one(host: Host, vi
         host.check_output("systemctl restart haven-jupyter@alice.service")
 
 
-def test_the_absent_user_has_no_server_but_all_files(host: Host) -> None:
+def test_who_left_has_no_server_but_all_files(host: Host) -> None:
     with host.sudo():
-        assert host.run("systemctl is-active haven-jupyter@carol.service").stdout.strip() == "inactive"
-        assert not host.file("/etc/systemd/system/haven-jupyter@carol.service").exists
-        assert not host.file("/etc/haven/jupyter/carol.py").exists
-        assert host.file("/home/carol/.ssh/authorized_keys").exists
+        for user in ("carol", "dana"):
+            assert host.run(f"systemctl is-active haven-jupyter@{user}.service").stdout.strip() == "inactive"
+            assert not host.file(f"/etc/systemd/system/haven-jupyter@{user}.service").exists
+            assert not host.file(f"/etc/haven/jupyter/{user}.py").exists
+            assert host.file(f"/home/{user}/.profile").exists
+
+
+def test_who_left_is_out_in_every_way(host: Host) -> None:
+    assert login(host, "carol").returncode != 0
+    assert connection(host, "carol", "check") != 0, "the tunnel is still open"
+    with host.sudo():
+        assert host.run("pgrep -U carol").stdout == ""
+        assert not host.file("/var/lib/systemd/linger/carol").exists
+        assert not host.file("/home/carol/.ssh/authorized_keys").exists
+        assert host.check_output("getent shadow carol").split(":")[7] == "1"
+        # What cron, systemd and su ask: whether the account may be used.
+        assert "expired" in host.run("su carol -c true").stderr
+
+
+def test_somebody_whose_account_was_there_before_keeps_it_without_our_key(host: Host) -> None:
+    assert login(host, "dana").returncode != 0
+    left = pathlib.Path(f"{master(host, 'dana')}.left")
+    if not left.exists():
+        assert connection(host, "dana", "check") == 0
+        assert connection(host, "dana", "exit") == 0
+        left.touch()
+    with host.sudo():
+        (line,) = host.file("/home/dana/.ssh/authorized_keys").content_string.splitlines()
+        assert line.endswith("her own")
+        assert host.user("dana").shell == "/bin/sh"
+        assert host.check_output("getent shadow dana").split(":")[7] == ""
+        host.check_output("su dana -c true")
 
 
 def test_the_port_speaks_tls_with_the_given_certificate(host: Host) -> None:

@@ -30,9 +30,12 @@ def test_nothing_listens_and_no_server_runs(host: Host) -> None:
     assert host.run("pgrep -f jupyter-lab").rc == 1
 
 
-def test_the_users_keep_their_files(host: Host) -> None:
+def test_the_users_keep_their_accounts_and_files(host: Host) -> None:
     with host.sudo():
-        assert host.user("alice").exists
+        host.check_output("su alice -c true")
+        assert host.file("/home/alice/.ssh/authorized_keys").size > 0
+        # Who left stays out.
+        assert host.run("su carol -c true").rc != 0
         on_volume = host.ansible.get_variables()["inventory_hostname"] == "jupyter13"
         assert (
             host.file("/srv/notebooks/alice/kept.txt" if on_volume else "/home/alice/kept.txt").content_string == "kept"

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lines of authorized_keys: those between two marks are this collection's, all others the user's. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from typing import Optional
+
+from .._errors import InvalidRequest
+
+BEGIN = "# BEGIN haven.gpu: these keys come from ssh_keys of the playbook"
+END = "# END haven.gpu"
+# Options may stand before the type, and a comment behind the key.
+_KEY = re.compile(r"(?:^|\s)((?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?)\s+([A-Za-z0-9+/]{16,}=*)(?=\s|$)")
+
+
+def key_of(line: str) -> Optional[str]:
+    """The key of a line as ``type base64``, whatever stands around it; None where there is none."""
+    found = _KEY.search(line)
+    if not found or line.lstrip().startswith("#"):
+        return None
+    try:
+        inside = base64.b64decode(found[2], validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    # The key itself begins with the length and the name of its type.
+    return f"{found[1]} {found[2]}" if inside[4 : 4 + len(found[1])] == found[1].encode() else None
+
+
+def keys_in(text: str) -> set[str]:
+    return {key for line in text.splitlines() if (key := key_of(line))}
+
+
+def read_keys(texts: Iterable[str], what: str) -> tuple[str, ...]:
+    """The lines of keys that a user gave, one or several in each text. Raises InvalidRequest."""
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("#")]
+    for line in lines:
+        if not key_of(line):
+            raise InvalidRequest(
+                f"{what}: {ascii(line)[:60]} is no OpenSSH public key; give the line of a file such as "
+                "~/.ssh/id_ed25519.pub."
+            )
+    return tuple(dict.fromkeys(lines))
+
+
+def with_keys(text: str, wanted: Iterable[str]) -> str:
+    """The file with our block as wanted and all other lines as they are. A key that a user has anyway is theirs."""
+    own, block = _parts(text)
+    there = keys_in("\n".join(own))
+    new = [line for line in wanted if key_of(line) not in there]
+    new = [BEGIN, *new, END] if new else []
+    # Untouched where nothing is to be done, however its lines end.
+    return text if new == block else "".join(f"{line}\n" for line in own + new)
+
+
+def _parts(text: str) -> tuple[list[str], list[str]]:
+    """The user's lines, and those of our block with its marks."""
+    lines = text.split("\n") if text else []
+    lines = lines[:-1] if lines and not lines[-1] else lines
+    if BEGIN not in lines:
+        return lines, []
+    begin = lines.index(BEGIN)
+    # A user who has taken the end away has made what follows their own.
+    end = lines.index(END, begin) if END in lines[begin:] else begin
+    return lines[:begin] + lines[end + 1 :], lines[begin : end + 1]
