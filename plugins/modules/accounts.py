@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: accounts
 short_description: Make the accounts of a machine's users, and lock those of users who leave
-version_added: "0.2.0"
+version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
   - Makes accounts with their SSH keys, in one call for all users, and remembers which ones it made.
