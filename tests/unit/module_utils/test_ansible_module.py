@@ -16,10 +16,11 @@ from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.haven.gpu.plugins.module_utils import _ansible_module
-from ansible_collections.haven.gpu.plugins.module_utils._module import CONNECTION
+from ansible_collections.haven.gpu.plugins.module_utils._module import argument_spec
 from ansible_collections.haven.gpu.plugins.modules import files, venv
 
 MODULES = sorted(path.stem for path in Path(files.__file__).parent.glob("[a-z]*.py"))
+CLOUDS = argument_spec({})
 # Python writes each of these characters in another way inside a list or a dictionary.
 SECRET = "canary 'one' \"two\" \\three ä\nfour"
 PARTS = ("canary", "one", "two", "three", "four")
@@ -63,8 +64,8 @@ def test_each_module_is_such_a_module(monkeypatch: pytest.MonkeyPatch, name: str
 @pytest.mark.parametrize(
     ("spec", "arguments"),
     [
-        (CONNECTION, {"openstack": {"auth": {"password": SECRET}}}),
-        (CONNECTION, {"ec2": {"secret_key": SECRET, "session_token": SECRET}}),
+        (CLOUDS, {"openstack": {"auth": {"password": SECRET}}}),
+        (CLOUDS, {"ec2": {"secret_key": SECRET, "session_token": SECRET}}),
         (files.SPEC, {"files": [{"path": "/x", "content": SECRET}]}),
         (venv.SPEC, {"environments": [{"name": "x", "user": "y", "kernel_env": {"TOKEN": SECRET}}]}),
     ],
@@ -73,7 +74,7 @@ def test_each_module_is_such_a_module(monkeypatch: pytest.MonkeyPatch, name: str
 def test_the_log_names_the_options_and_holds_no_value(
     logged: list[str], spec: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    common = {"cloud": "ec2", "project": "p"} if spec is CONNECTION else {}
+    common = {"cloud": "ec2", "project": "p"} if spec is CLOUDS else {}
     call(spec, {**common, **arguments})
     text = "\n".join(logged)
     assert next(iter(arguments)) in text
