@@ -54,7 +54,7 @@ class Gate:
         with forward(alias, how) as held:
             yield held
 
-    def way(self, target: str):
+    def around(self, target: str):
         """A forward to `host:port` of the private network, around the gate."""
         return forward("sandbox", f"L {target}")
 

@@ -122,7 +122,7 @@ options:
         type: str
       ssh_alias:
         description:
-          - A C(Host) of your own C(~/.ssh/config), which says all that is left out here, the way to the machine
+          - A C(Host) of your own C(~/.ssh/config), which says all that is left out here, the hops to the machine
             included.
           - >-
             Its host key must be in your own C(known_hosts), or be O(machines[].host_key). Only with the latter it is

@@ -33,7 +33,7 @@ options:
     type: list
     elements: dict
   known_hosts:
-    description: Absolute path that the known_hosts file will have. The helper lies beside it, as C(way.py).
+    description: Absolute path that the known_hosts file will have. The helper lies beside it, as C(proxy_helper.py).
     type: str
     required: true
   config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: instances
-short_description: Machines of a project, the way to them, and who they are
+short_description: List instances with jump hosts and verified host keys
 version_added: "0.1.0"
 author:
   - The haven.gpu contributors (@haven-gpu)
@@ -374,12 +374,12 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
     def _static(self, path: str, machines: list[Static], known: list[Instance]) -> list[Entry]:
         """The entries of the file's own machines; those with the same hops share an ssh configuration."""
         machines = [dataclasses.replace(each, settings=each.settings.behind(known)) for each in machines]
-        ways: dict[tuple[Hop, ...], list[Static]] = {}
+        by_hops: dict[tuple[Hop, ...], list[Static]] = {}
         for each in machines:
-            ways.setdefault(each.settings.hops, []).append(each)
+            by_hops.setdefault(each.settings.hops, []).append(each)
         written = {
             hops: self._write_ssh_config(path, [each.machine for each in group], group[0].settings)
-            for hops, group in ways.items()
+            for hops, group in by_hops.items()
         }
         return [
             Entry(each.instance, each.settings, config, each.variables(config))
@@ -400,13 +400,13 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             except HavenError as error:
                 self._leave_out(wanted, error)
                 continue
-            ways = [source.to(instance.id) for instance in answer]
-            machines = [_hosts.machine(instance, way) for instance, way in zip(answer, ways)]
+            behind = [source.to(instance.id) for instance in answer]
+            machines = [_hosts.machine(instance, settings) for instance, settings in zip(answer, behind)]
             ssh_config = self._write_ssh_config(path, machines, source)
             add_source(self.inventory, source, ssh_config)
             # Said on each host where it may differ from group_vars, which weigh more than the variables of its group.
-            own = [_hosts.hops_variable(way) if source.looked_up or source.name else {} for way in ways]
-            entries.extend(map(Entry, answer, ways, [ssh_config] * len(ways), own))
+            own = [_hosts.hops_variable(settings) if source.looked_up or source.name else {} for settings in behind]
+            entries.extend(map(Entry, answer, behind, [ssh_config] * len(behind), own))
         return entries
 
     def _leave_out(self, source: Settings, error: HavenError) -> None:

@@ -46,7 +46,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Waiting:
-    """How far to wait: ``kind`` is running, ssh or none; ``route`` is the way ssh takes."""
+    """How far to wait: ``kind`` is running, ssh or none; ``route`` has the hops, the user and the key."""
 
     kind: str
     timeout: float

@@ -35,7 +35,7 @@ _NOT_OF_ONE = (BadCredentials, MissingLibrary, Throttled, TimedOut, UnexpectedAn
 
 @dataclass(frozen=True)
 class Patience:
-    """How far to wait (running, ssh or none), how many seconds, and what makes the way that ssh takes."""
+    """How far to wait (running, ssh or none), how many seconds, and what makes the :class:`Route` to them."""
 
     kind: str
     timeout: float

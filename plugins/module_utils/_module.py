@@ -76,7 +76,7 @@ def run(
     """
     try:
         wanted = read(module.params)
-        with _way(module.params) as proxy:
+        with _api_proxy(module.params) as proxy:
             # This loads the SDK.
             with paused(keep=True):
                 cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]), proxy)
@@ -90,7 +90,7 @@ def run(
         _succeed(module, ended)
 
 
-def _way(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
+def _api_proxy(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
     if params["api_via"] == "direct":
         return nullcontext()
     # Here, because what it needs takes longer to load than the module itself.

@@ -12,7 +12,7 @@ version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
   - Brings any number of named virtual environments to what they should hold, in one call.
-  - The role P(haven.gpu.venv#role) installs what this module needs and is the usual way to it.
+  - The role P(haven.gpu.venv#role) installs what this module needs, and calls it.
   - All work on an environment is done as its user. Root makes the folders above it and nothing else.
   - What would change is asked of the installer itself on every run. What cannot be found or resolved is reported before
     anything is touched.

@@ -18,7 +18,7 @@ from ..module_utils._clouds.registry import CLOUDS
 from ..module_utils._errors import InvalidRequest
 from ..module_utils._models import STATES, Hop, Instance
 from ..module_utils._ssh.config import TOFU, VERIFIED, public_key, quoted_path, require_user
-from ..module_utils._ssh.hops import Found, WantedHop, found, plain, wanted_hops
+from ..module_utils._ssh.hops import FoundHops, WantedHop, found, plain, wanted_hops
 from ._version import VERSION
 
 # Where an option that the file leaves out comes from: the variables the modules and roles are given, too.
@@ -55,8 +55,8 @@ Filters = Mapping[str, tuple[str, ...]]
 class Settings:
     """The options of one source, checked. ``projects`` and ``regions`` hold None for "every" and "the default".
 
-    Where a hop is an instance itself, ``looked_up`` are the hops as the user wrote them, and ``way`` what they are
-    once the instances are known.
+    Where a hop is an instance itself, ``looked_up`` are the hops as the user wrote them, and
+    ``found_hops`` what they are once the instances are known.
     ``name`` is empty for the one source of a file without a list of them. A machine is listed where one of the
     ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, an hour, by instance type.
     """
@@ -66,7 +66,7 @@ class Settings:
     regions: tuple[Optional[str], ...] = (None,)
     cloud_options: Mapping[str, Any] = field(default_factory=dict)
     states: tuple[str, ...] = ("running",)
-    way: Found = field(default_factory=Found)
+    found_hops: FoundHops = field(default_factory=FoundHops)
     login_user: Optional[str] = None
     private_key: Optional[str] = None
     host_keys: str = VERIFIED
@@ -84,18 +84,18 @@ class Settings:
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        return self.way.hops
+        return self.found_hops.hops
 
     def behind(self, instances: Iterable[Instance]) -> Settings:
         """The same with its hops looked up among these instances, where any is one. Raises NotFound."""
         if not self.looked_up:
             return self
-        return dataclasses.replace(self, way=found(self.looked_up, instances))
+        return dataclasses.replace(self, found_hops=found(self.looked_up, instances))
 
     def to(self, id: str) -> Settings:
-        """The same for the way to the instance with this id."""
-        way = self.way.to(id)
-        return self if way is self.way else dataclasses.replace(self, way=way)
+        """The same with the hops that lead to the instance with this id."""
+        hops = self.found_hops.to(id)
+        return self if hops is self.found_hops else dataclasses.replace(self, found_hops=hops)
 
     @property
     def is_probed(self) -> bool:
@@ -218,7 +218,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
 def hops_of(wanted: tuple[WantedHop, ...]) -> dict[str, Any]:
     """The fields of Settings for these hops: they are known, or to be looked up."""
     hops = tuple(each for each in wanted if isinstance(each, Hop))
-    return {"way": Found(hops)} if len(hops) == len(wanted) else {"looked_up": wanted}
+    return {"found_hops": FoundHops(hops)} if len(hops) == len(wanted) else {"looked_up": wanted}
 
 
 def authority_from(options: Mapping[str, Any]) -> Optional[str]:

@@ -167,6 +167,6 @@ def _costs(price: Any, since: Optional[str], now: datetime) -> tuple[str, str]:
     hourly = float(price)
     try:
         hours = (now - datetime.fromisoformat((since or "").replace("Z", "+00:00"))).total_seconds() / _HOUR_S
-    except (TypeError, ValueError):  # a cloud that does not say since when, or says it in another way
+    except (TypeError, ValueError):  # a cloud that does not say since when, or says it differently
         return f"{hourly:.2f}", ""
     return f"{hourly:.2f}", f"{hourly * max(hours, 0):.2f}"

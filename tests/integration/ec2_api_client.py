@@ -21,7 +21,7 @@ ONCE = Config(retries={"total_max_attempts": 1}, max_pool_connections=20)
 
 
 class Sandbox:
-    """A running server and ways to talk to it."""
+    """A running server, and calls to it."""
 
     def __init__(self, facts: dict[str, str]) -> None:
         self.facts = facts

@@ -91,9 +91,9 @@ class Controller:
     def module(self, name: str, /, *, hop: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
         """Run one of our modules; ``hop`` is what is said of the jump host instead of what is true."""
         hops = [{**self.hop, **(hop or {})}]
-        way = {"cloud": self.api.cloud, "project": PROJECT, "hops": hops, "api_via": "jump_host", **self.where}
+        common = {"cloud": self.api.cloud, "project": PROJECT, "hops": hops, "api_via": "jump_host", **self.where}
         program = [sys.executable, "-m", f"ansible_collections.haven.gpu.plugins.modules.{name}"]
-        done = self.run(*program, given=json.dumps({"ANSIBLE_MODULE_ARGS": {**way, **options}}))
+        done = self.run(*program, given=json.dumps({"ANSIBLE_MODULE_ARGS": {**common, **options}}))
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
@@ -159,8 +159,8 @@ def test_machines_are_made_listed_and_removed_where_only_the_jump_host_reaches_t
     controller.does("firewall", name="tests", rules=[{"protocol": "tcp", "ports": "22", "from": ["10.0.0.0/8"]}])
     try:
         machine = {"key_pair": "tests", "firewalls": ["tests"], "login_user": "debian", **controller.api.basics}
-        way = {"wait": "ssh", "private_key": controller.hop["key"]}
-        (made,) = controller.does("instance", name="one", **machine, **way)["instances"]
+        route = {"wait": "ssh", "private_key": controller.hop["key"]}
+        (made,) = controller.does("instance", name="one", **machine, **route)["instances"]
 
         before = controller.logins()
         (found,) = controller.does("instance_info")["instances"]

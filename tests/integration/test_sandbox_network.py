@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sandbox's network, on the wire: the gate is the only way in, the proxy the only way out, and rules hold."""
+"""The sandbox's network, on the wire: only the gate leads in, only the proxy leads out, and rules hold."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_the_next_free_port_is_taken_by_a_second_machine_and_where_somebody_has_
 
 def test_it_comes_back_when_the_jump_host_loses_it(laptop: Laptop, sandbox: Sandbox, port: int) -> None:
     laptop.open(port)
-    # Of all who pass this gate, only whoever is on the way to this guest.
+    # Of all who pass this gate, only whoever connects to this guest.
     passing = f"ss -Htnp dst {laptop.guest.address} | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u"
     assert sandbox.on_gate(f"kill -KILL $({passing})").returncode == 0
     assert wait_until(lambda: answer(port) == "")

@@ -41,7 +41,7 @@ _LEFT_OUT = (
 
 
 @dataclass(frozen=True)
-class Way:
+class Access:
     """How the role gets to the guest, and the guest to Debian's packages: addresses, private keys, the proxy's URL."""
 
     inside: str
@@ -61,22 +61,22 @@ def folder(cache: Path, base: Sequence[Path]) -> Path:
     return cache / f"layer-gate-{digest.hexdigest()[:10]}"
 
 
-def make(guests: Guests, add_outside_leg: Callable[[str], None], way: Way, layer: Path, work: Path) -> None:
+def make(guests: Guests, add_outside_leg: Callable[[str], None], access: Access, layer: Path, work: Path) -> None:
     """Apply the role to a plain guest over SSH, as anybody would, and keep what it changed as that layer.
 
     work: a folder for Ansible's own files, with a path short enough for sockets. SandboxError says what failed.
     """
-    public_key = Paths.public(way.key).read_text(encoding="ascii").strip()
-    config = {"ssh_keys": {"ed25519_private": way.host_key.read_text(encoding="ascii")}, "ssh_deletekeys": True}
-    apt = f'Acquire::http::Proxy "{way.proxy}";\nAcquire::https::Proxy "{way.proxy}";\n'
+    public_key = Paths.public(access.key).read_text(encoding="ascii").strip()
+    config = {"ssh_keys": {"ed25519_private": access.host_key.read_text(encoding="ascii")}, "ssh_deletekeys": True}
+    apt = f'Acquire::http::Proxy "{access.proxy}";\nAcquire::https::Proxy "{access.proxy}";\n'
     config["write_files"] = [{"path": f"/{_APT}", "content": apt}]
     user_data = b"#cloud-config\n" + json.dumps(config).encode()
-    guests.create(_ID, BASE, way.inside, user_data, [public_key], gate.NAME, [])
+    guests.create(_ID, BASE, access.inside, user_data, [public_key], gate.NAME, [])
     try:
         add_outside_leg(_ID)
         guests.start(_ID, "")
         _await_ready(guests)
-        _apply(way, public_key, work)
+        _apply(access, public_key, work)
         guests.stop(_ID)
         _keep(guests.changes(_ID), layer)
     finally:
@@ -91,15 +91,15 @@ def _await_ready(guests: Guests) -> None:
         time.sleep(0.1)
 
 
-def _apply(way: Way, public_key: str, work: Path) -> None:
+def _apply(access: Access, public_key: str, work: Path) -> None:
     work.mkdir(parents=True, exist_ok=True)
     known, inventory, variables = work / "known_hosts", work / "inventory.json", work / "variables.json"
-    known.write_text(f"gate {Paths.public(way.host_key).read_text(encoding='ascii')}", encoding="ascii")
+    known.write_text(f"gate {Paths.public(access.host_key).read_text(encoding='ascii')}", encoding="ascii")
     options = f"-F /dev/null -o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes"
     host = {
-        "ansible_host": way.outside,
+        "ansible_host": access.outside,
         "ansible_user": "debian",
-        "ansible_ssh_private_key_file": str(way.key),
+        "ansible_ssh_private_key_file": str(access.key),
         "ansible_ssh_common_args": f"{options} -o HostKeyAlias=gate",
     }
     inventory.write_text(json.dumps({"all": {"hosts": {"gate": host}}}), encoding="utf-8")

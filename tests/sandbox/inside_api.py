@@ -19,7 +19,7 @@ from pathlib import Path
 
 from .processes import run
 
-# Only the jump host knows this name (gate.py): what reaches it has gone that way.
+# Only the jump host knows this name (gate.py): what reaches it went through the jump host.
 NAME = "api.haven.test"
 _BUFFER = 1 << 16
 _NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30")

@@ -118,10 +118,10 @@ class Supervisor:
             if layer.is_dir():  # somebody else has made it meanwhile
                 return
             ranges = self._plan.ranges
-            way = gate_image.Way(
+            access = gate_image.Access(
                 str(ranges.gate), str(ranges.gate_outside), self._paths.key, self._paths.gate_host_key, proxy
             )
-            gate_image.make(self._guests, self._network.add_outside_leg, way, layer, private.FOLDER / "ansible")
+            gate_image.make(self._guests, self._network.add_outside_leg, access, layer, private.FOLDER / "ansible")
 
     def _start_gate(self, listener: int) -> None:
         addresses = self._plan.ranges

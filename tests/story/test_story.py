@@ -117,9 +117,9 @@ def test_this_machine_has_no_way_to_the_instance_but_the_jump_host(story: Story,
     address = ipaddress.ip_address(story.inventory_hosts()["jupyter-demo"]["haven_private_address"])
     # Read from the routing tables, because a probe would leave by the machine's default route for somebody else's host.
     routes = json.loads(subprocess.check_output(["ip", "-j", "-4", "route", "show", "table", "all"]))
-    ways = [route["dst"] for route in routes if route["dst"] != "default"]
-    assert ways
-    assert [way for way in ways if address in ipaddress.ip_network(way, strict=False)] == []
+    specific = [route["dst"] for route in routes if route["dst"] != "default"]
+    assert specific
+    assert [route for route in specific if address in ipaddress.ip_network(route, strict=False)] == []
 
 
 def test_no_other_machine_of_the_private_network_reaches_its_sshd(story: Story, first_run: dict[str, bytes]) -> None:

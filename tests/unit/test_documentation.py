@@ -62,7 +62,9 @@ def test_every_action_of_the_api_is_among_the_permissions() -> None:
     called = set(re.findall(r'(?:call|attempt|pages)\(\s*"([A-Z]\w+)"', code)) | set(
         re.findall(r'\(\s*"((?:Describe|Delete)\w+)",\s+"', code)
     )
-    composed = {f"{verb}SecurityGroup{way}" for verb in ("Authorize", "Revoke") for way in ("Ingress", "Egress")}
+    composed = {
+        f"{verb}SecurityGroup{direction}" for verb in ("Authorize", "Revoke") for direction in ("Ingress", "Egress")
+    }
     listed = set(re.findall(r"`(?:ec2|ssm):(\w+)`", (REPOSITORY / "docs/permissions.md").read_text()))
     listed |= set(re.findall(r'"ec2:(\w+)"', (REPOSITORY / "docs/ec2-policy.json").read_text()))
     assert len(called) > 20

@@ -20,7 +20,7 @@ def neighbour():
 
 
 def test_ssh_audit_finds_nothing_to_complain_about(gate, addresses):
-    with gate.way(f"{addresses[gate.name]}:22") as (port, dummy):
+    with gate.around(f"{addresses[gate.name]}:22") as (port, dummy):
         done = subprocess.run(
             ["ssh-audit", "--skip-rate-test", "--level=warn", "-p", str(port), "127.0.0.1"],
             capture_output=True,

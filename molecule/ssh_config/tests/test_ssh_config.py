@@ -113,7 +113,7 @@ def test_a_missing_configuration_is_made() -> None:
 @pytest.mark.parametrize("config", [CONFIG, NEW])
 def test_everything_is_the_users_alone(config: Path) -> None:
     (made,) = config.parent.glob("haven-molecule-*")
-    for path in (config, made / "config", made / "known_hosts", made / "way.py"):
+    for path in (config, made / "config", made / "known_hosts", made / "proxy_helper.py"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(made.stat().st_mode) == 0o700
 

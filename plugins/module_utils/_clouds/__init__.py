@@ -30,7 +30,7 @@ def package(cloud: str) -> CloudPackage:
 def connect(cloud: str, options: Optional[Mapping[str, Any]] = None, proxy: Optional[ApiProxy] = None) -> Cloud:
     """The adapter for ``cloud``, with its own options (region, credentials, endpoint).
 
-    Nothing is asked yet, though a cloud may begin to log in. ``proxy`` is the way to an API that only a jump host
+    Nothing is asked yet, though a cloud may begin to log in. ``proxy`` leads to an API that only a jump host
     reaches; it has to stay open as long as the adapter is used.
     Raises MissingLibrary, BadCredentials, InvalidRequest, Unsupported.
     """

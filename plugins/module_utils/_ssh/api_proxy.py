@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A way for the SDKs to an API that only the jump host reaches: an HTTP proxy on loopback that knows CONNECT only.
+"""Lets the SDKs reach an API that only the jump host reaches: an HTTP proxy on loopback that knows CONNECT only.
 
 Each connection through it is a stream of one SSH connection; TLS is between the SDK and the API, whose certificate is
 checked against its real name. Other local users reach the port, but not the credential, which exists in this process
@@ -67,7 +67,7 @@ class ApiProxy:
             )
 
     def take_failure(self) -> Optional[HavenError]:
-        """Why a connection failed on the way since this was asked last; for who saw a connection fail."""
+        """Why a stream over the jump host failed since this was asked last; for who saw a connection fail."""
         failure, self._failure = self._failure, None
         return failure
 
@@ -124,7 +124,7 @@ class ApiProxy:
 
 @contextlib.contextmanager
 def api_proxy(hops: Sequence[Hop]) -> Iterator[ApiProxy]:
-    """A proxy over these hops while the context lasts. Raises what :func:`_held_ssh.held` raises."""
+    """A proxy over these hops while the context lasts. Raises what :func:`master.held` raises."""
     if not hops:
         raise InvalidRequest("api_via: jump_host needs hops: set them (haven_hops), or use api_via: direct.")
     with held(hops) as connection:
@@ -144,7 +144,7 @@ class _Server(socketserver.ThreadingTCPServer):
     proxy: ApiProxy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away in the middle is nobody's concern."""
+        """A client that hung up in the middle is nobody's concern."""
 
 
 class _Handler(BaseHTTPRequestHandler):

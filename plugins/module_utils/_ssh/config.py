@@ -6,7 +6,7 @@
 
 ``ssh -J`` hands a hop neither key nor known_hosts, and ``-o`` options do not reach it at all; a file given with ``-F``
 reaches every hop. So the inventory, the ``instance`` module and the user's own configuration all use this text. Beside
-it lies a helper (:mod:`_way`), by which all machines share one connection to each hop, and which refuses a wrong key.
+it lies :mod:`proxy_helper`, by which all machines share one connection to each hop, and which refuses a wrong key.
 
 Two kinds of values go in. What the *user* wrote (hops, paths, key files) is checked and raises InvalidRequest. What a
 *cloud* said (ids, addresses, users and keys from tags) is untrusted: a value that is not plainly what it should be is
@@ -34,7 +34,7 @@ __all__ = ["Files", "Forward", "Hop", "Machine", "helper", "hop_alias", "hops_fr
 
 VERIFIED = "verified"
 TOFU = "tofu"
-HELPER = "way.py"
+HELPER = "proxy_helper.py"
 _HOP = "haven-hop-"
 NO_ADDRESS = "this-machine-has-no-usable-address.invalid"
 
@@ -279,10 +279,10 @@ def _checked_path(path: str, what: str) -> str:
 
 
 def hop_alias(hops: Sequence[Hop], index: int) -> str:
-    """The Host name of a hop: readable, and different for every different way to it."""
-    way = "\n".join(repr(hop) for hop in hops[: index + 1])
+    """The Host name of a hop: readable, and different where other hops lead to it."""
+    chain = "\n".join(repr(hop) for hop in hops[: index + 1])
     readable = re.sub(r"[^a-z0-9]+", "-", hops[index].host.lower()).strip("-")[:40]
-    return f"{_HOP}{readable}-{hashlib.sha256(way.encode()).hexdigest()[:10]}"
+    return f"{_HOP}{readable}-{hashlib.sha256(chain.encode()).hexdigest()[:10]}"
 
 
 def render(
@@ -313,7 +313,7 @@ def render(
         "UpdateHostKeys no",
         f"KnownHostsCommand {_run_by_ssh(files)} check {host_keys} %I %H %f %K {' '.join(trust)}",
     ]
-    ways = [_way_through(hop_alias(hops, index), files, host_keys) for index in range(len(hops))]
+    proxy_commands = [_through(hop_alias(hops, index), files, host_keys) for index in range(len(hops))]
 
     blocks = ["# Made by haven.gpu: changes are overwritten."]
     for index, hop in enumerate(hops):
@@ -325,7 +325,7 @@ def render(
             lines += [f"HostKeyAlias {signer.name or hop.host if signer else alias}", *_kind(hop.host_key), *ours]
         lines += _common(hop.user, hop.key, f"hop {index + 1}")
         if index:
-            lines.append(ways[index - 1])
+            lines.append(proxy_commands[index - 1])
         blocks.append(_block(alias, lines))
     direct = f"{_proxy_command(files)} direct '[%h]:%p'"
     nowhere = direct if files.notes else "ProxyJump none"
@@ -339,13 +339,13 @@ def render(
         # The key of a machine of the user's own configuration may be in the user's own known_hosts.
         kind = _kind(None if machine.authority else machine.host_key)
         trusted = [] if machine.own_config and not machine.host_key else [*kind, *ours]
-        way = ways[: machine.depth][-1:]
-        blocks.append(_block(machine.alias, [*_machine(machine, way, nowhere), checking, *trusted]))
+        proxy_command = proxy_commands[: machine.depth][-1:]
+        blocks.append(_block(machine.alias, [*_machine(machine, proxy_command, nowhere), checking, *trusted]))
     if include_user_config:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
     if files.notes:
-        # To notice which machine does not answer. The last, because of several ways ssh takes the first.
+        # To notice which machine does not answer. The last, because of several values ssh takes the first.
         blocks.append(_block(f"* !{_HOP}*", [direct]))
     # Not added to the whole, which has megabytes where the machines are thousands.
     blocks[-1] += "\n"
@@ -375,9 +375,9 @@ def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
 def helper() -> str:
     """The text of the helper that belongs to :func:`render`."""
     # It is read, not used, and only where a configuration is written.
-    from . import proxy_helper as _way
+    from . import proxy_helper
 
-    return inspect.getsource(_way)
+    return inspect.getsource(proxy_helper)
 
 
 def _kind(host_key: Optional[str]) -> list[str]:
@@ -389,8 +389,8 @@ def _kind(host_key: Optional[str]) -> list[str]:
     return [f"HostKeyAlgorithms ^{'rsa-sha2-512,rsa-sha2-256' if kind == 'ssh-rsa' else kind}"]
 
 
-def _way_through(hop: str, files: Files, host_keys: str) -> str:
-    """The line that leads through this hop."""
+def _through(hop: str, files: Files, host_keys: str) -> str:
+    """The ProxyCommand for what lies behind this hop."""
     config = f"'{_checked_path(files.config, 'the ssh configuration')}'" if files.config else "-"
     return f"{_proxy_command(files)} through {host_keys} {config} {hop} '[%h]:%p'"
 
@@ -406,13 +406,13 @@ def _run_by_ssh(files: Files) -> str:
     return f"{' '.join(words)} -IS {quoted_path(files.helper, 'the helper')}"
 
 
-def _machine(machine: Machine, way: list[str], nowhere: str) -> list[str]:
-    """The lines about the machine alone; ``way`` leads to it, and ``nowhere`` is what one without address has."""
+def _machine(machine: Machine, proxy_command: list[str], nowhere: str) -> list[str]:
+    """The lines about the machine alone. One without address has ``nowhere`` instead of the ``proxy_command``."""
     lines = []
     if machine.own_config:
-        lines += way
+        lines += proxy_command
     elif is_address(machine.address):
-        lines += [f"HostName {machine.address}", *way]
+        lines += [f"HostName {machine.address}", *proxy_command]
     else:
         # Without this line ssh would look the alias up in DNS and go wherever that leads.
         lines += [f"HostName {NO_ADDRESS}", nowhere]

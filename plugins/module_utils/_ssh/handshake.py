@@ -64,12 +64,12 @@ class Route:
 
     def _write_configuration(self, folder: str, instances: Sequence[Instance]) -> str:
         looked_up = any(isinstance(each, HopLookup) for each in self.wanted)
-        way = found(self.wanted, self.listed() if looked_up else ())
-        machines = [self._machine(each, len(way.to(each.id).hops)) for each in instances]
+        hops = found(self.wanted, self.listed() if looked_up else ())
+        machines = [self._machine(each, len(hops.to(each.id).hops)) for each in instances]
         files = _ssh_config.Files.in_folder(folder)
-        _write_private(files.known_hosts, _ssh_config.known_hosts(machines, way.hops))
+        _write_private(files.known_hosts, _ssh_config.known_hosts(machines, hops.hops))
         _write_private(files.helper, _ssh_config.helper())
-        _write_private(files.config, _ssh_config.render(machines, way.hops, files=files))
+        _write_private(files.config, _ssh_config.render(machines, hops.hops, files=files))
         return files.config
 
     def _machine(self, instance: Instance, depth: int) -> _ssh_config.Machine:

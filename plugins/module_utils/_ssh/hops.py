@@ -48,18 +48,18 @@ WantedHop = Union[Hop, HopLookup]
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundHops:
     """The jump hosts with their addresses; ``ids`` are those of the instances, in the same order, '' for others."""
 
     hops: tuple[Hop, ...] = ()
     ids: tuple[str, ...] = ()
 
-    def to(self, id: str) -> Found:
-        """The way to the instance with this id: to a jump host lead those before it."""
+    def to(self, id: str) -> FoundHops:
+        """The hops that lead to the instance with this id: to a jump host those before it."""
         if id not in self.ids:
             return self
         depth = self.ids.index(id)
-        return Found(self.hops[:depth], self.ids[:depth])
+        return FoundHops(self.hops[:depth], self.ids[:depth])
 
 
 def wanted_hops(value: object, authority: Optional[str] = None) -> tuple[WantedHop, ...]:
@@ -92,7 +92,7 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def found(wanted: Iterable[WantedHop], instances: Iterable[Instance]) -> Found:
+def found(wanted: Iterable[WantedHop], instances: Iterable[Instance]) -> FoundHops:
     """The hops, each instance among them with its address and host key as they are now. Raises NotFound.
 
     From outside it is reached by its public address, from another hop by its private one. Of several with the same
@@ -105,7 +105,7 @@ def found(wanted: Iterable[WantedHop], instances: Iterable[Instance]) -> Found:
         instance = _instance(each, running) if isinstance(each, HopLookup) else None
         hops.append(each if isinstance(each, Hop) else _hop(each, instance, inside=bool(hops)))
         ids.append(instance.id if instance else "")
-    return Found(tuple(hops), tuple(ids))
+    return FoundHops(tuple(hops), tuple(ids))
 
 
 def _instance(wanted: HopLookup, running: Sequence[Instance]) -> Instance:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What ssh runs on the controller: the shared way through a jump host, and words for a host key that is not the known.
+"""What ssh runs on the controller: the shared connection to a jump host, and words for a wrong host key.
 
 A copy of this file lies beside each ssh configuration of ours, which names it in up to three places:
 
@@ -53,7 +53,7 @@ _CERTIFICATE = b"-cert-v01@openssh.com"
 _FOR_HOSTS = 2
 
 
-# -- the way through a jump host
+# -- through a jump host
 
 
 def through(mode: str, config: str, hop: str, destination: str) -> int:

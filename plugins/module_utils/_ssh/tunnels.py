@@ -146,7 +146,7 @@ class Tunnels:
     def await_up(self, name: str, within_s: float, *, at_first_attempt: bool) -> None:
         """Wait until it is connected; TunnelError has what ssh said last.
 
-        at_first_attempt: what fails once fails for good, such as a key that is refused. Later it is the way that fails.
+        at_first_attempt: what fails once fails for good, such as a key that is refused. Later it is the network.
         """
         deadline = time.monotonic() + within_s
         while not self.is_up(name):

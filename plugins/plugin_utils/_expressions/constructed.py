@@ -72,7 +72,7 @@ class Constructed(Constructable):  # type: ignore[misc]
                 known = {**known, **composed}
 
     def _construct_one(self, entry: _Entry, host: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one entry in one way or the other; the variables that it sets."""
+        """Carry out one entry, compiled or by core; the variables that it sets."""
         # A variable that is not among ours may be one that another inventory gives this host.
         if entry.reads is None or not entry.reads.are_in(variables):
             # Left as it was set: such a value need not come from a cloud, and may be a secret that stays marked as one.

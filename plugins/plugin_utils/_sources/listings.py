@@ -48,31 +48,31 @@ def listings(sources: Sequence[Settings]) -> list[Answer]:
 
 
 def _ask(sources: Sequence[Settings]) -> list[Answer]:
-    with _Ways() as ways, ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        found = [ways.to(source) for source in sources]
-        clouds = [pool.submit(_clouds, source, way) for source, way in zip(sources, found)]
+    with _ApiProxies() as proxies, ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+        found = [proxies.to(source) for source in sources]
+        clouds = [pool.submit(_clouds, source, proxy) for source, proxy in zip(sources, found)]
         asked = [_asked(pool, source, regions) for source, regions in zip(sources, clouds)]
         return [_joined(parts) for parts in asked]
 
 
-# A way to a cloud's API: none is the direct one. An error is why there is no way.
-Way = Union["ApiProxy", HavenError, None]
+# None: the API is asked directly. An error is why there is no proxy.
+_Proxy = Union["ApiProxy", HavenError, None]
 
 
-class _Ways:
-    """The ways to the clouds' APIs, for as long as they are asked; sources with the same hops share one."""
+class _ApiProxies:
+    """The proxies to the clouds' APIs, for as long as they are asked; sources with the same hops share one."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self._known: dict[tuple[Hop, ...], Way] = {}
+        self._known: dict[tuple[Hop, ...], _Proxy] = {}
 
-    def __enter__(self) -> _Ways:
+    def __enter__(self) -> _ApiProxies:
         return self
 
     def __exit__(self, *failure: object) -> None:
         self._open.close()
 
-    def to(self, source: Settings) -> Way:
+    def to(self, source: Settings) -> _Proxy:
         if source.api_via == DIRECT:
             return None
         if source.hops not in self._known:
@@ -105,13 +105,13 @@ def _joined(parts: Union[list[Future[list[Instance]]], HavenError]) -> Answer:
     return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
 
 
-def _clouds(source: Settings, way: Way) -> list[Cloud]:
+def _clouds(source: Settings, proxy: _Proxy) -> list[Cloud]:
     """Each region of the source."""
-    if isinstance(way, HavenError):
-        raise way
+    if isinstance(proxy, HavenError):
+        raise proxy
     regions: Sequence[Optional[str]] = source.regions
     every = EVERY_REGION in regions
-    first = connect(source.cloud, source.options_for(None if every else regions[0]), way)
+    first = connect(source.cloud, source.options_for(None if every else regions[0]), proxy)
     if every:
         regions = first.regions()
     return [first.in_region(region) if region and region != first.region else first for region in regions]

@@ -43,7 +43,7 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Static:
-    """One such machine as the rest of the inventory sees it: what a cloud would say, the way to it, and for ssh."""
+    """One such machine as the rest of the inventory sees it: what a cloud would say, its hops, and for ssh."""
 
     instance: Instance
     settings: Settings

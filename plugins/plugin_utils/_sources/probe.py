@@ -75,11 +75,11 @@ def probe(asked: Iterable[Target]) -> tuple[dict[str, bool], list[str]]:
 
     Raises Untrusted where a jump host shows another host key.
     """
-    ways: dict[tuple[Hop, ...], list[Target]] = {}
+    by_hops: dict[tuple[Hop, ...], list[Target]] = {}
     for target in asked:
-        ways.setdefault(target.hops, []).append(target)
+        by_hops.setdefault(target.hops, []).append(target)
     answers, troubles = {}, []
-    for hops, behind in ways.items():
+    for hops, behind in by_hops.items():
         try:
             answers.update(_behind(hops, behind) if hops else _direct(behind))
         except Unreachable as error:
@@ -89,8 +89,8 @@ def probe(asked: Iterable[Target]) -> tuple[dict[str, bool], list[str]]:
 
 
 def _direct(targets: Sequence[Target]) -> dict[str, bool]:
-    ways: list[_Open] = [partial(asyncio.open_connection, each.address, each.port) for each in targets]
-    return _asked(targets, ways)
+    openers: list[_Open] = [partial(asyncio.open_connection, each.address, each.port) for each in targets]
+    return _asked(targets, openers)
 
 
 def _behind(hops: tuple[Hop, ...], targets: Sequence[Target]) -> dict[str, bool]:
@@ -105,26 +105,26 @@ def _behind(hops: tuple[Hop, ...], targets: Sequence[Target]) -> dict[str, bool]
     return answers
 
 
-def _asked(targets: Sequence[Target], ways: Sequence[_Open]) -> dict[str, bool]:
-    found = asyncio.run(_ask(ways))
+def _asked(targets: Sequence[Target], openers: Sequence[_Open]) -> dict[str, bool]:
+    found = asyncio.run(_ask(openers))
     return {target.id: answers for target, answers in zip(targets, found)}
 
 
-async def _ask(ways: Sequence[_Open]) -> list[bool]:
+async def _ask(openers: Sequence[_Open]) -> list[bool]:
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def ask(way: _Open) -> bool:
+    async def ask(opener: _Open) -> bool:
         async with room:
             try:
-                return await asyncio.wait_for(_greets(way), TIMEOUT)
+                return await asyncio.wait_for(_greets(opener), TIMEOUT)
             except (OSError, EOFError, asyncio.TimeoutError):
                 return False
 
-    return await asyncio.gather(*map(ask, ways))
+    return await asyncio.gather(*map(ask, openers))
 
 
-async def _greets(way: _Open) -> bool:
-    reader, writer = await way()
+async def _greets(opener: _Open) -> bool:
+    reader, writer = await opener()
     try:
         return await reader.readexactly(len(_GREETING)) == _GREETING
     finally:

@@ -45,18 +45,22 @@ def user_config(
     if defaults.user:
         _ssh_config.require_user(defaults.user, "the ssh configuration")
     wanted = None if hops is None else wanted_hops(hops)
-    ways: dict[tuple[Hop, ...], list[Machine]] = {}
+    by_hops: dict[tuple[Hop, ...], list[Machine]] = {}
     for machine in machines:
         if not _is_configured(machine):
-            ways.setdefault(_way(machine, wanted), []).append(_machine(machine, defaults))
+            by_hops.setdefault(_hops_to(machine, wanted), []).append(_machine(machine, defaults))
     helper = os.path.join(os.path.dirname(known_hosts), _ssh_config.HELPER)
     files = _ssh_config.Files(known_hosts=known_hosts, helper=helper, config=config)
     texts = [
-        _ssh_config.render(listed, way, files=files, host_keys=defaults.host_keys, include_user_config=False)
-        for way, listed in (ways or {(): []}).items()
+        _ssh_config.render(listed, shared, files=files, host_keys=defaults.host_keys, include_user_config=False)
+        for shared, listed in (by_hops or {(): []}).items()
     ]
-    # The ways may have hops in common.
-    known = {line: None for way, listed in ways.items() for line in _ssh_config.known_hosts(listed, way).splitlines()}
+    # The machines behind other hops may have some of them in common.
+    known = {
+        line: None
+        for shared, listed in by_hops.items()
+        for line in _ssh_config.known_hosts(listed, shared).splitlines()
+    }
     return {
         "config": "\n".join(texts),
         "known_hosts": "".join(f"{line}\n" for line in known),
@@ -64,7 +68,7 @@ def user_config(
     }
 
 
-def _way(machine: Any, wanted: Optional[Sequence[WantedHop]]) -> tuple[Hop, ...]:
+def _hops_to(machine: Any, wanted: Optional[Sequence[WantedHop]]) -> tuple[Hop, ...]:
     """The hops that lead to the machine: those that are wanted for all, else its own.
 
     Where one that is wanted has to be looked up, the inventory has done that, and its machines know the outcome.

@@ -71,8 +71,8 @@ class Guest:
         }
 
     def instance(self, name: str = "guest", **options: Any) -> dict[str, Any]:
-        way = {"hops": [self.gate()], "private_key": self.key, "wait": "ssh"}
-        answer = self.module("instance", name=name, **way, **options)
+        route = {"hops": [self.gate()], "private_key": self.key, "wait": "ssh"}
+        answer = self.module("instance", name=name, **route, **options)
         found: dict[str, Any] = answer["instances"][0]
         return found
 
@@ -101,14 +101,14 @@ def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
 
 
 @pytest.fixture
-def way(guest: Guest, tmp_path: Path) -> Iterator[Way]:
+def controller(guest: Guest, tmp_path: Path) -> Iterator[Controller]:
     """The inventory of a controller with an empty home. The guest's tags are put right afterwards."""
-    yield Way(Project(guest.api, NAME, tmp_path), guest)
+    yield Controller(Project(guest.api, NAME, tmp_path), guest)
     guest.tag(guest.found["host_key"])
 
 
-class Way:
-    """One controller's way to the guest."""
+class Controller:
+    """One controller, and the guest it connects to."""
 
     def __init__(self, project: Project, guest: Guest) -> None:
         self.project = project
@@ -170,52 +170,52 @@ def add(agent: str, key: str, passphrase: str = "") -> None:
     )
 
 
-def test_a_controller_with_an_empty_home_connects_strictly(way: Way, guest: Guest) -> None:
-    assert way.works()
+def test_a_controller_with_an_empty_home_connects_strictly(controller: Controller, guest: Guest) -> None:
+    assert controller.works()
     # It was our file that vouched for both, not somebody's earlier trust.
-    known = next(way.project.home.glob(".ansible/haven/*/known_hosts")).read_text().splitlines()
+    known = next(controller.project.home.glob(".ansible/haven/*/known_hosts")).read_text().splitlines()
     assert [line.split()[0] for line in known][1:] == [guest.id]
     assert re.fullmatch(r"haven-hop-[a-z0-9-]+", known[0].split()[0])
 
 
-def test_a_connection_that_worked_is_not_noted_as_a_failure(way: Way, guest: Guest) -> None:
-    way.project.write("haven.yml", "plugin: haven.gpu.instances\ncache: true\n")
-    note = Path(way.project.hosts()["guest"]["haven_ssh_config"]).with_name("failed")
+def test_a_connection_that_worked_is_not_noted_as_a_failure(controller: Controller, guest: Guest) -> None:
+    controller.project.write("haven.yml", "plugin: haven.gpu.instances\ncache: true\n")
+    note = Path(controller.project.hosts()["guest"]["haven_ssh_config"]).with_name("failed")
     # With a connection that is kept for a while, and with those that ssh ends at once.
-    assert all(way.works() for _time in range(3))
-    assert way.connect("-o ControlPersist=5").returncode == 0
+    assert all(controller.works() for _time in range(3))
+    assert controller.connect("-o ControlPersist=5").returncode == 0
     assert note.stat().st_mtime == 0
     guest.tag(KEY)
-    way.project.hosts("--flush-cache")
-    assert not way.works()
+    controller.project.hosts("--flush-cache")
+    assert not controller.works()
     assert note.stat().st_mtime > 0
 
 
-def test_a_machine_of_ones_own_is_reached_and_proven_like_the_clouds(way: Way, guest: Guest) -> None:
+def test_a_machine_of_ones_own_is_reached_and_proven_like_the_clouds(controller: Controller, guest: Guest) -> None:
     def listed(host_key: str) -> None:
         own = {"name": "own", "address": guest.found["private_address"], "user": "debian", "host_key": host_key}
         # The same machine, and no cloud that says so.
         options = {"plugin": "haven.gpu.instances", "sources": [], "machines": [own]}
-        way.project.write("haven.yml", json.dumps(options))
+        controller.project.write("haven.yml", json.dumps(options))
 
     listed(guest.found["host_key"])
-    assert way.works("own")
+    assert controller.works("own")
     listed(KEY)
-    done = way.connect(host="own")
+    done = controller.connect(host="own")
     assert done.returncode != 0
     assert refusal("own", guest.found["host_key"], KEY) in " ".join(done.stdout.split())
 
 
-def test_a_machine_that_shows_another_key_is_refused(way: Way, guest: Guest) -> None:
+def test_a_machine_that_shows_another_key_is_refused(controller: Controller, guest: Guest) -> None:
     guest.tag(KEY)
-    done = way.connect()
+    done = controller.connect()
     assert done.returncode != 0
     assert refusal(f"guest ({guest.id})", guest.found["host_key"], KEY) in " ".join(done.stdout.split())
 
 
-def test_a_machine_whose_key_is_not_recorded_is_refused(way: Way, guest: Guest) -> None:
+def test_a_machine_whose_key_is_not_recorded_is_refused(controller: Controller, guest: Guest) -> None:
     guest.tag("")
-    done = way.connect()
+    done = controller.connect()
     assert done.returncode != 0
     shown = f"haven.gpu refuses {guest.id}: it shows the host key {fingerprint(guest.found['host_key'])}, and none is"
     assert shown in " ".join(done.stdout.split())
@@ -223,20 +223,20 @@ def test_a_machine_whose_key_is_not_recorded_is_refused(way: Way, guest: Guest) 
 
 @pytest.mark.parametrize("recorded", [KEY, ""], ids=["another", "none"])
 def test_switching_the_checking_off_in_ansible_does_not_switch_it_off_here(
-    way: Way, guest: Guest, recorded: str
+    controller: Controller, guest: Guest, recorded: str
 ) -> None:
-    assert way.works(ANSIBLE_HOST_KEY_CHECKING="False")
+    assert controller.works(ANSIBLE_HOST_KEY_CHECKING="False")
     guest.tag(recorded)
-    done = way.connect(ANSIBLE_HOST_KEY_CHECKING="False")
+    done = controller.connect(ANSIBLE_HOST_KEY_CHECKING="False")
     assert done.returncode != 0
     assert f"it shows the host key {fingerprint(guest.found['host_key'])}" in " ".join(done.stdout.split())
 
 
-def test_a_jump_host_that_shows_another_key_is_refused(way: Way) -> None:
-    facts = way.guest.api.environment
-    way.set(key=way.guest.key, host_key=KEY)
+def test_a_jump_host_that_shows_another_key_is_refused(controller: Controller) -> None:
+    facts = controller.guest.api.environment
+    controller.set(key=controller.guest.key, host_key=KEY)
     # With what Ansible has unless it is told otherwise, which loses what a ProxyCommand writes to stderr.
-    done = way.connect("-C -o ControlMaster=auto -o ControlPersist=60s")
+    done = controller.connect("-C -o ControlMaster=auto -o ControlPersist=60s")
     assert done.returncode != 0
     (said,) = set(re.findall(r"haven\.gpu refuses .*? is known", " ".join(done.stdout.split())))
     shown = re.sub(r"\(haven-hop-[a-z0-9-]+\)", "(HOP)", said)
@@ -244,80 +244,80 @@ def test_a_jump_host_that_shows_another_key_is_refused(way: Way) -> None:
     assert shown == refusal(name, facts["HAVEN_SANDBOX_GATE_HOST_KEY"], KEY)
 
 
-def test_trust_on_first_use_is_kept_and_a_change_is_refused(way: Way, guest: Guest) -> None:
+def test_trust_on_first_use_is_kept_and_a_change_is_refused(controller: Controller, guest: Guest) -> None:
     guest.tag("")
-    way.project.write("haven.yml", "plugin: haven.gpu.instances\nhost_keys: tofu\n")
-    assert way.works()
-    (accepted,) = way.project.home.glob(".ansible/haven/*/known_hosts.accepted")
+    controller.project.write("haven.yml", "plugin: haven.gpu.instances\nhost_keys: tofu\n")
+    assert controller.works()
+    (accepted,) = controller.project.home.glob(".ansible/haven/*/known_hosts.accepted")
     assert accepted.read_text().startswith(f"{guest.id} ssh-ed25519 ")
     accepted.write_text(f"{guest.id} {KEY}\n")
-    assert not way.works()
+    assert not controller.works()
 
 
-def test_a_key_that_only_an_agent_holds_is_enough(way: Way, agent: str) -> None:
-    way.set(key=None)
-    assert not way.works(SSH_AUTH_SOCK=agent)
-    add(agent, way.guest.key)
-    assert way.works(SSH_AUTH_SOCK=agent)
+def test_a_key_that_only_an_agent_holds_is_enough(controller: Controller, agent: str) -> None:
+    controller.set(key=None)
+    assert not controller.works(SSH_AUTH_SOCK=agent)
+    add(agent, controller.guest.key)
+    assert controller.works(SSH_AUTH_SOCK=agent)
 
 
-def test_a_key_file_with_a_passphrase_works_with_an_agent(way: Way, agent: str, tmp_path: Path) -> None:
+def test_a_key_file_with_a_passphrase_works_with_an_agent(controller: Controller, agent: str, tmp_path: Path) -> None:
     key = tmp_path / "locked key"
-    shutil.copy(way.guest.key, key)
+    shutil.copy(controller.guest.key, key)
     subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "a passphrase", "-f", str(key)], check=True)
-    way.set(key=str(key))
-    assert not way.works(SSH_AUTH_SOCK=agent)
+    controller.set(key=str(key))
+    assert not controller.works(SSH_AUTH_SOCK=agent)
     add(agent, str(key), "a passphrase")
-    assert way.works(SSH_AUTH_SOCK=agent)
+    assert controller.works(SSH_AUTH_SOCK=agent)
 
 
-def test_a_machine_that_was_stopped_and_started_is_still_the_same(way: Way, guest: Guest) -> None:
+def test_a_machine_that_was_stopped_and_started_is_still_the_same(controller: Controller, guest: Guest) -> None:
     guest.instance(state="stopped")
     again = guest.instance(state="running")
     if guest.api.cloud == "ec2":
         # A floating address stays with its server.
         assert again["public_address"] != guest.found["public_address"]
     assert again["host_key"] == guest.found["host_key"]
-    assert way.works()
+    assert controller.works()
 
 
-def test_a_jump_host_is_found_in_the_inventory_and_reached_without_itself(way: Way, guest: Guest) -> None:
+def test_a_jump_host_is_found_in_the_inventory_and_reached_without_itself(controller: Controller, guest: Guest) -> None:
     inner = {"name": "inner", "address": "127.0.0.1", "user": "debian", "host_key": guest.found["host_key"]}
-    way.project.write("haven.yml", json.dumps({"plugin": "haven.gpu.instances", "machines": [inner]}))
-    way.set(key=guest.key, more_hops=[{"instance": "guest", "key": guest.key}])
-    assert way.works("inner")
-    assert way.works("guest")
-    way.set(key=guest.key, more_hops=[{"tag": {"haven:project": NAME}, "key": guest.key}])
-    assert way.works("inner")
+    controller.project.write("haven.yml", json.dumps({"plugin": "haven.gpu.instances", "machines": [inner]}))
+    controller.set(key=guest.key, more_hops=[{"instance": "guest", "key": guest.key}])
+    assert controller.works("inner")
+    assert controller.works("guest")
+    controller.set(key=guest.key, more_hops=[{"tag": {"haven:project": NAME}, "key": guest.key}])
+    assert controller.works("inner")
     # A module finds it, too, and asks for nothing but the name.
     hops = [guest.gate(), {"instance": "guest", "key": guest.key}]
     found = guest.module("instance", name="guest", wait="ssh", private_key=guest.key, hops=hops, state="restarted")
     assert found["changed"]
 
 
-def test_a_machine_that_was_rebuilt_has_the_key_that_was_recorded_then(way: Way, guest: Guest) -> None:
+def test_a_machine_that_was_rebuilt_has_the_key_that_was_recorded_then(controller: Controller, guest: Guest) -> None:
     if guest.api.cloud == "ec2":
         pytest.skip("EC2 knows no rebuilding")
     before = guest.found
     guest.found = guest.instance(state="rebuilt")
     assert (guest.found["id"], guest.found["host_key"] != before["host_key"]) == (before["id"], True)
-    assert way.works()
+    assert controller.works()
 
 
 def test_who_answers_at_the_address_of_another_is_refused_and_a_new_machine_there_is_not(
-    way: Way, guest: Guest
+    controller: Controller, guest: Guest
 ) -> None:
     """The same machine is both: a man in the middle to who knows the old one, and itself to who looks again."""
-    way.project.write("haven.yml", "plugin: haven.gpu.instances\ncache: true\n")
+    controller.project.write("haven.yml", "plugin: haven.gpu.instances\ncache: true\n")
     victim = guest.make("twin")
-    assert way.works("twin")
+    assert controller.works("twin")
     guest.module("instance", name="twin", state="absent")
     other = guest.make("twin", private_address=victim["private_address"])
     assert (other["id"] != victim["id"], other["private_address"]) == (True, victim["private_address"])
 
-    done = way.connect(host="twin")
+    done = controller.connect(host="twin")
     assert done.returncode != 0
     said = " ".join(done.stdout.split())
     assert refusal(f"twin ({victim['id']})", other["host_key"], victim["host_key"]) in said
 
-    assert way.works("twin", "--flush-cache")
+    assert controller.works("twin", "--flush-cache")

@@ -19,7 +19,7 @@ def behind(project: Project, hops: str = HOPS) -> None:
 
 
 def hop_of(variables: dict[str, object]) -> dict[str, str]:
-    """What ssh makes of the last jump host on the way to the host with these variables."""
+    """What ssh makes of the last jump host before the host with these variables."""
     words = asked(variables)["proxycommand"].split()
     return asked({**variables, "ansible_host": next(word for word in words if word.startswith("haven-hop-"))})
 

@@ -231,7 +231,7 @@ def test_hostile_names_and_tags_are_listed_and_do_nothing(project: Project, cach
     assert shown.returncode == 0, shown.stdout
     assert not canary.exists()
     # Our own, where the cache wants to know of failures, and the same for all.
-    helper = Path(hosts[ids[0]]["haven_ssh_config"]).with_name("way.py")
+    helper = Path(hosts[ids[0]]["haven_ssh_config"]).with_name("proxy_helper.py")
     connecting = f"'{sys.executable}' -IS '{helper}' direct '[%h]:%p'" if cached else None
     for host in ids:
         answer = asked(hosts[host])
@@ -266,7 +266,7 @@ def test_the_cache_saves_the_call_and_not_the_ssh_configuration(project: Project
     began = time.time()
     assert project.hosts(ANSIBLE_INVENTORY_CACHE="1") == first
     assert project.calls(began) == []
-    assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts", "way.py", "failed"}
+    assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts", "proxy_helper.py", "failed"}
 
 
 def test_the_cache_is_its_owners_alone(project: Project) -> None:
@@ -323,12 +323,12 @@ def test_a_failed_connection_makes_the_next_run_list_anew(project: Project) -> N
 
 # What fails there, and whether nothing listens or nobody ever says a word.
 @pytest.mark.only("ec2")
-@pytest.mark.parametrize(("way", "answer"), [("jump host", "silent"), ("direct", "refused"), ("direct", "silent")])
-def test_any_other_failed_connection_does_so_too(project: Project, way: str, answer: str) -> None:
-    fail_and_list(project, way, answer)
+@pytest.mark.parametrize(("by", "answer"), [("jump host", "silent"), ("direct", "refused"), ("direct", "silent")])
+def test_any_other_failed_connection_does_so_too(project: Project, by: str, answer: str) -> None:
+    fail_and_list(project, by, answer)
 
 
-def fail_and_list(project: Project, way: str, answer: str) -> None:
+def fail_and_list(project: Project, by: str, answer: str) -> None:
     """Connect in vain, and see that the cloud is asked once more for that, and only once."""
     project.machine("one", haven__host_key=KEY)
     cached = {"ANSIBLE_INVENTORY_CACHE": "1", "ANSIBLE_TIMEOUT": "2"}
@@ -339,8 +339,8 @@ def fail_and_list(project: Project, way: str, answer: str) -> None:
             # One waits to be accepted, and whoever comes later for a place to wait.
             nobody.listen(0)
             waiting.connect(("127.0.0.1", port))
-        hops = [{"host": "127.0.0.1", "port": port, "host_key": KEY}] if way == "jump host" else []
-        there = f"-o HostName=127.0.0.1 -o Port={port}" if way == "direct" else ""
+        hops = [{"host": "127.0.0.1", "port": port, "host_key": KEY}] if by == "jump host" else []
+        there = f"-o HostName=127.0.0.1 -o Port={port}" if by == "direct" else ""
         arguments = ("-e", json.dumps({"haven_hops": hops, "ansible_ssh_extra_args": there}))
         project.hosts(*arguments, **cached)
         began = time.time()

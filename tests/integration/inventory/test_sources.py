@@ -31,7 +31,7 @@ def named(project: Project, *names: str) -> dict[str, Any]:
     return {"tag:Name": list(names)} if project.cloud == "ec2" else {"name": f"^({'|'.join(names)})$"}
 
 
-def test_sources_are_listed_side_by_side_each_with_its_own_way(project: Project) -> None:
+def test_sources_are_listed_side_by_side_each_with_its_own_hops(project: Project) -> None:
     project.machine("one", haven__host_key=KEY)
     name, project.name = project.name, f"{project.name}-other"
     project.machine("two", haven__host_key=KEY)
@@ -52,9 +52,9 @@ def test_sources_are_listed_side_by_side_each_with_its_own_way(project: Project)
     assert listed["haven_source_first"]["hosts"] == ["one"]
     assert sorted(listed["haven"]["hosts"]) == ["one", "two"]
     assert [hosts[each]["haven_hourly_price"] for each in ("one", "two")] == [0.5, None]
-    ways = {each: asked(hosts[each])["proxycommand"] for each in hosts}
-    assert "haven-hop-outer-example-org-" in ways["one"]
-    assert "haven-hop-inner-example-org-" in ways["two"]
+    proxy_commands = {each: asked(hosts[each])["proxycommand"] for each in hosts}
+    assert "haven-hop-outer-example-org-" in proxy_commands["one"]
+    assert "haven-hop-inner-example-org-" in proxy_commands["two"]
     assert [hosts[each]["haven_hops"][0]["host"] for each in ("one", "two")] == [
         "outer.example.org",
         "inner.example.org",

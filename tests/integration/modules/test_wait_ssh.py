@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Instance
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import hops_from, public_key
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import Found
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import FoundHops
 from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables as _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 from ansible_collections.haven.gpu.plugins.plugin_utils._sources.machines import machines_from
@@ -62,14 +62,14 @@ def fingerprint(key: str) -> str:
 def reached(guests: Account, **options: Any) -> Answer:
     """Run instance with wait: ssh for the one guest of these tests."""
     environment = guests.api.environment
-    way = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
+    route = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
     wish = {
         **guests.api.basics,
         "key_pair": "me",
         "firewalls": ["ssh"],
         "wait": "ssh",
         "wait_timeout": 60,
-        **way,
+        **route,
         **options,
     }
     return guests.instance("reached", **wish)
@@ -113,7 +113,7 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
         settings = Settings(
             cloud=guests.api.cloud,
             projects=(guests.project,),
-            way=Found(tuple(hops_from([hop(environment)]))),
+            found_hops=FoundHops(tuple(hops_from([hop(environment)]))),
             private_key=environment["HAVEN_SANDBOX_KEY"],
             host_key_authority=public_key(Path(f"{trusted}.pub").read_text().strip()),
         )
@@ -132,18 +132,18 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
     for trusted, right in ((signer, True), (stranger, False)):
         authority = Path(f"{trusted}.pub").read_text().strip()
         said = {"name": "box", "address": address, "host_key": f"@cert-authority {authority}"}
-        way = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
-        (box,) = machines_from({"machines": [said], **way})
+        route = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
+        (box,) = machines_from({"machines": [said], **route})
         done = who(_ssh_files.write(str(tmp_path), "machines.yml", [box.machine], box.settings), "box")
         assert (done.stdout == "debian\n") is right, done.stderr
         assert (f"haven.gpu refuses box ({address}): it shows the host key" in done.stderr) is not right
     # And as a jump host, known by the name that its certificate holds.
     for trusted, right in ((signer, True), (stranger, False)):
         authority = Path(f"{trusted}.pub").read_text().strip()
-        inner = {"user": "debian", "key": way["private_key"], "host_key": f"@cert-authority {address} {authority}"}
-        hops = [*way["hops"], {"host": found["private_address"], **inner}]
+        inner = {"user": "debian", "key": route["private_key"], "host_key": f"@cert-authority {address} {authority}"}
+        hops = [*route["hops"], {"host": found["private_address"], **inner}]
         behind = {"name": "box", "address": found["private_address"], "host_key": found["host_key"], "hops": hops}
-        (box,) = machines_from({"machines": [behind], **way})
+        (box,) = machines_from({"machines": [behind], **route})
         done = who(_ssh_files.write(str(tmp_path), "machines.yml", [box.machine], box.settings), "box")
         assert (done.stdout == "debian\n") is right, done.stderr
         assert (f"haven.gpu refuses {found['private_address']} ({address})" in done.stderr) is not right

@@ -28,7 +28,7 @@ UNLOCKED = frozenset({"GetConsoleOutput"})
 # Changes that cannot alter what DescribeInstances says about instances they do not name.
 ABOUT_NO_INSTANCE = frozenset(
     {"RunInstances", "ImportKeyPair", "CreateKeyPair", "DeleteKeyPair", "CreateSecurityGroup", "DeleteSecurityGroup"}
-    | {f"{verb}SecurityGroup{way}" for verb in ("Authorize", "Revoke") for way in ("Ingress", "Egress")}
+    | {f"{verb}SecurityGroup{direction}" for verb in ("Authorize", "Revoke") for direction in ("Ingress", "Egress")}
 )
 INSTANCE_ID = re.compile(r"\bi-[0-9a-f]{17}\b")
 RULES_WITHIN_S = 30.0

@@ -72,8 +72,8 @@ def test_a_machine_of_ones_own_is_filed_under_its_name_or_id() -> None:
 def test_hops_lead_to_every_machine() -> None:
     lines = made(HOSTVARS, hops=[{"host": "gate.example.org"}])["config"]
     assert "HostName gate.example.org" in lines
-    (way,) = [line for line in block(lines, "jupyter-demo") if line.startswith("ProxyCommand ")]
-    assert re.search(r" '/way.py' through verified - haven-hop-gate-[a-z0-9-]+ '\[%h\]:%p'$", way)
+    (proxy_command,) = [line for line in block(lines, "jupyter-demo") if line.startswith("ProxyCommand ")]
+    assert re.search(r" '/proxy_helper.py' through verified - haven-hop-gate-[a-z0-9-]+ '\[%h\]:%p'$", proxy_command)
 
 
 def test_a_jump_host_that_the_inventory_looked_up_leads_to_all_but_itself() -> None:
@@ -88,7 +88,7 @@ def test_a_jump_host_that_the_inventory_looked_up_leads_to_all_but_itself() -> N
         made(HOSTVARS, hops=[{"instance": "gate"}])
 
 
-def way(config: str, host: str) -> str:
+def last_hop(config: str, host: str) -> str:
     """The name of the jump host right before this host; nothing where there is none."""
     found = [line for line in block(config, host) if line.startswith("ProxyCommand ")]
     return found[0].split()[-2] if found else ""
@@ -109,17 +109,17 @@ def test_each_host_of_the_inventory_has_its_own_way_unless_another_is_said() -> 
         for name, hops in (("near", [outer]), ("far", [outer, inner]), ("here", []), ("elsewhere", [other]))
     ]
     texts = made(*hosts, PLAIN)
-    ways = {name: way(texts["config"], name) for name in ("near", "far", "here", "elsewhere", "box")}
+    last_hops = {name: last_hop(texts["config"], name) for name in ("near", "far", "here", "elsewhere", "box")}
     starts = {"near": "haven-hop-outer-", "far": "haven-hop-inner-", "elsewhere": "haven-hop-other-"}
-    assert {name for name, hop in ways.items() if hop} == starts.keys()
-    assert all(ways[name].startswith(start) for name, start in starts.items())
-    assert way(texts["config"], ways["far"]) == ways["near"]
+    assert {name for name, hop in last_hops.items() if hop} == starts.keys()
+    assert all(last_hops[name].startswith(start) for name, start in starts.items())
+    assert last_hop(texts["config"], last_hops["far"]) == last_hops["near"]
     known = texts["known_hosts"].splitlines()
     assert len(known) == len(set(known)) == len(hosts) + 4
 
     said = made(*hosts, PLAIN, hops=[other])["config"]
-    assert {way(said, name) for name in ways} == {ways["elsewhere"]}
-    assert {way(made(*hosts, hops=[])["config"], name) for name in ways if name != "box"} == {""}
+    assert {last_hop(said, name) for name in last_hops} == {last_hops["elsewhere"]}
+    assert {last_hop(made(*hosts, hops=[])["config"], name) for name in last_hops if name != "box"} == {""}
 
 
 def test_no_other_variable_of_a_host_gets_into_the_texts() -> None:

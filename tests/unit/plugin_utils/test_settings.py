@@ -15,7 +15,7 @@ import yaml
 
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import Found
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import FoundHops
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import (
     Settings,
     cache_key,
@@ -59,7 +59,7 @@ def test_everything_said_is_taken() -> None:
         regions=("eu-north-1", "eu-west-1"),
         cloud_options={"profile": "p"},
         states=("stopped", "running"),
-        way=Found((Hop("gate", port=2222),)),
+        found_hops=FoundHops((Hop("gate", port=2222),)),
         login_user="debian",
         private_key="/keys/a",
         host_keys="tofu",
@@ -146,7 +146,9 @@ def test_secrets_do_not_name_the_cache() -> None:
 
 
 def test_where_hosts_are_reached_from_is_no_other_question() -> None:
-    other = dataclasses.replace(SETTINGS, name="a", way=Found((Hop("gate"),)), prices={"x": 1.0}, on_error="warn")
+    other = dataclasses.replace(
+        SETTINGS, name="a", found_hops=FoundHops((Hop("gate"),)), prices={"x": 1.0}, on_error="warn"
+    )
     assert cache_key(other, SHAPE, IDENTITY) == cache_key(SETTINGS, SHAPE, IDENTITY)
 
 
@@ -207,7 +209,7 @@ def test_a_source_takes_from_the_file_what_it_leaves_out() -> None:
         "openstack",
         ("demo",),
         cloud_options={"cloud": "c"},
-        way=Found((Hop("gate"),)),
+        found_hops=FoundHops((Hop("gate"),)),
         name="campus",
         on_error="warn",
         prices={"g6.xlarge": 0.8},

@@ -21,7 +21,7 @@ def test_the_key_opens_nothing(gate, addresses):
     assert "Permission denied (publickey)" in gate.asked("dave", f"{addresses['jump-red']}:22").stderr
 
 
-def test_another_environment_is_another_way(gate, addresses):
+def test_another_environment_leads_elsewhere(gate, addresses):
     assert gate.asked("bob", f"{addresses['jump-red']}:22").stdout.startswith("SSH-2.0-")
     assert "open failed" in gate.asked("bob", f"{addresses['jump-blue']}:22").stderr
 

@@ -64,7 +64,7 @@ class Connection:
     """Clients for EC2 (and SSM when needed) of one region and identity; made lazily. Threads may share it."""
 
     def __init__(self, options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> None:
-        """``proxy``: the way of all calls, where only a jump host reaches the API."""
+        """``proxy``: takes all calls, where only a jump host reaches the API."""
         if not HAS_BOTOCORE:
             raise MissingLibrary("boto3")
         self._options = options
@@ -175,9 +175,9 @@ class Connection:
 
     def _lost(self, error: Exception, service: str) -> HavenError:
         """Why there was no connection to the API."""
-        on_the_way = self._proxy.take_failure() if self._proxy else None
-        if on_the_way:
-            return on_the_way
+        proxy_failure = self._proxy.take_failure() if self._proxy else None
+        if proxy_failure:
+            return proxy_failure
         if isinstance(error, botocore.exceptions.SSLError):
             return CloudFailure(
                 f"The certificate of {self._endpoint(service)} is not trusted: set ec2.ca_bundle, or check "

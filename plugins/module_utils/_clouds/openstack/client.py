@@ -89,7 +89,7 @@ class Connection:
     """A session with one cloud as one identity. Threads may share it."""
 
     def __init__(self, options: Mapping[str, Any], proxy: Optional[ApiProxy] = None) -> None:
-        """``proxy``: the way of all requests, where only a jump host reaches the API."""
+        """``proxy``: takes all requests, where only a jump host reaches the API."""
         if not HAS_SDK:
             raise MissingLibrary("openstacksdk")
         self._options = options
@@ -362,9 +362,9 @@ class Connection:
             raise self._explained(error, "identity") from error
 
     def _explained(self, error: Exception, service: str) -> HavenError:
-        on_the_way = self._proxy.take_failure() if self._proxy else None
-        if on_the_way and isinstance(error, auth_errors.ConnectionError):
-            return on_the_way
+        proxy_failure = self._proxy.take_failure() if self._proxy else None
+        if proxy_failure and isinstance(error, auth_errors.ConnectionError):
+            return proxy_failure
         return self._explained_by_itself(error, service)
 
     def _explained_by_itself(self, error: Exception, service: str) -> HavenError:

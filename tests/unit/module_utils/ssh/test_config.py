@@ -127,8 +127,8 @@ def rendered(*machines: Machine, hops: list[Hop] | None = None, **options: str) 
     return render(machines, HOPS if hops is None else hops, files=files, include_user_config=False, **options)
 
 
-def way_through(hop: str, mode: str = "verified") -> str:
-    """What ssh -G says of a way; it fills tokens in when it connects."""
+def proxy_command(hop: str, mode: str = "verified") -> str:
+    """What ssh -G says of a ProxyCommand; it fills tokens in when it connects."""
     return f"'/p y/python' -IS '/k/100%% h' through {mode} '/k/my config' {hop} '[%h]:%p'"
 
 
@@ -137,8 +137,8 @@ def test_a_machine_is_reached_through_every_hop_in_order(tmp_path: pathlib.Path)
     first, second = hop_alias(HOPS, 0), hop_alias(HOPS, 1)
     machine = asked(tmp_path, text, "i-1")
     assert (machine["hostname"], machine["user"], machine["port"]) == ("10.0.0.5", "debian", "22")
-    assert machine["proxycommand"] == way_through(second)
-    assert asked(tmp_path, text, second)["proxycommand"] == way_through(first)
+    assert machine["proxycommand"] == proxy_command(second)
+    assert asked(tmp_path, text, second)["proxycommand"] == proxy_command(first)
     gate = asked(tmp_path, text, first)
     assert (gate["hostname"], gate["port"], gate["user"]) == ("gate.example.org", "2222", "sshuser")
     assert "proxycommand" not in gate
@@ -280,7 +280,7 @@ def test_ssh_reads_the_file_whatever_a_cloud_says(
     others = [machine for machine in machines if machine.alias.lower() != "i-1"]
     text = rendered(*others, MACHINE)
     answer = asked(tmp_path_factory.getbasetemp(), text, "i-1")
-    assert (answer["hostname"], answer["proxycommand"]) == ("10.0.0.5", way_through(hop_alias(HOPS, 1)))
+    assert (answer["hostname"], answer["proxycommand"]) == ("10.0.0.5", proxy_command(hop_alias(HOPS, 1)))
 
 
 @settings(max_examples=400, deadline=None)

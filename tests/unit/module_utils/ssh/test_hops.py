@@ -27,12 +27,12 @@ def instance(name: str, *, id: str = "", tags: dict[str, str] | None = None, **v
 
 def test_the_first_hop_is_outside_and_the_next_inside() -> None:
     wanted = wanted_hops([{"instance": "gate", "port": 2222}, {"tag": {"role": "inner"}, "user": "me", "key": "/k"}])
-    way = found(wanted, [instance("other"), instance("inner", tags={"role": "inner"}), instance("gate")])
-    assert way.hops == (
+    hops = found(wanted, [instance("other"), instance("inner", tags={"role": "inner"}), instance("gate")])
+    assert hops.hops == (
         Hop("198.51.100.5", 2222, "debian", None, KEY),
         Hop("10.0.0.5", 22, "me", "/k", KEY),
     )
-    assert way.ids == ("i-gate", "i-inner")
+    assert hops.ids == ("i-gate", "i-inner")
 
 
 def test_hops_with_an_address_stay_as_they_are() -> None:
@@ -42,9 +42,9 @@ def test_hops_with_an_address_stay_as_they_are() -> None:
 
 
 def test_a_machine_that_is_a_hop_is_reached_by_those_before_it() -> None:
-    way = found(wanted_hops([{"host": "gate"}, {"instance": "inner"}]), [instance("inner")])
-    assert way.to("i-inner").hops == way.hops[:1]
-    assert way.to("i-other").hops == way.hops
+    hops = found(wanted_hops([{"host": "gate"}, {"instance": "inner"}]), [instance("inner")])
+    assert hops.to("i-inner").hops == hops.hops[:1]
+    assert hops.to("i-other").hops == hops.hops
 
 
 def test_of_several_with_the_tags_the_first_by_name_is_taken_and_of_several_with_the_name_none() -> None:

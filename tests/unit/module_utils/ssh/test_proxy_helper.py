@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The helper beside each ssh configuration, as the real ssh runs it. What needs a jump host is in test_ways.py."""
+"""The helper beside each ssh configuration, as the real ssh runs it. With jump hosts: test_jump_hosts.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.haven.gpu.plugins.module_utils._ssh import proxy_helper as _way
+from ansible_collections.haven.gpu.plugins.module_utils._ssh import proxy_helper
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import (
     NO_ADDRESS,
     Files,
@@ -129,9 +129,9 @@ def echo() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_connection_without_a_jump_host_carries_everything_both_ways(echo: int) -> None:
+def test_a_connection_without_a_jump_host_carries_everything_in_both_directions(echo: int) -> None:
     sent = os.urandom(1 << 23)
-    command = [sys.executable, "-IS", _way.__file__, "direct", f"[localhost]:{echo}"]
+    command = [sys.executable, "-IS", proxy_helper.__file__, "direct", f"[localhost]:{echo}"]
     assert subprocess.run(command, input=sent, capture_output=True, check=True, timeout=60).stdout == sent
 
 
@@ -140,7 +140,7 @@ def test_a_connection_without_a_jump_host_carries_everything_both_ways(echo: int
 def test_ssh_shows_why_a_machine_cannot_be_reached_and_it_is_noted(
     tmp_path: Path, closed_port: int, address: str | None
 ) -> None:
-    note = tmp_path / _way.FAILED
+    note = tmp_path / proxy_helper.FAILED
     note.touch()
     os.utime(note, (0, 0))
     one = start(written(tmp_path, notes=True, address=address, port=closed_port), tmp_path)
@@ -155,7 +155,7 @@ NOTEBOOK = Machine("i-1", host_key=KEY, name="notebook")
 
 def checked(tmp_path: Path, *arguments: str, known: Sequence[Machine] = (NOTEBOOK,)) -> tuple[int, str]:
     """What the helper makes of a key: its exit status and what it says. Run as ssh runs it."""
-    file, script = tmp_path / "known_hosts", tmp_path / "way.py"
+    file, script = tmp_path / "known_hosts", tmp_path / "proxy_helper.py"
     file.write_text(known_hosts(known, []) + "# a comment\nbroken\n\n@cert-authority\n")
     script.write_text(helper())
     command = [sys.executable, "-IS", str(script), "check", *arguments, str(file), str(tmp_path / "missing")]
@@ -248,14 +248,14 @@ def test_a_plain_key_or_somebody_elses_certificate_is_not_enough_where_an_author
         ("", ""),
         ("\n\n", ""),
         ("first\nlast\n", "last"),
-        ("Received disconnect from UNKNOWN port 65535:11: haven.gpu: no way\nDisconnected\n", "haven.gpu: no way"),
+        ("Received disconnect from UNKNOWN port 65535:11: haven.gpu: no route\nDisconnected\n", "haven.gpu: no route"),
         ("haven.gpu refuses x\nHost key verification failed.\n", "haven.gpu refuses x"),
         ("tail\x1b[2J\x07\n", "tail[2J"),
         ("x" * 1000, "x" * 500),
     ],
 )
 def test_what_counts_in_sshs_output_is_one_plain_line(said: str, counts: str) -> None:
-    assert _way.told(said) == counts
+    assert proxy_helper.told(said) == counts
 
 
 @pytest.mark.parametrize(("shown", "noted"), [(FINGERPRINT, False), (OTHER, True)])
@@ -263,8 +263,17 @@ def test_a_wrong_key_is_noted_for_the_inventory_that_waits_for_failures(
     tmp_path: Path, shown: str, noted: bool
 ) -> None:
     config = written(tmp_path, Hop("gate"))
-    note = tmp_path / _way.FAILED
-    command = [sys.executable, "-IS", str(config.with_name("way.py")), "check", "verified", "HOSTNAME", "i-1", shown]
+    note = tmp_path / proxy_helper.FAILED
+    command = [
+        sys.executable,
+        "-IS",
+        str(config.with_name("proxy_helper.py")),
+        "check",
+        "verified",
+        "HOSTNAME",
+        "i-1",
+        shown,
+    ]
     command += [BLOB, str(tmp_path / "known_hosts")]
     assert subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode == int(noted)
     # Nobody asked for a note.

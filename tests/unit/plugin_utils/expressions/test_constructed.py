@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""compose, groups and keyed_groups come out as ansible-core's own way has them, which is asked beside ours."""
+"""compose, groups and keyed_groups come out as ansible-core's own code has them, which is asked beside ours."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ten thousand machines with wrong and hostile data go all the way into the inventory and the ssh configuration.
+"""Ten thousand machines with wrong and hostile data go into the inventory and the ssh configuration.
 
 What is right is written down here without help from the code under test: every machine is listed, under a plain name of
 its own; no text of a cloud becomes a template; and the ssh configuration has no line that it has not for a machine with
@@ -26,7 +26,7 @@ from ansible.template import is_trusted_as_template
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Hop, Instance
 from ansible_collections.haven.gpu.plugins.module_utils._ssh import config as _ssh_config
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import Found
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import FoundHops
 from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables as _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._hosts.populate import Entry, populate
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
@@ -37,7 +37,7 @@ ASKED_OF_SSH = 3
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
 HOPS = (Hop("gate.example.org", port=2222, user="sshuser", host_key=KEY), Hop("fd00::1", user="second"))
 SETTINGS = (
-    Settings(cloud="ec2", projects=("demo",), way=Found(HOPS), login_user="admin", private_key="/keys/mine"),
+    Settings(cloud="ec2", projects=("demo",), found_hops=FoundHops(HOPS), login_user="admin", private_key="/keys/mine"),
     Settings(cloud="openstack", projects=(None,), address="private"),
 )
 PLAIN = Instance(

@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Hop, Instance
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import known_hosts
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import Found
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import FoundHops
 from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables as _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
 GATE = Hop("gate.example.org", port=2222, user="sshuser")
-SETTINGS = Settings(cloud="ec2", projects=("demo",), way=Found((GATE,)), login_user="admin", private_key="/keys/mine")
+SETTINGS = Settings(
+    cloud="ec2", projects=("demo",), found_hops=FoundHops((GATE,)), login_user="admin", private_key="/keys/mine"
+)
 DEMO = Instance(
     id="i-1",
     name="jupyter-demo",
@@ -152,7 +154,7 @@ def test_the_groups_tell_project_cloud_state_type_and_gpu() -> None:
 def test_the_address_is_the_one_that_can_be_reached(
     hops: tuple[Hop, ...], choice: str, fields: dict[str, Any], expected: str | None
 ) -> None:
-    wanted = dataclasses.replace(SETTINGS, way=Found(hops), address=choice)
+    wanted = dataclasses.replace(SETTINGS, found_hops=FoundHops(hops), address=choice)
     assert _hosts.address(changed(**fields), wanted) == expected
     assert _hosts.machine(changed(**fields), wanted).address == expected
 

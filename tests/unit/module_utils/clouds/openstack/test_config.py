@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which way to authenticate the settings lead to; no service is asked."""
+"""Which method of authentication the settings lead to; no service is asked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ USER = {
 }
 V3 = {"auth_url": "https://keystone.example.com/v3"}
 APPLICATION = {"application_credential_id": "1", "application_credential_secret": "not a real one"}
-WAYS = [
+METHODS = [
     ({"auth": {**V3, **USER}}, identity.V3Password),
     # It must ask which versions there are.
     ({"auth": {"auth_url": "https://keystone.example.com", **USER}}, identity.Password),
@@ -42,12 +42,12 @@ def nowhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(ExtensionManager, "ENTRY_POINT_CACHE", {})
 
 
-@pytest.mark.parametrize(("options", "way"), WAYS, ids=lambda value: getattr(value, "__name__", ""))
+@pytest.mark.parametrize(("options", "method"), METHODS, ids=lambda value: getattr(value, "__name__", ""))
 def test_common_ways_are_found_without_reading_every_package(
-    options: dict[str, Any], way: type, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], method: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_cache, "get_group_all", None)
-    assert type(configuration(options).get_auth()) is way
+    assert type(configuration(options).get_auth()) is method
     assert PLUGIN_NAMESPACE not in ExtensionManager.ENTRY_POINT_CACHE
 
 

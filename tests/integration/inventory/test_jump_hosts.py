@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The way through any number of jump hosts: shared by all, checked at every step, and open again after a loss.
+"""Through any number of jump hosts: connections that all share, checked at every hop, and opened again after a loss.
 
 Behind the sandbox's gate stands a jump host of these tests' own: its logins can be counted, and it can be killed.
 A further hop is that one's sshd at ::1, for another user: the sandbox's wire knows IPv4 only.
@@ -44,7 +44,7 @@ PLAY = """
 
 
 @dataclass
-class Way:
+class Controller:
     """A controller's folder, the jump host behind the gate, the machine behind that, and a key for its second user."""
 
     sandbox: Sandbox
@@ -86,7 +86,7 @@ class Way:
         """The files of a controller for these machines, as the role ssh_config makes them; the configuration's path."""
         config = self.folder / "config"
         texts = ssh_config(machines, hops=hops, known_hosts=str(self.folder / "known_hosts"), config=str(config))
-        for name, file in (("config", "config"), ("known_hosts", "known_hosts"), ("helper", "way.py")):
+        for name, file in (("config", "config"), ("known_hosts", "known_hosts"), ("helper", "proxy_helper.py")):
             (self.folder / file).write_text(texts[name])
         return config
 
@@ -110,11 +110,11 @@ class Way:
         )
 
     def install_on_machine(self, package: str) -> None:
-        """Through the proxy, which is the only way out."""
+        """Through the proxy, as nothing else leads out."""
         facts = self.sandbox.env
         authority = Path(facts["HAVEN_SANDBOX_PROXY_CA"]).read_text()
-        ways = [f"-o Acquire::{kind}::Proxy={facts['HAVEN_SANDBOX_PROXY_URL']}" for kind in ("http", "https")]
-        options = " ".join([*ways, "-o Acquire::https::CAInfo=/srv/ca.pem", "-q"])
+        proxies = [f"-o Acquire::{kind}::Proxy={facts['HAVEN_SANDBOX_PROXY_URL']}" for kind in ("http", "https")]
+        options = " ".join([*proxies, "-o Acquire::https::CAInfo=/srv/ca.pem", "-q"])
         self.machine.output(
             f"echo '{authority}' > /srv/ca.pem && export DEBIAN_FRONTEND=noninteractive &&"
             f" apt-get {options} update && apt-get {options} install -y --no-install-recommends {package}"
@@ -148,38 +148,42 @@ def guests(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def way(sandbox: Sandbox, guests: tuple[Guest, Guest, str], tmp_path: Path) -> Way:
-    return Way(sandbox, *guests, tmp_path)
+def controller(sandbox: Sandbox, guests: tuple[Guest, Guest, str], tmp_path: Path) -> Controller:
+    return Controller(sandbox, *guests, tmp_path)
 
 
-def test_a_play_on_twenty_machines_is_one_login_at_the_jump_host(way: Way) -> None:
-    # By its usual port: nobody else goes this way, so that nobody has opened it.
-    way.write([way.listed(f"m{number}") for number in range(20)], way.hops(way.inner(port=22)))
-    before = way.logins()
-    play = way.start_ansible("ansible", "all", "-f", "20", "-m", "ansible.builtin.raw", "-a", "id -un")
+def test_a_play_on_twenty_machines_is_one_login_at_the_jump_host(controller: Controller) -> None:
+    # By its usual port: nobody else uses that, so that nobody has opened it.
+    controller.write(
+        [controller.listed(f"m{number}") for number in range(20)], controller.hops(controller.inner(port=22))
+    )
+    before = controller.logins()
+    play = controller.start_ansible("ansible", "all", "-f", "20", "-m", "ansible.builtin.raw", "-a", "id -un")
     said, _none = play.communicate(timeout=300)
     assert play.returncode == 0, said
     assert said.split().count("debian") == 20
-    assert way.logins() - before == 1
+    assert controller.logins() - before == 1
 
 
-def test_each_of_three_hops_has_its_own_port_user_and_key_and_one_is_at_an_ipv6_address(way: Way) -> None:
-    way.write([way.listed("machine")], way.hops(way.inner(), way.innermost()))
-    done = way.ssh("machine")
-    assert done.stdout.split()[0::2] == [way.hop.address, way.machine.address], done.stderr
-    assert int(way.hop.output("journalctl -o cat -t sshd | grep -c 'Accepted publickey for second from ::1'")) > 0
+def test_each_of_three_hops_has_its_own_port_user_and_key_and_one_is_at_an_ipv6_address(controller: Controller) -> None:
+    controller.write([controller.listed("machine")], controller.hops(controller.inner(), controller.innermost()))
+    done = controller.ssh("machine")
+    assert done.stdout.split()[0::2] == [controller.hop.address, controller.machine.address], done.stderr
+    assert (
+        int(controller.hop.output("journalctl -o cat -t sshd | grep -c 'Accepted publickey for second from ::1'")) > 0
+    )
 
 
-def test_a_machine_is_reached_at_an_ipv6_address_and_another_port(way: Way) -> None:
-    there = {"address": "::1", "port": 2222, "host_key": way.hop.host_key()}
-    way.write([way.listed("machine", **there)], way.hops(way.inner()))
-    done = way.ssh("machine")
+def test_a_machine_is_reached_at_an_ipv6_address_and_another_port(controller: Controller) -> None:
+    there = {"address": "::1", "port": 2222, "host_key": controller.hop.host_key()}
+    controller.write([controller.listed("machine", **there)], controller.hops(controller.inner()))
+    done = controller.ssh("machine")
     assert (done.stdout.split()[0::2], done.stdout.split()[3]) == (["::1", "::1"], "2222"), done.stderr
 
 
-def test_a_machine_without_a_jump_host_is_reached_and_proven_where_failures_are_noted(way: Way) -> None:
-    (gate,) = way.hops()
-    files = replace(Files.in_folder(str(way.folder)), notes=True)
+def test_a_machine_without_a_jump_host_is_reached_and_proven_where_failures_are_noted(controller: Controller) -> None:
+    (gate,) = controller.hops()
+    files = replace(Files.in_folder(str(controller.folder)), notes=True)
     machine = Machine("gate", gate["host"], gate["user"], gate["host_key"], gate["key"], gate["port"])
     for file, text in (
         (files.helper, helper()),
@@ -187,7 +191,7 @@ def test_a_machine_without_a_jump_host_is_reached_and_proven_where_failures_are_
         (files.config, render([machine], [], files=files)),
     ):
         Path(file).write_text(text)
-    command = ["ssh", "-F", files.config, "-o", "BatchMode=yes", "-W", f"{way.hop.address}:2222", "gate"]
+    command = ["ssh", "-F", files.config, "-o", "BatchMode=yes", "-W", f"{controller.hop.address}:2222", "gate"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=90)
     assert done.stdout.startswith(b"SSH-2.0-OpenSSH")
     # It was the helper that connected.
@@ -196,42 +200,44 @@ def test_a_machine_without_a_jump_host_is_reached_and_proven_where_failures_are_
 
 
 @pytest.mark.parametrize("wrong", ["inner", "innermost"])
-def test_a_hop_further_in_that_shows_another_key_is_refused_by_name(way: Way, wrong: str) -> None:
+def test_a_hop_further_in_that_shows_another_key_is_refused_by_name(controller: Controller, wrong: str) -> None:
     others = {name: {"host_key": KEY} if name == wrong else {} for name in ("inner", "innermost")}
-    hops = way.hops(way.inner(**others["inner"]), way.innermost(**others["innermost"]))
-    way.write([way.listed("machine")], hops)
-    done = way.ssh("machine")
+    hops = controller.hops(controller.inner(**others["inner"]), controller.innermost(**others["innermost"]))
+    controller.write([controller.listed("machine")], hops)
+    done = controller.ssh("machine")
     assert done.returncode == 255
-    name = {"inner": way.hop.address, "innermost": "::1"}[wrong]
+    name = {"inner": controller.hop.address, "innermost": "::1"}[wrong]
     said = " ".join(done.stderr.split())
     assert f"haven.gpu refuses {name} (haven-hop-" in said
-    assert refusal("", way.hop.host_key(), KEY).partition(": ")[2] in said
+    assert refusal("", controller.hop.host_key(), KEY).partition(": ")[2] in said
 
 
-def test_a_destination_that_nobody_answers_at_is_told(way: Way) -> None:
-    way.write([way.listed("machine", address=way.hop.address, port=1)], way.hops(way.inner()))
-    done = way.ssh("machine")
+def test_a_destination_that_nobody_answers_at_is_told(controller: Controller) -> None:
+    controller.write(
+        [controller.listed("machine", address=controller.hop.address, port=1)], controller.hops(controller.inner())
+    )
+    done = controller.ssh("machine")
     assert done.returncode == 255
-    assert f"opened no connection to [{way.hop.address}]:1." in done.stderr
+    assert f"opened no connection to [{controller.hop.address}]:1." in done.stderr
 
 
-def test_what_a_dead_jump_host_left_behind_is_no_obstacle_when_it_is_back(way: Way) -> None:
-    way.write([way.listed("machine")], way.hops(way.inner()))
-    assert way.ssh("machine").returncode == 0
-    _restart(way)
-    done = way.ssh("machine")
+def test_what_a_dead_jump_host_left_behind_is_no_obstacle_when_it_is_back(controller: Controller) -> None:
+    controller.write([controller.listed("machine")], controller.hops(controller.inner()))
+    assert controller.ssh("machine").returncode == 0
+    _restart(controller)
+    done = controller.ssh("machine")
     assert done.returncode == 0, done.stderr
 
 
-def test_a_play_goes_on_when_a_jump_host_dies_and_comes_back(way: Way) -> None:
-    way.write([way.listed("machine")], way.hops(way.inner()))
-    book = way.folder / "play.yml"
+def test_a_play_goes_on_when_a_jump_host_dies_and_comes_back(controller: Controller) -> None:
+    controller.write([controller.listed("machine")], controller.hops(controller.inner()))
+    book = controller.folder / "play.yml"
     book.write_text(PLAY)
-    play = way.start_ansible("ansible-playbook", str(book))
+    play = controller.start_ansible("ansible-playbook", str(book))
     try:
-        assert wait_until((way.folder / "reached").exists, 120)
-        _restart(way)
-        (way.folder / "restarted").touch()
+        assert wait_until((controller.folder / "reached").exists, 120)
+        _restart(controller)
+        (controller.folder / "restarted").touch()
         said, _none = play.communicate(timeout=300)
     finally:
         play.kill()
@@ -239,11 +245,11 @@ def test_a_play_goes_on_when_a_jump_host_dies_and_comes_back(way: Way) -> None:
     assert "unreachable=0" in said
 
 
-def test_many_who_fail_at_once_fail_together(way: Way) -> None:
+def test_many_who_fail_at_once_fail_together(controller: Controller) -> None:
     """One tries, the others take its word for it: a jump host that does not answer costs its timeout once."""
-    way.write([way.listed("machine")], way.hops(way.inner(user="nobody-there")))
+    controller.write([controller.listed("machine")], controller.hops(controller.inner(user="nobody-there")))
     before = time.time()
-    command = ["ssh", "-F", str(way.folder / "config"), "-o", "BatchMode=yes", "machine", "true"]
+    command = ["ssh", "-F", str(controller.folder / "config"), "-o", "BatchMode=yes", "machine", "true"]
     several = [
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -254,49 +260,49 @@ def test_many_who_fail_at_once_fail_together(way: Way) -> None:
     assert all("Permission denied" in text for text in said)
     since = f"journalctl -o cat -t sshd --since @{int(before) - 1} | grep -c 'Invalid user nobody-there'"
     # Those that came later than the first one's failure tried for themselves.
-    assert 1 <= int(way.hop.output(since)) < 8
+    assert 1 <= int(controller.hop.output(since)) < 8
 
 
-def synchronize(way: Way, defaults: dict[str, Any]) -> tuple[int, str]:
+def synchronize(controller: Controller, defaults: dict[str, Any]) -> tuple[int, str]:
     """Copy a folder to the machine in a play with these module_defaults; how the play ended and what it said."""
-    source = way.folder / "source"
+    source = controller.folder / "source"
     source.mkdir(exist_ok=True)
     (source / "note").write_text("copied\n")
     task = {"ansible.posix.synchronize": {"src": f"{source}/", "dest": "/home/debian/copied/"}}
     play = {"hosts": "all", "gather_facts": False, "module_defaults": defaults, "tasks": [task]}
-    book = way.folder / "synchronize.yml"
+    book = controller.folder / "synchronize.yml"
     book.write_text(json.dumps([play]))
-    started = way.start_ansible("ansible-playbook", "-e", "ansible_user=debian", str(book))
+    started = controller.start_ansible("ansible-playbook", "-e", "ansible_user=debian", str(book))
     said, _none = started.communicate(timeout=120)
     return started.returncode, " ".join(said.split())
 
 
-def test_synchronize_is_verified_by_the_defaults_of_our_plays_and_fails_without_them(way: Way) -> None:
+def test_synchronize_is_verified_by_the_defaults_of_our_plays_and_fails_without_them(controller: Controller) -> None:
     plays = [yaml.safe_load((ROOT / "playbooks" / name).read_text()) for name in ("configure.yml", "verify.yml")]
     ours, verifying = [next(play["module_defaults"] for play in each if "module_defaults" in play) for each in plays]
     assert ours == verifying
     assert ours["ansible.posix.synchronize"] == {"use_ssh_args": True, "verify_host": True}
     name = "i-0123456789abcdef0"
-    way.write([way.listed(name)], way.hops(way.inner()))
-    way.install_on_machine("rsync")
+    controller.write([controller.listed(name)], controller.hops(controller.inner()))
+    controller.install_on_machine("rsync")
 
-    status, said = synchronize(way, {})
+    status, said = synchronize(controller, {})
     assert status != 0
     assert f"Could not resolve hostname {name}" in said
-    assert way.machine.root("test -e /home/debian/copied").returncode != 0
+    assert controller.machine.root("test -e /home/debian/copied").returncode != 0
 
-    status, said = synchronize(way, ours)
+    status, said = synchronize(controller, ours)
     assert status == 0, said
-    assert way.machine.output("cat /home/debian/copied/note") == "copied"
+    assert controller.machine.output("cat /home/debian/copied/note") == "copied"
 
-    way.write([way.listed(name, host_key=KEY)], way.hops(way.inner()))
+    controller.write([controller.listed(name, host_key=KEY)], controller.hops(controller.inner()))
     for defaults in (ours, {"ansible.posix.synchronize": {"use_ssh_args": True}}):
-        status, said = synchronize(way, defaults)
+        status, said = synchronize(controller, defaults)
         assert status != 0
-        assert refusal(name, way.machine.host_key(), KEY) in said
+        assert refusal(name, controller.machine.host_key(), KEY) in said
 
 
-def _restart(way: Way) -> None:
+def _restart(controller: Controller) -> None:
     """As when its power fails: nobody is told."""
-    way.sandbox.machines.stop(way.hop.id, by_force=True)
-    way.hop.start()
+    controller.sandbox.machines.stop(controller.hop.id, by_force=True)
+    controller.hop.start()
