@@ -17,10 +17,10 @@ demo: ## the whole story in a sandbox, proven in a real browser (needs root)
 test: ## check everything: lint, unit, integration, every Molecule scenario (needs root)
 	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all
 
-sandbox: ## start the data centre in a box; then: . build/sandbox/env (needs root)
+sandbox: ## start the sandbox; then: . build/sandbox/env (needs root)
 	@$(setup) && $(guests) && python -m tests.sandbox up --cloud $(CLOUD)
 
-sandbox-down: ## take the sandbox away, with all that is in it (needs root)
+sandbox-down: ## remove the sandbox and everything in it (needs root)
 	@$(setup) && python -m tests.sandbox down
 
 bench: ## compare with amazon.aws and openstack.cloud on the same services; writes build/bench/
@@ -41,5 +41,5 @@ unit: ## the tests that need neither root nor a sandbox
 mutation: ## break one line at a time and expect a red test (needs root)
 	@$(setup) && $(guests) && python -m tests.all mutation
 
-lock: ## resolve the pinned dependencies anew
+lock: ## update the pinned dependencies
 	@$(setup) && tools/lock.sh

@@ -8,6 +8,7 @@ step ruff check .
 step ruff format --check .
 step mypy plugins tests/sandbox tests/demo tests/bench tests/all.py tools
 step lint-imports --no-cache
+step python -m tools.words
 step yamllint --strict .
 step ansible-lint --offline -q --profile production
 step antsibull-changelog lint
