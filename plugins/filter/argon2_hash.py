@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: argon2_hash
-short_description: Hash a notebook password, the same way on every run
+short_description: Hash a notebook password with a reproducible salt
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Makes the argon2id hash that jupyter_server checks a password against.
-  - The salt is not random but derived from a secret, the host and the user. The same password therefore gives the same
-    hash on every run, so that nothing changes on the second one, and different accounts never share a salt.
+  - Creates the argon2id hash that jupyter_server checks a password against.
+  - The salt is not random but derived from a secret, the host, and the user. The same password therefore gives the same
+    hash on every run, so that a second run changes nothing, and two accounts never share a salt.
   - Runs on the controller; the password itself never reaches the host.
 requirements: [argon2-cffi]
 positional: _input
@@ -22,11 +22,11 @@ options:
     type: str
     required: true
   secret:
-    description: The project's secret, at least 16 characters. Keep it in a vault; changing it changes every hash.
+    description: The project's secret, at least 16 characters. Keep it in a vault. Changing it changes every hash.
     type: str
     required: true
   host:
-    description: Name of the host, as the inventory has it.
+    description: Name of the host in the inventory.
     type: str
     required: true
   user:
@@ -36,14 +36,14 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show how the hash of a password looks
+- name: Show the hash of a password
   ansible.builtin.debug:
     msg: "{{ 'correct horse' | haven.gpu.argon2_hash(secret=vault_secret, host=inventory_hostname, user='alice') }}"
 """
 
 RETURN = r"""
 _value:
-  description: The hash, with its kind in front, as C(PasswordIdentityProvider.hashed_password) wants it.
+  description: The hash, with its kind in front, as C(PasswordIdentityProvider.hashed_password) expects it.
   type: str
   sample: argon2:$argon2id$v=19$m=10240,t=10,p=8$c2FsdHNhbHRzYWx0c2FsdA$aGFzaA
 """
@@ -56,9 +56,11 @@ from ..plugin_utils._password import argon2_hash as _argon2_hash
 
 
 def argon2_hash(password: object, *, secret: object, host: object, user: object) -> str:
-    """The hash, or AnsibleFilterError; no message ever quotes what was passed in."""
+    """Return the hash, or raise AnsibleFilterError. No message quotes an argument."""
     if not all(isinstance(value, str) for value in (password, secret, host, user)):
-        raise AnsibleFilterError("argon2_hash: the password, secret, host and user must all be strings; quote numbers.")
+        raise AnsibleFilterError(
+            "argon2_hash: the password, secret, host, and user must be strings; put quotes around numbers."
+        )
     try:
         return _argon2_hash(str(password), secret=str(secret), host=str(host), user=str(user))
     except ValueError as error:
@@ -66,7 +68,7 @@ def argon2_hash(password: object, *, secret: object, host: object, user: object)
     except ImportError as error:
         raise AnsibleFilterError(
             "argon2_hash: the Python package argon2-cffi is missing on the controller; "
-            "install it beside ansible-core (pip install argon2-cffi)."
+            "install it where ansible-core is installed (pip install argon2-cffi)."
         ) from error
 
 

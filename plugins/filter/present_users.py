@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: present_users
-short_description: The users that exist, without those who have left
+short_description: Select the users whose state is not absent
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Leaves out the users whose C(state) is V(absent). A user without a C(state) exists.
-  - The order stays. Nothing but C(name) and C(state) is looked at, so that a password from a vault is not needed.
+  - Leaves out the users whose C(state) is V(absent). A user without a C(state) is present.
+  - Keeps the order. Reads only C(name) and C(state), so that no password from a vault is needed.
 positional: _input
 options:
   _input:
@@ -29,7 +29,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The users that exist.
+  description: The users that are present.
   type: list
   elements: dict
 """
@@ -43,13 +43,13 @@ _STATES = ("present", "absent")
 
 
 def present_users(users: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The users whose state is not absent, or AnsibleFilterError for what is no list of users."""
+    """Return the users whose state is not absent, or raise AnsibleFilterError if this is not a list of users."""
     if isinstance(users, (str, Mapping)):
-        raise AnsibleFilterError("present_users: users are a list of dictionaries, each with a name.")
+        raise AnsibleFilterError("present_users expects a list of dictionaries, each with a name.")
     found = []
     for number, user in enumerate(users, start=1):
         if not isinstance(user, Mapping) or not user.get("name"):
-            raise AnsibleFilterError(f"present_users: user {number} is no dictionary with a name.")
+            raise AnsibleFilterError(f"present_users: user {number} is not a dictionary with a name.")
         state = user.get("state", "present")
         if state not in _STATES:
             raise AnsibleFilterError(

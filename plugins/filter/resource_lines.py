@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: resource_lines
-short_description: What belongs to a project as lines of text
+short_description: Format a project's resources as lines of text
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Makes a line for people of each resource that M(haven.gpu.instance_info) or M(haven.gpu.project) returned.
-  - Names come from a cloud. Control characters, those that turn the direction of writing, and whatever else is
-    more than its own picture are shown as escapes, and long names are shortened.
+  - Makes a readable line of each resource that M(haven.gpu.instance_info) or M(haven.gpu.project) returned.
+  - Names come from the cloud and are not trusted. Control characters, characters that change the direction of writing,
+    and everything else that is not a plain visible character are shown as escapes. Long names are shortened.
 positional: _input
 options:
   _input:
@@ -30,10 +30,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The lines, with kind, name, id and state, and whether nothing uses it.
+  description: The lines, each with kind, name, id, and state, and a note if nothing uses the resource.
   type: list
   elements: str
-  sample: ["volume jupyter-demo (vol-0ad3b8c1f5e6a7b90): available, nothing uses it"]
+  sample: ["volume jupyter-demo (vol-0ad3b8c1f5e6a7b90): available, not used by anything"]
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -45,12 +45,12 @@ from ..plugin_utils._status import resource_lines as _resource_lines
 
 
 def resource_lines(resources: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The lines, or AnsibleFilterError."""
+    """Return the lines, or raise AnsibleFilterError."""
     try:
         return _resource_lines(resources)
     except (KeyError, TypeError, AttributeError) as error:
         raise AnsibleFilterError(
-            "resource_lines: give it the resources that haven.gpu.instance_info or haven.gpu.project returned."
+            "resource_lines expects the resources that haven.gpu.instance_info or haven.gpu.project returned."
         ) from error
 
 

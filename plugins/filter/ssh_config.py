@@ -6,48 +6,48 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: ssh_config
-short_description: Machines and hops as an ssh configuration for people
+short_description: Create an SSH configuration for machines behind jump hosts
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Makes the text of an ssh configuration and of its known_hosts file, by the same rules as the inventory plugin
-    P(haven.gpu.instances#inventory). Host keys are checked strictly on every machine and hop.
+  - Creates the text of an SSH configuration and of its known_hosts file, following the same rules as the inventory
+    plugin P(haven.gpu.instances#inventory). Host keys are checked strictly on every machine and hop.
   - Connections through the same jump hosts share one connection to each. A helper does that, a Python program without
-    requirements, which also says both fingerprints where a host key is not the recorded one.
-  - Writes nothing; the role P(haven.gpu.ssh_config#role) puts the texts into files.
+    requirements. If a host key is not the recorded one, the helper also shows both fingerprints.
+  - Writes no files. The role P(haven.gpu.ssh_config#role) does.
 positional: _input
 options:
   _input:
     description:
       - The machines. Each is either the variables of a host that P(haven.gpu.instances#inventory) listed, or a
-        dictionary with C(name), C(address) and C(host_key), and optionally C(id) (what the host key is filed under;
-        the name when it is not given), C(port), C(user), C(private_key) and C(forwards).
-      - What a cloud said and ssh could misread is left out, with a comment; a mistake in a dictionary is an error.
+        dictionary with C(name), C(address), and C(host_key), and optionally C(id) (what the host key is stored under,
+        by default the name), C(port), C(user), C(private_key), and C(forwards).
+      - Values from a cloud that ssh could misread are left out, with a comment. A mistake in a dictionary is an error.
     type: list
     elements: dict
     required: true
   hops:
     description:
       - The jump hosts that lead to all machines, outermost first, as in P(haven.gpu.instances#inventory).
-      - Without it, each host is reached by its own variable C(haven_hops), and a dictionary without jump hosts.
+      - By default, each inventory host uses the jump hosts in its variable C(haven_hops), and a dictionary uses none.
     type: list
     elements: dict
   known_hosts:
-    description: Absolute path that the known_hosts file will have. The helper lies beside it, as C(proxy_helper.py).
+    description: Absolute path of the known_hosts file. The helper is next to it, as C(proxy_helper.py).
     type: str
     required: true
   config:
-    description: What ssh reads for the jump hosts, as an absolute path; ssh's own default when it is not given.
+    description: Absolute path of the SSH configuration that ssh reads for the jump hosts. By default, ssh's own.
     type: str
     default: ""
   user:
-    description: User on the machines. Without it, the inventory's login user.
+    description: User on the machines. By default, the inventory's login user.
     type: str
   private_key:
-    description: Private key file for the machines. Without it, the agent's keys and the default files are tried.
+    description: Private key file for the machines. By default, the agent's keys and the default files are tried.
     type: str
   forwards:
-    description: Local ports and the unix sockets on the machine that they lead to.
+    description: Local ports and the unix sockets on the machine that they are forwarded to.
     type: dict
     default: {}
   host_keys:
@@ -77,7 +77,7 @@ _value:
       description: The known_hosts file that belongs to it.
       type: str
     helper:
-      description: The helper that belongs to it.
+      description: The helper program.
       type: str
 """
 
@@ -93,7 +93,7 @@ from ..plugin_utils._ssh.user_config import Defaults, user_config
 def ssh_config(
     machines: Iterable[Any], *, known_hosts: str, hops: Any = None, config: str = "", **defaults: Any
 ) -> dict[str, str]:
-    """The texts, or AnsibleFilterError with one sentence."""
+    """Return the texts, or raise AnsibleFilterError with one sentence."""
     try:
         return user_config(machines, hops, known_hosts, Defaults(**defaults), config)
     except HavenError as error:

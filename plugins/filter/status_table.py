@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: status_table
-short_description: A project's machines as one table
+short_description: Format a project's instances as a status table
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Makes a table for people of what M(haven.gpu.instance_info) found, and what the inventory knows about it.
-  - What a cloud said cannot leave its place in the table. Control characters, those that turn the direction of writing,
-    and whatever else is more than its own picture are shown as escapes, and long texts are shortened.
+  - Makes a table of the instances that M(haven.gpu.instance_info) found and of what the inventory knows about them.
+  - Text from the cloud cannot break the table. Control characters, characters that change the direction of writing, and
+    everything else that is not a plain visible character are shown as escapes. Long texts are shortened.
 positional: _input
 options:
   _input:
@@ -23,7 +23,7 @@ options:
   hosts:
     description:
       - Variables of the hosts that P(haven.gpu.instances#inventory) listed. C(__haven_units) may be a registered
-        result of C(systemctl list-units), from which the servers that run are taken.
+        result of C(systemctl list-units), which shows the running services.
     type: list
     elements: dict
     default: []
@@ -33,7 +33,7 @@ options:
     elements: dict
     default: []
   prices:
-    description: What an hour of an instance type costs, in your currency. No other source of prices is asked.
+    description: The price per hour of each instance type, in your currency. Prices come from nowhere else.
     type: dict
     default: {}
   tunnels:
@@ -44,7 +44,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show the machines
+- name: Show the instances
   ansible.builtin.debug:
     msg: "{{ found.instances | haven.gpu.status_table(hosts=machines, prices={'g5.xlarge': 1.006}) }}"
   vars:
@@ -53,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The lines of the table, the first with the names of the columns.
+  description: The lines of the table, starting with the column names.
   type: list
   elements: str
 """
@@ -70,12 +70,12 @@ from ..plugin_utils._status import status_table as _status_table
 def status_table(
     instances: Iterable[Mapping[str, Any]], *, hosts: Any = (), hops: Any = (), prices: Any = None, tunnels: Any = ()
 ) -> list[str]:
-    """The table, or AnsibleFilterError with one sentence."""
+    """Return the table, or raise AnsibleFilterError with one sentence."""
     try:
         return _status_table(instances, hosts, hops, prices or {}, now=datetime.now(timezone.utc), tunnels=tunnels)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise AnsibleFilterError(
-            f"haven.gpu.status_table: this is not what instance_info returned: {error!r}"
+            f"status_table expects what haven.gpu.instance_info returned; this is something else: {error!r}"
         ) from None
 
 

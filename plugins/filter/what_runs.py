@@ -6,29 +6,29 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: what_runs
-short_description: Say which instances exist and what they cost
+short_description: Describe instances and what they cost in sentences
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Makes a sentence of each instance, for the message of a run that failed after they were created.
-  - Names come from a cloud; special characters in them are shown as escapes.
+  - Makes a sentence of each instance, for the message of a run that failed after the instances were created.
+  - Names come from the cloud; special characters in them are shown as escapes.
 positional: _input
 options:
   _input:
     description: >-
-      Instances as M(haven.gpu.instance_info) returns them. What counts is C(name), C(id), C(state), C(instance_type)
-      and C(spot). An entry of C(haven_instances) may be among them, with the C(state) V(planned).
+      Instances as M(haven.gpu.instance_info) returns them. Only C(name), C(id), C(state), C(instance_type), and C(spot)
+      are used. Entries of C(haven_instances) may be among them, with the C(state) V(planned).
     type: list
     elements: dict
     required: true
   prices:
-    description: What an hour of an instance type costs, in your currency.
+    description: The price per hour of each instance type, in your currency.
     type: dict
     default: {}
 """
 
 EXAMPLES = r"""
-- name: Say what there is
+- name: Show which instances exist
   ansible.builtin.debug:
     msg: "{{ found.instances | haven.gpu.what_runs(prices={'g5.xlarge': 1.006}) | join(' ') }}"
 """
@@ -50,12 +50,12 @@ from ..plugin_utils._status import what_runs as _what_runs
 
 
 def what_runs(instances: Iterable[Mapping[str, Any]], prices: Any = None) -> list[str]:
-    """The sentences, or AnsibleFilterError."""
+    """Return the sentences, or raise AnsibleFilterError."""
     try:
         return _what_runs(instances, prices or {})
     except (KeyError, TypeError, AttributeError) as error:
         raise AnsibleFilterError(
-            "what_runs: give it the instances that haven.gpu.instance_info returned, and prices as a dictionary."
+            "what_runs expects the instances that haven.gpu.instance_info returned, and prices as a dictionary."
         ) from error
 
 

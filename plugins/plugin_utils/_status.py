@@ -4,9 +4,9 @@
 
 """A project's machines as one table for a terminal. Pure.
 
-What stands in it came from a cloud: a name may hold what moves a cursor, turns the direction of writing or is a line of
-its own. A character that is more than its own picture is written as its escape. So is a blank: Ansible breaks what it
-shows at single ones, and a line without any stays one.
+The text comes from a cloud: a name may contain characters that move the cursor, change the direction of writing, or
+break the line. Anything but a plain visible character is written as its escape. So is a space: Ansible may wrap its
+output at single spaces.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def status_table(  # noqa: PLR0913 -- all that a row is made of
     now: datetime,
     tunnels: Iterable[Mapping[str, Any]] = (),
 ) -> list[str]:
-    """The lines of the table. instances: as M(instance_info) returns them; hosts: variables of inventory hosts.
+    """Return the lines of the table. instances: as instance_info returns them; hosts: variables of inventory hosts.
 
-    prices: what an hour costs, by instance type, in the user's own currency. now: with a time zone. tunnels: as
-    M(tunnel_info) returns them.
+    prices: the price per hour of each instance type, in the user's currency. now: with a time zone. tunnels: as
+    tunnel_info returns them.
     """
     open_tunnels = {str(tunnel["name"]): tunnel for tunnel in tunnels}
     known = {str(host.get("haven_id")): host for host in hosts}
@@ -63,38 +63,38 @@ def status_table(  # noqa: PLR0913 -- all that a row is made of
 
 
 def _named(thing: Mapping[str, Any], *, alone: bool) -> str:
-    """What people call it, with its id where that does not tell which one it is."""
+    """The name, followed by the id if several have the same name."""
     if not thing["name"]:
         return str(thing["id"])
     return str(thing["name"]) if alone else f"{thing['name']}({thing['id']})"
 
 
 def resource_lines(resources: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A line for each of the resources that M(instance_info) returns: kind, name, id, and what is known of it."""
+    """Return a line for each resource that instance_info returned: kind, name, id, state, and whether it is used."""
     lines = []
     for each in resources:
         known = [plain(each["state"])] if each.get("state") else []
-        known += ["nothing uses it"] if each.get("used") is False else []
+        known += ["not used by anything"] if each.get("used") is False else []
         name = f"{plain(each['name'])} " if each.get("name") else ""
         lines.append(f"{plain(each['kind'])} {name}({plain(each['id'])})" + (f": {', '.join(known)}" if known else ""))
     return lines
 
 
 def _hop(hop: Mapping[str, Any]) -> str:
-    """What the user calls a jump host, where its address is not looked up."""
+    """How the user named a jump host."""
     tags = ",".join(f"{key}={value}" for key, value in (hop.get("tag") or {}).items())
     return str(hop.get("host") or hop.get("instance") or tags)
 
 
 def table(rows: Iterable[Sequence[object]]) -> list[str]:
-    """Rows of the same length as lines whose columns stand below each other; nothing at all is a dash."""
+    """Return rows of equal length as lines with aligned columns. An empty cell is a dash."""
     cells = [[plain(cell) or NOTHING for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
 
 
 def plain(value: object) -> str:
-    """The value as one short piece of text in which every character takes one place, from left to right."""
+    """Return the value as short text in which every character is one column wide, from left to right."""
     text = "" if value is None else str(value)
     shown = "".join(each if _is_plain(each) else _escape(each) for each in text[:_WIDEST])
     return shown if len(shown) <= _WIDEST and len(text) <= _WIDEST else f"{shown[: _WIDEST - 3]}..."
@@ -119,7 +119,7 @@ def _gpu(gpu: Optional[Mapping[str, Any]]) -> str:
 
 
 def _services(listed: Optional[Mapping[str, Any]]) -> str:
-    """The servers that run, from lines of `systemctl list-units --plain` such as 'haven-jupyter@alice.service ...'."""
+    """The running services, from lines of `systemctl list-units --plain` such as 'haven-jupyter@alice.service ...'."""
     lines = (listed or {}).get("stdout_lines") or []
     found = [line.split()[0] for line in lines if line.split()]
     names = {unit.partition("@")[0].replace("haven-", "", 1) for unit in found if unit.startswith("haven-")}
@@ -127,7 +127,7 @@ def _services(listed: Optional[Mapping[str, Any]]) -> str:
 
 
 def _tunnel(tunnel: Optional[Mapping[str, Any]]) -> str:
-    """The local ports of an open tunnel; lost while it is not connected."""
+    """The local ports of an open tunnel, marked as lost while it is not connected."""
     if not tunnel:
         return ""
     ports = ",".join(str(forward["local_port"]) for forward in tunnel["forwards"])
@@ -135,38 +135,37 @@ def _tunnel(tunnel: Optional[Mapping[str, Any]]) -> str:
 
 
 def what_runs(instances: Iterable[Mapping[str, Any]], prices: Mapping[str, Any]) -> list[str]:
-    """A sentence for each instance: that it exists, in which state, and what that costs as far as it is known.
+    """Return a sentence for each instance: that it exists, its state, and what it costs if the price is known.
 
-    One whose state is "planned" is an entry of haven_instances that does not exist.
-
-    instances: as M(instance_info) returns them. The price of a spot instance is not known from its type.
+    instances: as instance_info returns them, or entries of haven_instances with the state "planned", which do not
+    exist yet. A spot instance has no known price.
     """
-    told = []
+    sentences = []
     for each in instances:
         price = None if each.get("spot") else prices.get(str(each.get("instance_type")))
-        cost = "costs money (its price is not known: haven_prices)" if price is None else f"costs {price} an hour"
+        cost = "costs money (its price is not known; set haven_prices)" if price is None else f"costs {price} an hour"
         if each["state"] == "planned":
-            told.append(f"{_names(each)} would be made ({each['instance_type']}), which {cost}.")
+            sentences.append(f"{_names(each)} would be created ({each['instance_type']}), which {cost}.")
             continue
         if each["state"] not in ("running", "pending"):
             cost = "its disks may cost money"
         label = f"{plain(each['name'])} ({plain(each['id'])})" if each["name"] else plain(each["id"])
-        told.append(f"{label} exists, is {each['state']} and {cost}.")
-    return told
+        sentences.append(f"{label} exists, is {each['state']} and {cost}.")
+    return sentences
 
 
 def _names(wanted: Mapping[str, Any]) -> str:
-    """The name, or names, of a wish."""
+    """The name or names of an entry of haven_instances."""
     return ", ".join(map(plain, wanted["name"] if isinstance(wanted["name"], list) else [wanted["name"]]))
 
 
 def _costs(price: Any, since: Optional[str], now: datetime) -> tuple[str, str]:
-    """What an hour costs, and what it has cost since then."""
+    """The price per hour, and the cost since the start."""
     if price is None:
         return "", ""
     hourly = float(price)
     try:
         hours = (now - datetime.fromisoformat((since or "").replace("Z", "+00:00"))).total_seconds() / _HOUR_S
-    except (TypeError, ValueError):  # a cloud that does not say since when, or says it differently
+    except (TypeError, ValueError):  # the cloud gave no start time, or another format
         return f"{hourly:.2f}", ""
     return f"{hourly:.2f}", f"{hourly * max(hours, 0):.2f}"

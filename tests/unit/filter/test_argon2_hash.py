@@ -70,7 +70,7 @@ def test_no_two_accounts_share_a_salt(names: list[str]) -> None:
         ({"secret": "short"}, "at least 16 characters"),
         ({"host": ""}, "host and user"),
         ({"user": ""}, "host and user"),
-        ({"password": 12345678}, "quote numbers"),
+        ({"password": 12345678}, "quotes around numbers"),
     ],
 )
 def test_a_bad_argument_is_refused_with_its_reason_and_without_its_value(

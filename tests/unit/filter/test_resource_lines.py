@@ -23,7 +23,7 @@ def test_a_line_says_what_it_is_and_whether_anything_uses_it() -> None:
         [resource(), resource(used=False), resource(used=True, name=""), resource(kind="key_pair", state="")]
     ) == [
         "volume demo (vol-1): available",
-        "volume demo (vol-1): available, nothing uses it",
+        "volume demo (vol-1): available, not used by anything",
         "volume (vol-1): available",
         "key_pair demo (vol-1)",
     ]

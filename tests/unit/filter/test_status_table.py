@@ -22,5 +22,5 @@ def test_hops_and_prices_come_from_the_options() -> None:
 
 @pytest.mark.parametrize("wrong", [[{"name": "demo"}], ["demo"], None])
 def test_anything_else_is_one_sentence(wrong: object) -> None:
-    with pytest.raises(AnsibleFilterError, match="not what instance_info returned"):
+    with pytest.raises(AnsibleFilterError, match="expects what haven"):
         status_table(wrong)

@@ -23,12 +23,12 @@ def instance(**fields: Any) -> dict[str, Any]:
     ("fields", "said"),
     [
         ({}, "demo (i-1) exists, is running and costs 1.006 an hour."),
-        ({"instance_type": "g6.xlarge"}, "costs money (its price is not known: haven_prices)."),
+        ({"instance_type": "g6.xlarge"}, "costs money (its price is not known; set haven_prices)."),
         ({"spot": True}, "its price is not known"),
         ({"state": "stopped"}, "is stopped and its disks may cost money."),
         ({"name": ""}, "i-1 exists"),
-        ({"state": "planned", "id": ""}, "demo would be made (g5.xlarge), which costs 1.006 an hour."),
-        ({"state": "planned", "name": ["a", "b"]}, "a, b would be made"),
+        ({"state": "planned", "id": ""}, "demo would be created (g5.xlarge), which costs 1.006 an hour."),
+        ({"state": "planned", "name": ["a", "b"]}, "a, b would be created"),
         ({"name": "\u202ex"}, "\\u202ex (i-1) exists"),
     ],
 )
