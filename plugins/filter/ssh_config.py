@@ -10,11 +10,11 @@ short_description: Create an SSH configuration for machines behind jump hosts
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Creates the text of an SSH configuration and of its known_hosts file, following the same rules as the inventory
+  - Creates an SSH configuration, its known_hosts file and the helper of both, following the same rules as the inventory
     plugin P(haven.gpu.instances#inventory). Host keys are checked strictly on every machine and hop.
   - Connections through the same jump hosts share one connection to each. A helper does that, a Python program without
     requirements. If a host key is not the recorded one, the helper also shows both fingerprints.
-  - Writes no files. The role P(haven.gpu.ssh_config#role) does.
+  - Writes no files. The role P(haven.gpu.ssh_config#role) does, with M(haven.gpu.files).
 positional: _input
 options:
   _input:
@@ -32,12 +32,14 @@ options:
       - By default, each inventory host uses the jump hosts in its variable C(haven_hops), and a dictionary uses none.
     type: list
     elements: dict
-  known_hosts:
-    description: Absolute path of the known_hosts file. The helper is next to it, as C(proxy_helper.py).
+  folder:
+    description: Absolute path of the folder for the files.
     type: str
     required: true
   config:
-    description: Absolute path of the SSH configuration that ssh reads for the jump hosts. By default, ssh's own.
+    description:
+      - Absolute path of the SSH configuration that includes the created one. ssh reads it for the jump hosts. By
+        default, ssh's own.
     type: str
     default: ""
   user:
@@ -60,25 +62,27 @@ options:
 EXAMPLES = r"""
 - name: Show how the machines of the inventory are reached
   ansible.builtin.debug:
-    msg: "{{ (machines | haven.gpu.ssh_config(known_hosts='/home/alice/.ssh/haven.known')).config }}"
+    msg: "{{ (machines | haven.gpu.ssh_config(folder='/home/alice/.ssh/haven-lab')).config.content }}"
   vars:
     machines: "{{ groups.haven | map('extract', hostvars) }}"
 """
 
 RETURN = r"""
 _value:
-  description: The texts.
+  description:
+    - The files, by what they are. Each is a dictionary with C(path), C(content), C(mode) and C(diff), as
+      M(haven.gpu.files) takes it.
   type: dict
   contains:
-    config:
-      description: The ssh configuration.
-      type: str
     known_hosts:
-      description: The known_hosts file that belongs to it.
-      type: str
+      description: The known_hosts file.
+      type: dict
     helper:
-      description: The helper program.
-      type: str
+      description: The program that ssh runs to connect to jump hosts.
+      type: dict
+    config:
+      description: The SSH configuration, which names the other two.
+      type: dict
 """
 
 from collections.abc import Callable, Iterable
@@ -87,15 +91,16 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils._errors import HavenError
+from ..module_utils._ssh.config import Paths
 from ..plugin_utils._ssh.user_config import Defaults, user_config
 
 
 def ssh_config(
-    machines: Iterable[Any], *, known_hosts: str, hops: Any = None, config: str = "", **defaults: Any
-) -> dict[str, str]:
-    """Return the texts, or raise AnsibleFilterError with one sentence."""
+    machines: Iterable[Any], *, folder: str, hops: Any = None, config: str = "", **defaults: Any
+) -> dict[str, dict[str, Any]]:
+    """Return the files, or raise AnsibleFilterError with one sentence."""
     try:
-        return user_config(machines, hops, known_hosts, Defaults(**defaults), config)
+        return user_config(machines, hops, Paths(folder, included_by=config), Defaults(**defaults))
     except HavenError as error:
         raise AnsibleFilterError(f"haven.gpu.ssh_config: {error}") from None
 
@@ -103,5 +108,5 @@ def ssh_config(
 class FilterModule:
     """Ansible's entry point."""
 
-    def filters(self) -> dict[str, Callable[..., dict[str, str]]]:
+    def filters(self) -> dict[str, Callable[..., dict[str, dict[str, Any]]]]:
         return {"ssh_config": ssh_config}

@@ -277,9 +277,10 @@ from ansible.utils.vars import combine_vars
 from ..module_utils import _collector
 from ..module_utils._errors import HavenError, InvalidRequest
 from ..module_utils._models import Hop, Instance
-from ..module_utils._ssh.config import TOFU, Machine
+from ..module_utils._ssh.checks import TOFU
+from ..module_utils._ssh.config import Machine
+from ..module_utils._ssh.files import private_folder
 from ..plugin_utils._expressions.constructed import Constructed
-from ..plugin_utils._files import private_folder
 from ..plugin_utils._hosts import variables as _hosts
 from ..plugin_utils._hosts.populate import Entry, add_source, populate
 from ..plugin_utils._hosts.readable import plain

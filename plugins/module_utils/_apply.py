@@ -22,8 +22,8 @@ from ._models import Change, HostKey, Instance, Observed, Plan, Resource, Spec
 from ._ownership import TAG_HOST_KEY
 from ._plan import HOST_KEY_LATER, generation, volumes_matter
 from ._retry import WORKERS, Deadline, Pace, together
-from ._ssh import config as _ssh_config
 from ._ssh import host_key as _host_key
+from ._ssh.checks import principal
 from ._ssh.handshake import Route
 from ._wait import explained, until_state
 
@@ -387,7 +387,7 @@ class _Run:
 
 
 def _new_host_key(spec: Spec) -> HostKey:
-    return _host_key.make(spec.host_key_signer, _ssh_config.principal(spec.name, spec.project))
+    return _host_key.make(spec.host_key_signer, principal(spec.name, spec.project))
 
 
 def _succeeded(future: Future[None]) -> bool:

@@ -15,7 +15,7 @@ from ._clouds import package
 from ._errors import InvalidRequest
 from ._models import STATES, FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec, VolumeSpec
 from ._ownership import PREFIX, TAG_NAME, is_system
-from ._ssh import config as _ssh_config
+from ._ssh import checks as _checks
 
 # Safe in a host name, a file name, an ssh alias and an API filter alike.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -176,7 +176,7 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
     if common["former_name"]:
         checked_name(common["former_name"], "The former_name")
     if common["login_user"]:
-        _ssh_config.require_user(common["login_user"], "login_user")
+        _checks.require_user(common["login_user"], "The login_user")
     if ids:
         return [Spec(project=project, name="", id=each, **common) for each in ids]
     return [Spec(project=project, name=name, **common) for name in names]
@@ -220,7 +220,7 @@ def keypair_spec(params: Mapping[str, Any]) -> KeyPairSpec:
     public_key = None
     if params["state"] == "present":
         # The comment does not belong to the key: another one is no difference.
-        public_key = _ssh_config.public_key((params["public_key"] or "").strip())
+        public_key = _checks.public_key((params["public_key"] or "").strip())
         if public_key is None:
             raise InvalidRequest(
                 f"The public_key of {name} is not an OpenSSH public key: give the text of a file such as "

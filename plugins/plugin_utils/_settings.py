@@ -17,7 +17,7 @@ from typing import Any, Optional
 from ..module_utils._clouds.registry import CLOUDS
 from ..module_utils._errors import InvalidRequest
 from ..module_utils._models import STATES, Hop, Instance
-from ..module_utils._ssh.config import TOFU, VERIFIED, public_key, quoted_path, require_user
+from ..module_utils._ssh.checks import TOFU, VERIFIED, public_key, require_path, require_user
 from ..module_utils._ssh.hops import FoundHops, WantedHop, found, plain, wanted_hops
 from ._version import VERSION
 
@@ -200,8 +200,8 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         cloud_options=dict(cloud_options),
         states=tuple(_one_of("states", state, STATES) for state in states),
         **hops_of(hops),
-        login_user=require_user(login_user, "login_user") if login_user else None,
-        private_key=private_key if private_key and quoted_path(private_key, "private_key") else None,
+        login_user=require_user(login_user, "The login_user") if login_user else None,
+        private_key=require_path(private_key, "The path of the private_key") if private_key else None,
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
         host_key_authority=authority,
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Files, Machine, helper, known_hosts, render
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Machine, Paths
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import write
 from tests.integration.sandbox_guests import Guest, Sandbox, wait_until
 
 SOCKET = "/run/answer.sock"
@@ -58,16 +59,13 @@ class Laptop:
         port, user = int(env["HAVEN_SANDBOX_GATE_PORT"]), env["HAVEN_SANDBOX_GATE_USER"]
         hops = [Hop(env["HAVEN_SANDBOX_GATE_HOST"], port, user, key, env["HAVEN_SANDBOX_GATE_HOST_KEY"])]
         machine = Machine("box", self.guest.address, "debian", host_key or self.guest.host_key(), key)
-        files = Files.in_folder(str(self.folder))
-        Path(files.known_hosts).write_text(known_hosts([machine], hops))
-        Path(files.helper).write_text(helper())
-        Path(files.config).write_text(render([machine], hops, files=files))
+        write({tuple(hops): [machine]}, Paths.of_this_run(str(self.folder)))
 
     def tunnel(self, name: str | None = "box", *, check: bool = False, **options: Any) -> dict[str, Any]:
         """Run the module; to its end also where it leaves a process behind, whose pipes none of ours must be."""
         wanted: dict[str, Any] = {"name": name, **options}
         if wanted.get("state") != "absent":
-            wanted |= {"ssh_config": Files.in_folder(str(self.folder)).config, "host": "box", "user": "debian"}
+            wanted |= {"ssh_config": Paths(str(self.folder)).config, "host": "box", "user": "debian"}
         return self.run("tunnel", {**wanted, "_ansible_check_mode": check})
 
     def listed(self) -> list[tuple[str, bool, int]]:

@@ -27,7 +27,7 @@ from typing import Any, Optional
 
 from .._errors import Denied, HavenError, InvalidRequest, Unreachable
 from .._models import Hop
-from . import config as _ssh_config
+from .checks import is_address
 from .master import HeldConnection, held
 
 _USER = "haven"
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         match = _DESTINATION.fullmatch(self.path)
         host = (match.group(1) or match.group(2)) if match else ""
-        if match is None or not _ssh_config.is_address(host) or not 0 < int(match.group(3)) < 65536:
+        if match is None or not is_address(host) or not 0 < int(match.group(3)) < 65536:
             self.send_error(400)
             return
         self.send_response_only(200)

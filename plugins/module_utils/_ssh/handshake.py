@@ -10,7 +10,6 @@ ssh itself does the work, so that agents, passphrases, FIDO keys and the user's 
 from __future__ import annotations
 
 import dataclasses
-import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,8 @@ from typing import Optional
 from .._errors import InvalidRequest, TimedOut, Untrusted
 from .._models import Instance
 from .._retry import Deadline, Pace, together
-from . import config as _ssh_config
+from . import files as _files
+from .config import Machine, Paths
 from .hops import HopLookup, WantedHop, found
 from .proxy_helper import REFUSED, told
 
@@ -66,17 +66,13 @@ class Route:
         looked_up = any(isinstance(each, HopLookup) for each in self.wanted)
         hops = found(self.wanted, self.listed() if looked_up else ())
         machines = [self._machine(each, len(hops.to(each.id).hops)) for each in instances]
-        files = _ssh_config.Files.in_folder(folder)
-        _write_private(files.known_hosts, _ssh_config.known_hosts(machines, hops.hops))
-        _write_private(files.helper, _ssh_config.helper())
-        _write_private(files.config, _ssh_config.render(machines, hops.hops, files=files))
-        return files.config
+        return _files.write({hops.hops: machines}, Paths.of_this_run(folder))
 
-    def _machine(self, instance: Instance, depth: int) -> _ssh_config.Machine:
+    def _machine(self, instance: Instance, depth: int) -> Machine:
         # Behind hops an instance is known by its private address; from outside only the public one leads there.
         addresses = (instance.private_address, instance.public_address)
         first, second = addresses if depth else addresses[::-1]
-        return _ssh_config.Machine(
+        return Machine(
             alias=instance.id,
             name=instance.name,
             depth=depth,
@@ -141,9 +137,3 @@ def _attempt(command: Sequence[str], seconds: float) -> _Answer:
         return _Answer(True, done.stdout.strip())
     said = told(done.stderr) or f"ssh ended with {done.returncode}"
     return _Answer(False, said.rstrip("."), refused=said.startswith(REFUSED))
-
-
-def _write_private(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)

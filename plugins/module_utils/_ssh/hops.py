@@ -16,7 +16,7 @@ from typing import Any, Optional, Union
 
 from .._errors import InvalidRequest, NotFound
 from .._models import Hop, Instance
-from .config import Authority, hops_from, is_address, is_alias, is_user, principal, public_key
+from .checks import Authority, hops_from, is_address, is_alias, is_user, principal, public_key
 
 # Passes the checks of what the user says besides the address, which is not known yet.
 _NOWHERE = "to-be-looked-up.invalid"

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 
 from .._errors import HavenError, InvalidRequest, Unreachable, Untrusted
 from .._models import Hop
-from . import config as _ssh_config
+from . import files as _files
+from .config import HopForward, Paths, hop_alias
 from .proxy_helper import REFUSED, told
 
 # Seconds: a connection whose owner was killed ends itself this long after its last stream.
@@ -45,7 +46,7 @@ class HeldConnection:
 
     def command(self, *arguments: str) -> list[str]:
         """An ssh command that goes through this connection."""
-        config, control = os.path.join(self.folder, "ssh_config"), os.path.join(self.folder, "s")
+        config, control = Paths(self.folder).config, os.path.join(self.folder, "s")
         # What the user's own configuration may say otherwise: reasons are read from the log.
         settings = ["BatchMode=yes", "LogLevel=INFO", "PermitLocalCommand=no", "RemoteCommand=none"]
         options = [word for setting in settings for word in ("-o", setting)]
@@ -57,7 +58,7 @@ class HeldConnection:
             control,
             *options,
             *arguments,
-            _ssh_config.hop_alias(self.hops, len(self.hops) - 1),
+            hop_alias(self.hops, len(self.hops) - 1),
         ]
 
     def said(self, since: int = 0) -> str:
@@ -78,26 +79,13 @@ def held(hops: Sequence[Hop], forwards: Sequence[tuple[str, str, int]] = ()) -> 
     folder = tempfile.mkdtemp(prefix="haven-", dir=base if len(base) < _LONGEST_FOLDER else "/tmp")  # noqa: S108
     connection = HeldConnection(tuple(hops), folder)
     try:
-        _write_configuration(connection, forwards)
+        opened = [HopForward(os.path.join(folder, name), host, port) for name, host, port in forwards]
+        _files.write({connection.hops: ()}, Paths.of_this_run(folder), hop_forwards=opened)
         _log_in(connection)
         yield connection
     finally:
         _run(connection.command("-O", "exit"), connection, 5.0)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_configuration(connection: HeldConnection, forwards: Sequence[tuple[str, str, int]]) -> None:
-    hops, folder = connection.hops, connection.folder
-    files = _ssh_config.Files.in_folder(folder)
-    text = _ssh_config.render([], hops, files=files)
-    if forwards:
-        lines = [f"  LocalForward {os.path.join(folder, name)} [{host}]:{port}" for name, host, port in forwards]
-        text = "\n".join([f"Host {_ssh_config.hop_alias(hops, len(hops) - 1)}", *lines, "", text])
-    known_hosts = _ssh_config.known_hosts([], hops)
-    for path, content in ((files.known_hosts, known_hosts), (files.helper, _ssh_config.helper()), (files.config, text)):
-        # The folder is the user's alone.
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(content)
 
 
 def _log_in(connection: HeldConnection) -> None:
@@ -132,7 +120,7 @@ def _failure(connection: HeldConnection, status: int) -> HavenError:
     if last.startswith(REFUSED):
         return Untrusted(f"{last.rstrip('.')}. Ask the jump host's operator before you change the host_key of the hop.")
     hops = connection.hops
-    named = [hop for index, hop in enumerate(hops) if _ssh_config.hop_alias(hops, index) in said]
+    named = [hop for index, hop in enumerate(hops) if hop_alias(hops, index) in said]
     hop = named[0] if len(named) == 1 else hops[-1]
     where = f"The jump host {hop.host}"
     if "Host key verification failed" in said:

@@ -32,7 +32,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
 from .._errors import HavenError, InvalidRequest
-from .config import Forward, is_alias, is_socket, is_user
+from .checks import require_alias, require_port, require_socket, require_user
+from .config import Forward
+from .files import private_folder, write_private
 from .proxy_helper import told
 
 _KINDS = ("up", "lost", "log", "lock", "json")
@@ -82,15 +84,11 @@ class Wish:
     forwards: tuple[Forward, ...]
 
     def __post_init__(self) -> None:
-        if not is_alias(self.host):
-            raise InvalidRequest(f"The host {self.host!r} is no name in an ssh configuration.")
-        if not is_user(self.user):
-            raise InvalidRequest(f"The user {self.user!r} is no user name.")
+        require_alias(self.host, "The host of a tunnel")
+        require_user(self.user, "The user of a tunnel")
         for forward in self.forwards:
-            if not 0 < forward.port < 65536:
-                raise InvalidRequest(f"The port {forward.port} of a forward is none: use 1 to 65535.")
-            if not is_socket(forward.socket):
-                raise InvalidRequest(f"The socket {forward.socket!r} of a forward must be a plain absolute path.")
+            require_port(forward.port, "A forward of a tunnel")
+            require_socket(forward.socket, "The socket of a forward")
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,7 @@ class Tunnels:
 
     def get(self, name: str) -> Optional[Tunnel]:
         """The tunnel of that name, if its shell lives; it may be between two attempts."""
-        if not is_alias(name):
-            raise InvalidRequest(f"A tunnel cannot be named {name!r}: use letters, digits, dots and dashes.")
+        require_alias(name, "The name of a tunnel")
         return self._read(name) if self._lives(name) else None
 
     def is_up(self, name: str) -> bool:
@@ -134,8 +131,7 @@ class Tunnels:
 
     def start(self, name: str, wish: Wish) -> Tunnel:
         """Choose ports and start it; returns before it is up. One of that name must have been closed."""
-        os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        os.chmod(self._folder, 0o700)
+        private_folder(self._folder)
         # A port is promised once: the next to choose sees this one among those that live.
         with self._locked(".ports"):
             others = [self._read(other) for other in self.names() if other != name and self._lives(other)]
@@ -229,11 +225,7 @@ class Tunnels:
             return None
 
     def _write(self, name: str, tunnel: Tunnel) -> None:
-        path = self._path(name, "json")
-        draft = f"{path}.{os.getpid()}"
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            json.dump(asdict(tunnel), file)
-        os.replace(draft, path)
+        write_private(self._path(name, "json"), json.dumps(asdict(tunnel)))
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[None]:
@@ -250,9 +242,7 @@ class Tunnels:
 
 def project_folder(folder: str, project: str) -> str:
     """Where a project's tunnels are noted. Raises InvalidRequest."""
-    if not is_alias(project):
-        raise InvalidRequest(f"The project {project!r} is no plain word: use letters, digits, dots and dashes.")
-    return os.path.join(folder, project)
+    return os.path.join(folder, require_alias(project, "The project of a tunnel"))
 
 
 def holder(port: int) -> str:

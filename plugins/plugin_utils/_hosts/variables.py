@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from ...module_utils._models import Gpu, Hop, Instance
-from ...module_utils._ssh.config import Machine, is_address, is_alias, is_user, principal, public_key
+from ...module_utils._ssh.checks import is_address, is_alias, is_user, principal, public_key
+from ...module_utils._ssh.config import Machine
 from .._settings import Settings
 
 GROUP = "haven"

@@ -15,7 +15,7 @@ from typing import Any, Optional
 
 from ...module_utils._errors import HavenError
 from ...module_utils._models import Instance
-from .._files import PRIVATE
+from ...module_utils._ssh.files import PRIVATE
 from .._hosts import variables as _hosts
 from .._settings import Settings, cache_key
 from . import listings as _sources

@@ -17,7 +17,7 @@ from typing import Any, Optional
 from ...module_utils._errors import InvalidRequest
 from ...module_utils._models import Gpu, Instance
 from ...module_utils._ownership import TAG_HOST_KEY, TAG_LOGIN_USER
-from ...module_utils._ssh import config as _ssh_config
+from ...module_utils._ssh import checks as _checks
 from ...module_utils._ssh.config import Machine
 from ...module_utils._ssh.hops import wanted_hops
 from .._hosts import variables as _hosts
@@ -53,7 +53,7 @@ class Static:
         """What the machines of a cloud have in common, and a port that is not ssh's."""
         # Said in any case: a variable for the machines of a cloud must not say whom to trust here.
         signer = self.machine.authority
-        said = _ssh_config.Authority(signer, self.machine.identity).line if signer else ""
+        said = _checks.Authority(signer, self.machine.identity).line if signer else ""
         shared = {**_hosts.groupvars(self.settings, ssh_config), "haven_host_key_authority": said}
         return shared if self.machine.port == 22 else {**shared, "ansible_port": self.machine.port}
 
@@ -87,24 +87,19 @@ def _machine_from(item: Any, number: int, options: Mapping[str, Any]) -> Static:
 
 
 def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> Static:
-    unknown = sorted(str(field) for field in item if field not in _FIELDS)
-    if unknown:
-        raise InvalidRequest(f"It has unknown fields ({', '.join(unknown)}): use {', '.join(sorted(_FIELDS))}.")
+    _checks.require_known_fields(item, _FIELDS, "It")
     address, alias, host_key = item.get("address"), item.get("ssh_alias"), item.get("host_key")
     if bool(address) == bool(alias):
         raise InvalidRequest("Give either its address or the ssh_alias it has in your own ssh configuration.")
-    if address and not _ssh_config.is_address(address):
-        raise InvalidRequest("Its address is neither a host name nor an address.")
+    if address:
+        _checks.require_address(address, "Its address")
     if alias and not _hosts.is_host_name(alias):
         raise InvalidRequest("Its ssh_alias is no plain word: use letters, digits, dots and dashes.")
-    signer = _ssh_config.authority(host_key)
-    if host_key and not signer and not _ssh_config.public_key(host_key):
-        raise InvalidRequest(
-            "Its host_key is not an OpenSSH public key such as 'ssh-ed25519 AAAA...': read it on the machine from"
-            " /etc/ssh/ssh_host_ed25519_key.pub, or say @cert-authority and the key of who signs such keys."
-        )
+    if host_key:
+        _checks.require_host_key(host_key, "Its host_key")
+    signer = _checks.authority(host_key)
     certified = (signer.name or str(address or "")).lower() if signer else ""
-    if signer and not (address and _ssh_config.is_alias(certified)):
+    if signer and not (address and _checks.is_alias(certified)):
         raise InvalidRequest(
             "Its host_key is an authority's, whose certificate must name its address: give a host name, an IPv4"
             " address, or a name before the key (with ssh_alias, put the authority into your own known_hosts instead)."
@@ -128,9 +123,9 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
         cloud=STATIC,
         projects=(),
         **hops_of(wanted_hops(item.get("hops", given.get("hops")), authority_from(options))),
-        login_user=_ssh_config.require_user(str(user), "user") if user else None,
-        private_key=str(key) if key and _ssh_config.quoted_path(str(key), "private_key") else None,
-        host_keys=options.get("host_keys") or _ssh_config.VERIFIED,
+        login_user=_checks.require_user(str(user), "Its user") if user else None,
+        private_key=_checks.require_path(str(key), "The path of its private_key") if key else None,
+        host_keys=options.get("host_keys") or _checks.VERIFIED,
         host_key_authority=signer.key if signer else None,
         address="private",
         reachable=reachable_from(options),

@@ -2,19 +2,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The ssh configuration of an inventory and its known_hosts, as files."""
+"""Where the ssh configurations of an inventory lie, and when a connection made with one failed last."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
 from collections.abc import Iterable
 
-from ...module_utils._ssh import config as _ssh_config
-from ...module_utils._ssh.config import Machine
+from ...module_utils._ssh import files as _files
+from ...module_utils._ssh.config import Machine, Paths
 from ...module_utils._ssh.proxy_helper import FAILED
-from .._files import PRIVATE, private_folder, write_private
 from .._settings import Settings
 
 
@@ -24,7 +22,7 @@ def folder_of(parent: str, inventory: str, settings: Settings) -> str:
     hops = settings.looked_up or settings.hops
     source = (settings.name, settings.cloud, settings.projects, settings.regions, hops)
     asked = repr((os.path.abspath(inventory), *source))
-    return private_folder(os.path.join(parent, hashlib.sha256(asked.encode()).hexdigest()[:16]))
+    return _files.private_folder(os.path.join(parent, hashlib.sha256(asked.encode()).hexdigest()[:16]))
 
 
 def write(
@@ -35,14 +33,10 @@ def write(
     With ``note_failures`` somebody asks for :func:`last_failure`.
     """
     folder = folder_of(parent, inventory, settings)
-    files = dataclasses.replace(_ssh_config.Files.in_folder(folder), notes=note_failures)
-    machines = list(machines)
-    config = _ssh_config.render(machines, settings.hops, files=files, host_keys=settings.host_keys)
-    write_private(files.known_hosts, _ssh_config.known_hosts(machines, settings.hops))
-    write_private(files.helper, _ssh_config.helper())
-    write_private(files.config, config)
+    paths = Paths.of_this_run(folder, notes=note_failures)
+    config = _files.write({settings.hops: list(machines)}, paths, host_keys=settings.host_keys)
     _await_failures(os.path.join(folder, FAILED))
-    return files.config
+    return config
 
 
 def last_failure(folder: str) -> float:
@@ -56,7 +50,7 @@ def last_failure(folder: str) -> float:
 def _await_failures(path: str) -> None:
     """Make the file whose time the helper sets when a connection fails."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _files.PRIVATE))
     except FileExistsError:
         return
     os.utime(path, (0, 0))

@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from ...module_utils._errors import InvalidRequest
 from ...module_utils._models import Hop
-from ...module_utils._ssh import config as _ssh_config
-from ...module_utils._ssh.config import TOFU, Forward, Machine
+from ...module_utils._ssh import checks as _checks
+from ...module_utils._ssh import files as _files
+from ...module_utils._ssh.config import Forward, Machine, Paths
 from ...module_utils._ssh.hops import HopLookup, WantedHop, plain, wanted_hops
 from .._settings import STATIC
 
@@ -28,43 +28,29 @@ class Defaults:
     user: Optional[str] = None
     private_key: Optional[str] = None
     forwards: Optional[Mapping[Any, str]] = None
-    host_keys: str = _ssh_config.VERIFIED
+    host_keys: str = _checks.VERIFIED
 
 
-def user_config(
-    machines: Iterable[Any], hops: Any, known_hosts: str, defaults: Defaults, config: str = ""
-) -> dict[str, str]:
-    """``config``, ``known_hosts`` and ``helper``, the texts of the files.
+def user_config(machines: Iterable[Any], hops: Any, paths: Paths, defaults: Defaults) -> dict[str, dict[str, Any]]:
+    """``known_hosts``, ``helper`` and ``config``: each file as the module haven.gpu.files takes it.
 
-    ``known_hosts`` is where that file will lie, the helper beside it; ``config`` is what ssh will read for the hops.
-    ``hops`` lead to all machines; with None, to each its own.
-
-    A machine is either the variables of a host of our inventory (untrusted: what cannot be used is left out) or the
-    user's own dictionary with name, address and host_key (checked: InvalidRequest says what is wrong).
+    ``hops`` lead to all machines; with None, to each its own. A machine is either the variables of a host of our
+    inventory (untrusted: what cannot be used is left out) or the user's own dictionary with name, address and host_key
+    (checked: InvalidRequest says what is wrong).
     """
     if defaults.user:
-        _ssh_config.require_user(defaults.user, "the ssh configuration")
+        _checks.require_user(defaults.user, "The user of the ssh configuration")
     wanted = None if hops is None else wanted_hops(hops)
     by_hops: dict[tuple[Hop, ...], list[Machine]] = {}
     for machine in machines:
         if not _is_configured(machine):
             by_hops.setdefault(_hops_to(machine, wanted), []).append(_machine(machine, defaults))
-    helper = os.path.join(os.path.dirname(known_hosts), _ssh_config.HELPER)
-    files = _ssh_config.Files(known_hosts=known_hosts, helper=helper, config=config)
-    texts = [
-        _ssh_config.render(listed, shared, files=files, host_keys=defaults.host_keys, include_user_config=False)
-        for shared, listed in (by_hops or {(): []}).items()
-    ]
-    # The machines behind other hops may have some of them in common.
-    known = {
-        line: None
-        for shared, listed in by_hops.items()
-        for line in _ssh_config.known_hosts(listed, shared).splitlines()
-    }
+    texts = _files.texts(by_hops, paths, host_keys=defaults.host_keys)
+    files = (("known_hosts", paths.known_hosts), ("helper", paths.helper), ("config", paths.config))
+    # The helper is a program: its text tells nobody what changes.
     return {
-        "config": "\n".join(texts),
-        "known_hosts": "".join(f"{line}\n" for line in known),
-        "helper": _ssh_config.helper(),
+        name: {"path": path, "content": texts[path], "mode": f"{_files.PRIVATE:04o}", "diff": name != "helper"}
+        for name, path in files
     }
 
 
@@ -90,12 +76,12 @@ def _machine(machine: Any, defaults: Defaults) -> Machine:
     if "haven_id" in machine:
         signer = machine.get("haven_host_key_authority")
         # That of a machine of no cloud says what its certificate names it by.
-        own = _ssh_config.authority(signer)
-        certified = _ssh_config.principal(str(machine["haven_name"]), str(machine["haven_project"])) if signer else ""
+        own = _checks.authority(signer)
+        certified = _checks.principal(str(machine["haven_name"]), str(machine["haven_project"])) if signer else ""
         return Machine(
             alias=str(machine["inventory_hostname"]),
             identity=(own.name if own else certified) or str(machine["ansible_host"]),
-            authority=own.key if own else _ssh_config.public_key(signer),
+            authority=own.key if own else _checks.public_key(signer),
             name=str(machine["inventory_hostname"]),
             address=str(machine["haven_address"]),
             port=machine.get("ansible_port") or 22,
@@ -109,21 +95,13 @@ def _machine(machine: Any, defaults: Defaults) -> Machine:
 
 def _users_own(machine: Mapping[str, Any], defaults: Defaults) -> Machine:
     name = machine.get("name")
-    unknown = sorted(str(field) for field in machine if field not in _FIELDS)
-    if unknown:
-        raise InvalidRequest(
-            f"The machine {name!r} has unknown fields ({', '.join(unknown)}): use {', '.join(sorted(_FIELDS))}."
-        )
-    if not _ssh_config.is_alias(name) or not _ssh_config.is_alias(machine.get("id") or name):
-        raise InvalidRequest(f"The name or id of machine {name!r} is no plain word: use letters, digits, dots, dashes.")
-    if not _ssh_config.is_address(machine.get("address")):
-        raise InvalidRequest(f"The address of machine {name!r} is neither a host name nor an address.")
+    _checks.require_known_fields(machine, _FIELDS, f"The machine {name!r}")
+    _checks.require_alias(name, f"The name of machine {name!r}")
+    _checks.require_alias(machine.get("id") or name, f"The id of machine {name!r}")
+    _checks.require_address(machine.get("address"), f"The address of machine {name!r}")
     host_key = machine.get("host_key")
-    if not _ssh_config.public_key(host_key) and (host_key or defaults.host_keys != TOFU):
-        raise InvalidRequest(
-            f"The host_key of machine {name!r} is not an OpenSSH public key such as 'ssh-ed25519 AAAA...': read it on"
-            " the machine from /etc/ssh/ssh_host_ed25519_key.pub."
-        )
+    if host_key or defaults.host_keys != _checks.TOFU:
+        _checks.require_host_key(host_key, f"The host_key of machine {name!r}", may_be_signed=False)
     user = machine.get("user") or defaults.user
     return Machine(
         alias=str(name),
@@ -131,7 +109,7 @@ def _users_own(machine: Mapping[str, Any], defaults: Defaults) -> Machine:
         address=str(machine["address"]),
         port=machine.get("port") or 22,
         host_key=str(host_key) if host_key else None,
-        user=_ssh_config.require_user(str(user), f"machine {name!r}") if user else None,
+        user=_checks.require_user(str(user), f"The user of machine {name!r}") if user else None,
         key=machine.get("private_key") or defaults.private_key or None,
         forwards=_forwards(machine.get("forwards", defaults.forwards)),
     )

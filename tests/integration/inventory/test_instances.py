@@ -266,7 +266,7 @@ def test_the_cache_saves_the_call_and_not_the_ssh_configuration(project: Project
     began = time.time()
     assert project.hosts(ANSIBLE_INVENTORY_CACHE="1") == first
     assert project.calls(began) == []
-    assert {file.name for file in folder.iterdir()} == {"ssh_config", "known_hosts", "proxy_helper.py", "failed"}
+    assert {file.name for file in folder.iterdir()} == {"config", "known_hosts", "proxy_helper.py", "failed"}
 
 
 def test_the_cache_is_its_owners_alone(project: Project) -> None:

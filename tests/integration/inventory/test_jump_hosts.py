@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ import pytest
 import yaml
 
 from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Files, Machine, helper, known_hosts, render
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Machine, Paths
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import write
 from tests.integration.sandbox_guests import Guest, Sandbox, allow, wait_until
 
 from .conftest import KEY, ROOT, refusal
@@ -85,9 +86,8 @@ class Controller:
     def write(self, machines: list[dict[str, Any]], hops: list[dict[str, Any]]) -> Path:
         """The files of a controller for these machines, as the role ssh_config makes them; the configuration's path."""
         config = self.folder / "config"
-        texts = ssh_config(machines, hops=hops, known_hosts=str(self.folder / "known_hosts"), config=str(config))
-        for name, file in (("config", "config"), ("known_hosts", "known_hosts"), ("helper", "proxy_helper.py")):
-            (self.folder / file).write_text(texts[name])
+        for file in ssh_config(machines, hops=hops, folder=str(self.folder), config=str(config)).values():
+            Path(file["path"]).write_text(file["content"])
         return config
 
     def ssh(self, name: str, command: str = "echo $SSH_CONNECTION") -> subprocess.CompletedProcess[str]:
@@ -183,15 +183,9 @@ def test_a_machine_is_reached_at_an_ipv6_address_and_another_port(controller: Co
 
 def test_a_machine_without_a_jump_host_is_reached_and_proven_where_failures_are_noted(controller: Controller) -> None:
     (gate,) = controller.hops()
-    files = replace(Files.in_folder(str(controller.folder)), notes=True)
     machine = Machine("gate", gate["host"], gate["user"], gate["host_key"], gate["key"], gate["port"])
-    for file, text in (
-        (files.helper, helper()),
-        (files.known_hosts, known_hosts([machine], [])),
-        (files.config, render([machine], [], files=files)),
-    ):
-        Path(file).write_text(text)
-    command = ["ssh", "-F", files.config, "-o", "BatchMode=yes", "-W", f"{controller.hop.address}:2222", "gate"]
+    config = write({(): [machine]}, Paths.of_this_run(str(controller.folder), notes=True))
+    command = ["ssh", "-F", config, "-o", "BatchMode=yes", "-W", f"{controller.hop.address}:2222", "gate"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=90)
     assert done.stdout.startswith(b"SSH-2.0-OpenSSH")
     # It was the helper that connected.

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Instance
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import hops_from, public_key
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.checks import hops_from, public_key
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import FoundHops
 from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables as _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings

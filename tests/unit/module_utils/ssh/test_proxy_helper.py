@@ -12,23 +12,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._ssh import files as _files
 from ansible_collections.haven.gpu.plugins.module_utils._ssh import proxy_helper
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import (
-    NO_ADDRESS,
-    Files,
-    Hop,
-    Machine,
-    helper,
-    known_hosts,
-    render,
-)
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import NO_ADDRESS, Hop, Machine, Paths
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
 FINGERPRINT = "SHA256:fMI3RONfHJAcsCr4s0SDWDfyKLqV/mRbCFuLZjNO5Lc"
@@ -51,13 +44,10 @@ def closed_port() -> Iterator[int]:
         yield int(taken.getsockname()[1])
 
 
-def written(folder: Path, *hops: Hop, notes: bool = False, **machine: Any) -> Path:
-    files = replace(Files.in_folder(str(folder)), notes=notes)
-    machines = [Machine("i-1", **{"address": "10.0.0.5", "host_key": KEY, "name": "notebook", **machine})]
-    Path(files.helper).write_text(helper())
-    Path(files.known_hosts).write_text(known_hosts(machines, hops))
-    Path(files.config).write_text(render(machines, hops, files=files, include_user_config=False))
-    return Path(files.config)
+def written(folder: Path, *hops: Hop, notes: bool = False, **values: Any) -> Path:
+    machine = Machine("i-1", **{"address": "10.0.0.5", "host_key": KEY, "name": "notebook", **values})
+    paths = replace(Paths.of_this_run(str(folder), notes=notes), included_by=f"{folder}/config")
+    return Path(_files.write({hops: [machine]}, paths))
 
 
 def start(config: Path, runtime: Path, *options: str) -> subprocess.Popen[str]:
@@ -148,98 +138,6 @@ def test_ssh_shows_why_a_machine_cannot_be_reached_and_it_is_noted(
     assert f"haven.gpu: {address or NO_ADDRESS} port {closed_port} cannot be reached: " in said
     assert ("Connection refused" in said) == (address == "127.0.0.1")
     assert note.stat().st_mtime > 0
-
-
-NOTEBOOK = Machine("i-1", host_key=KEY, name="notebook")
-
-
-def checked(tmp_path: Path, *arguments: str, known: Sequence[Machine] = (NOTEBOOK,)) -> tuple[int, str]:
-    """What the helper makes of a key: its exit status and what it says. Run as ssh runs it."""
-    file, script = tmp_path / "known_hosts", tmp_path / "proxy_helper.py"
-    file.write_text(known_hosts(known, []) + "# a comment\nbroken\n\n@cert-authority\n")
-    script.write_text(helper())
-    command = [sys.executable, "-IS", str(script), "check", *arguments, str(file), str(tmp_path / "missing")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    # Whatever it printed would be taken for a known key.
-    assert done.stdout == ""
-    return done.returncode, done.stderr
-
-
-@pytest.mark.parametrize("mode", ["verified", "tofu"])
-def test_the_known_key_passes_and_another_is_refused_in_every_mode(tmp_path: Path, mode: str) -> None:
-    assert checked(tmp_path, mode, "ORDER", "i-1", "NONE", "NONE") == (0, "")
-    assert checked(tmp_path, mode, "HOSTNAME", "i-1", FINGERPRINT, BLOB) == (0, "")
-    assert checked(tmp_path, mode, "HOSTNAME", "I-1", FINGERPRINT, BLOB) == (0, "")
-    status, said = checked(tmp_path, mode, "HOSTNAME", "i-1", OTHER, BLOB)
-    assert status == 1
-    start = f"haven.gpu refuses notebook (i-1): it shows the host key {OTHER}, and {FINGERPRINT} is known."
-    assert said.startswith(start)
-
-
-def test_a_machine_without_a_known_key_passes_on_first_use_only_where_that_is_asked(tmp_path: Path) -> None:
-    assert checked(tmp_path, "tofu", "HOSTNAME", "i-2", OTHER, BLOB) == (0, "")
-    status, said = checked(tmp_path, "verified", "HOSTNAME", "i-2", OTHER, BLOB)
-    assert status == 1
-    assert said.startswith(f"haven.gpu refuses i-2: it shows the host key {OTHER}, and none is known.")
-
-
-def generated(file: Path, kind: str = "ed25519") -> Path:
-    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", "", "-f", str(file)], check=True)
-    return file
-
-
-def certificate(signer: Path, key: Path, *options: str, names: str = "demo.project") -> str:
-    command = ["ssh-keygen", "-q", "-s", str(signer), "-I", "test", "-n", names, *options, f"{key}.pub"]
-    subprocess.run(command, check=True, capture_output=True)
-    return Path(f"{key}-cert.pub").read_text().split()[1]
-
-
-def printed(key: Path) -> str:
-    done = subprocess.run(["ssh-keygen", "-l", "-f", f"{key}.pub"], capture_output=True, text=True, check=True)
-    return done.stdout.split()[1]
-
-
-@pytest.mark.parametrize("kind", ["ed25519", "ecdsa", "rsa"])
-def test_what_the_authority_signed_for_this_host_passes(tmp_path: Path, kind: str) -> None:
-    signer, key = generated(tmp_path / "signer"), generated(tmp_path / "key", kind)
-    trusting = [Machine("i-1", identity="demo.project", authority=Path(f"{signer}.pub").read_text().strip())]
-    signed = certificate(signer, key, "-h", names="other.project,demo.project")
-    assert checked(tmp_path, "verified", "HOSTNAME", "demo.project", printed(key), signed, known=trusting) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("options", "names"),
-    [(["-h"], "other.project"), ([], "demo.project"), (["-h", "-V", "20200101:20210101"], "demo.project")],
-    ids=["for another host", "for a user", "no longer valid"],
-)
-@pytest.mark.parametrize("mode", ["verified", "tofu"])
-def test_any_other_certificate_is_refused(tmp_path: Path, mode: str, options: list[str], names: str) -> None:
-    signer, key = generated(tmp_path / "signer"), generated(tmp_path / "key")
-    trusting = [
-        Machine("i-1", identity="demo.project", authority=Path(f"{signer}.pub").read_text().strip(), name="demo")
-    ]
-    signed = certificate(signer, key, *options, names=names)
-    status, said = checked(tmp_path, mode, "HOSTNAME", "demo.project", printed(key), signed, known=trusting)
-    assert status == 1
-    assert f"demo (demo.project): it shows the host key {printed(key)}, and one signed by {printed(signer)} is" in said
-
-
-def test_a_plain_key_or_somebody_elses_certificate_is_not_enough_where_an_authority_is_asked(tmp_path: Path) -> None:
-    signer, other, key = generated(tmp_path / "signer"), generated(tmp_path / "other"), generated(tmp_path / "key")
-    # A recorded key counts for nothing then: whoever may write tags wrote it.
-    trusting = [
-        Machine(
-            "i-1",
-            identity="demo.project",
-            host_key=Path(f"{key}.pub").read_text().strip(),
-            authority=Path(f"{signer}.pub").read_text().strip(),
-        )
-    ]
-    plain = Path(f"{key}.pub").read_text().split()[1]
-    signed = certificate(other, key, "-h")
-    for shown in (plain, signed, signed[:200], "", "AAAA", "====" * 9):
-        status, said = checked(tmp_path, "verified", "HOSTNAME", "demo.project", printed(key), shown, known=trusting)
-        assert (status, f"one signed by {printed(signer)} is known" in said) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -181,8 +181,7 @@ def leaves(value: Any) -> Iterator[str]:
 def rendered(machines: list[Instance], settings: Settings) -> str:
     # Without the user's own configuration, so that the outcome is the same on every computer.
     listed = [_hosts.machine(each, settings) for each in machines]
-    files = _ssh_config.Files.in_folder("/k")
-    return _ssh_config.render(listed, settings.hops, files=files, include_user_config=False)
+    return _ssh_config.render(listed, settings.hops, paths=_ssh_config.Paths("/k", included_by="/c"))
 
 
 def says(config: Path, host: str) -> dict[str, str]:

@@ -13,13 +13,13 @@ import pytest
 from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Files, Machine, known_hosts, render
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Machine, Paths, known_hosts, render
 from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables as _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._sources.machines import Static, machines_from
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
 SIGNED = f"@cert-authority {KEY}"
-FILES = Files.in_folder("/k")
+PATHS = Paths("/k")
 FILE = {"projects": ["demo"], "hops": [{"host": "gate"}], "login_user": "debian", "private_key": "/keys/a"}
 
 
@@ -78,7 +78,7 @@ def test_behind_an_alias_the_users_own_configuration_says_the_rest() -> None:
     found = one({"name": "gamer-pc", "ssh_alias": "gamer"}, **FILE)
     assert found.machine == Machine(alias="gamer", name="gamer-pc", own_config=True)
     assert _hosts.hostvars(found.instance, found.settings)["ansible_host"] == "gamer"
-    text = render([found.machine], found.settings.hops, files=FILES)
+    text = render([found.machine], found.settings.hops, paths=PATHS)
     block = text[text.index("Host gamer") : text.index("Match all")]
     assert "StrictHostKeyChecking yes" in block
     assert "ForwardAgent no" in block
@@ -89,7 +89,7 @@ def test_behind_an_alias_the_users_own_configuration_says_the_rest() -> None:
 
 def test_an_alias_with_a_host_key_trusts_no_other() -> None:
     found = one({"name": "gamer-pc", "ssh_alias": "gamer", "host_key": KEY, "port": 2200})
-    text = render([found.machine], (), files=FILES)
+    text = render([found.machine], (), paths=PATHS)
     assert 'UserKnownHostsFile "/k/known_hosts"' in text
     assert "HostKeyAlias gamer" in text
     assert "Port 2200" in text
@@ -99,7 +99,7 @@ def test_an_alias_with_a_host_key_trusts_no_other() -> None:
 def test_an_authority_vouches_for_a_machine_by_its_address_and_only_where_it_says_so() -> None:
     found = one({"name": "box", "address": "Box.example.org", "host_key": SIGNED}, host_key_authority=KEY)
     assert known_hosts([found.machine], []) == f"@cert-authority box.example.org {KEY} box\n"
-    assert "  HostKeyAlias box.example.org\n" in render([found.machine], (), files=FILES)
+    assert "  HostKeyAlias box.example.org\n" in render([found.machine], (), paths=PATHS)
     named = one({"name": "box", "address": "fd00::1", "host_key": f"@cert-authority Box.lab {KEY}"})
     assert known_hosts([named.machine], []) == f"@cert-authority box.lab {KEY} box\n"
     pinned = one({"name": "box", "address": "a", "host_key": KEY}, host_key_authority=KEY)
@@ -108,7 +108,7 @@ def test_an_authority_vouches_for_a_machine_by_its_address_and_only_where_it_say
     for each, known in ((found, f"@cert-authority box.example.org {KEY} box\n"), (pinned, f"box {KEY} box\n")):
         play = {"inventory_hostname": "box", "haven_host_key_authority": KEY}
         hostvars = {**play, **_hosts.hostvars(each.instance, each.settings), **each.variables("/x")}
-        assert ssh_config([hostvars], known_hosts="/k")["known_hosts"] == known
+        assert ssh_config([hostvars], folder="/k")["known_hosts"]["content"] == known
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_an_authority_vouches_for_a_machine_by_its_address_and_only_where_it_say
         ({"name": "box", "address": "fd00::1", "host_key": SIGNED}, "Machine box: Its host_key is an authority's"),
         ({"name": "box", "ssh_alias": "a", "host_key": SIGNED}, "Machine box: Its host_key is an authority's"),
         ({"name": "box", "address": "a", "port": "22 -x"}, "Machine box: Its port"),
-        ({"name": "box", "address": "a", "user": "-l root"}, "Machine box: The user"),
+        ({"name": "box", "address": "a", "user": "-l root"}, "Machine box: Its user"),
         ({"name": "box", "address": "a", "gpu": "RTX"}, "Machine box: Its gpu"),
         ({"name": "box", "address": "a", "hourly_price": "x"}, "Machine box: Its hourly_price"),
         ({"name": "box", "address": "a", "tags": "x"}, "Machine box: Its tags"),

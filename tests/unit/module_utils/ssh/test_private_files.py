@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.haven.gpu.plugins.plugin_utils._files import private_folder, write_private
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import private_folder, write_private
 
 
 def mode(path: pathlib.Path) -> int:

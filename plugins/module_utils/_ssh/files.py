@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A configuration as files that are the user's alone: known_hosts, the proxy helper, and what names both."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+
+from .._models import Hop
+from . import config as _config
+from .checks import VERIFIED
+from .config import HopForward, Machine, Paths
+
+PRIVATE = 0o600
+# Bytes.
+_PART = 1 << 16
+# Machines by the hops that lead to them, outermost first.
+ByHops = Mapping[tuple[Hop, ...], Sequence[Machine]]
+
+
+def texts(
+    machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forwards: Iterable[HopForward] = ()
+) -> dict[str, str]:
+    """The text of each file by its path, what others name before those that name it. Raises InvalidRequest.
+
+    The arguments are :func:`config.render`'s.
+    """
+    groups = (machines or {(): ()}).items()
+    known = [_config.known_hosts(behind, hops) for hops, behind in groups]
+    configs = [
+        _config.render(behind, hops, paths=paths, host_keys=host_keys, hop_forwards=hop_forwards)
+        for hops, behind in groups
+    ]
+    return {paths.known_hosts: _merged(known), paths.helper: _helper(), paths.config: "\n".join(configs)}
+
+
+def write(machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forwards: Iterable[HopForward] = ()) -> str:
+    """Write :func:`texts` into their folder, which is made where it is missing. Returns the configuration's path."""
+    said = texts(machines, paths, host_keys=host_keys, hop_forwards=hop_forwards)
+    private_folder(paths.folder)
+    for path, text in said.items():
+        write_private(path, text)
+    return paths.config
+
+
+def _merged(known: Sequence[str]) -> str:
+    """Several known_hosts files as one: machines behind other hops may have some of these in common."""
+    if len(known) == 1:
+        return known[0]
+    return "".join(dict.fromkeys(line for text in known for line in text.splitlines(keepends=True)))
+
+
+def _helper() -> str:
+    # It is read, not used, and only where a configuration is written.
+    from . import proxy_helper
+
+    return inspect.getsource(proxy_helper)
+
+
+def private_folder(path: str) -> str:
+    """Make the folder, or make it the user's alone. Returns its path."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    os.chmod(path, 0o700)
+    return path
+
+
+def write_private(path: str, text: str) -> bool:
+    """Put the text into the file, whole or not at all, readable by its owner only. Returns whether it was changed.
+
+    Another run may write the same file at the same time; readers see the old text or the new one.
+    """
+    content = text.encode()
+    if _holds(path, content):
+        return False
+    # mkstemp makes files with mode 0600.
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".haven-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return True
+
+
+def _holds(path: str, content: bytes) -> bool:
+    """Whether the file is private and has exactly this content; read in parts, as it may have that of thousands."""
+    try:
+        with open(path, "rb") as file:
+            found = os.fstat(file.fileno())
+            if found.st_mode & 0o777 != PRIVATE or found.st_size != len(content):
+                return False
+            starts = range(0, len(content), _PART)
+            return all(file.read(_PART) == content[start : start + _PART] for start in starts)
+    except FileNotFoundError:
+        return False
