@@ -404,15 +404,16 @@ class Traits:
 
     ``changeable`` are names of options that can be changed on an instance that exists; ``unsupported`` are fields of
     Spec the cloud does not have, with a sentence; ``states`` are those that not every cloud has; ``reserved_tags`` are
-    the beginnings of tags that are the cloud's own.
+    the beginnings of tags that are the cloud's own. What a plan promises of a disk and a price has no default: a cloud
+    that says nothing of them must not promise anything.
     """
 
     title: str
+    encrypts_disks: bool
+    sells_spot: bool
     changeable: frozenset[str] = frozenset()
     unsupported: Mapping[str, str] = field(default_factory=dict)
     states: frozenset[str] = frozenset()
-    encrypts_disks: bool = True
-    sells_spot: bool = True
     reserved_tags: tuple[str, ...] = ()
 
 

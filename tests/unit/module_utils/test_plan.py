@@ -411,3 +411,8 @@ def test_what_changes_of_a_disk_is_planned_as_the_cloud_has_it() -> None:
     for traits, told in ((EC2, "'encrypted': True"), (OPENSTACK, "'size_gib': 5}")):
         with pytest.raises(Refused, match=told):
             plan(spec, Observed((current,)), traits)
+
+
+def test_a_cloud_that_says_nothing_of_disks_and_prices_promises_nothing() -> None:
+    with pytest.raises(TypeError, match="'encrypts_disks' and 'sells_spot'"):
+        Traits(title="a third")  # type: ignore[call-arg]

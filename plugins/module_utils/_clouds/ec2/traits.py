@@ -10,6 +10,8 @@ from ..._models import Traits
 
 TRAITS = Traits(
     title="EC2",
+    encrypts_disks=True,
+    sells_spot=True,
     changeable=frozenset({"imdsv2"}),
     unsupported={"former_name": "EC2 takes no former_name."},
     reserved_tags=("aws:",),

@@ -10,6 +10,8 @@ from ..._models import Traits
 
 TRAITS = Traits(
     title="OpenStack",
+    encrypts_disks=False,
+    sells_spot=False,
     changeable=frozenset({"floating_ip", "public_address"}),
     unsupported={
         "spot": "OpenStack has no spot market: leave spot out.",
@@ -18,6 +20,4 @@ TRAITS = Traits(
         "hibernation": "OpenStack does not keep the memory of a server that is stopped: leave hibernation out.",
     },
     states=frozenset({"shelved", "rebuilt"}),
-    encrypts_disks=False,
-    sells_spot=False,
 )
