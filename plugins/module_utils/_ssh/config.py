@@ -19,7 +19,7 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
@@ -153,57 +153,78 @@ def render(
     open. ``hop_forwards`` are opened by every connection to the last hop, which there must be.
     """
     hops = hops_from(hops)
-    require_checking(host_keys)
-    trust = [_quoted(paths.known_hosts, "The path of known_hosts")]
-    if host_keys == TOFU:
-        # ssh writes what it accepts to the first file; ours is rewritten and would forget.
-        trust.insert(0, _quoted(f"{paths.known_hosts}.accepted", "The path of known_hosts"))
-    checking = f"StrictHostKeyChecking {'accept-new' if host_keys == TOFU else 'yes'}"
-    ours = [
-        f"UserKnownHostsFile {' '.join(trust)}",
-        "GlobalKnownHostsFile /dev/null",
-        "UpdateHostKeys no",
-        f"KnownHostsCommand {_run_by_ssh(paths)} check {host_keys} %I %H %f %K {' '.join(trust)}",
-    ]
-    proxy_commands = [_through(hop_alias(hops, index), paths, host_keys) for index in range(len(hops))]
-
+    aliases = [hop_alias(hops, index) for index in range(len(hops))]
+    common = _Common.of(aliases, paths, require_checking(host_keys))
     blocks = ["# Made by haven.gpu: changes are overwritten."]
-    for index, hop in enumerate(hops):
-        alias = hop_alias(hops, index)
-        lines = [f"HostName {hop.host}", f"Port {hop.port}", checking]
-        if hop.host_key:
-            # A certificate is for the host that it names.
-            signer = authority(hop.host_key)
-            lines += [f"HostKeyAlias {signer.name or hop.host if signer else alias}", *_kind(hop.host_key), *ours]
-        lines += _common(hop.user, hop.key, f"hop {index + 1}")
-        if index:
-            lines.append(proxy_commands[index - 1])
-        if index == len(hops) - 1:
-            lines += [f"LocalForward {socket} [{host}]:{port}" for socket, host, port in hop_forwards]
+    for index, (alias, hop) in enumerate(zip(aliases, hops)):
+        forwards = map(_hop_forward, hop_forwards) if index == len(hops) - 1 else ()
+        lines = [*_hop(hop, alias, index, common), *common.proxy_commands[:index][-1:], *forwards]
         blocks.append(_block(alias, lines))
-    direct = f"{_proxy_command(paths)} direct '[%h]:%p'"
-    nowhere = direct if paths.notes else "ProxyJump none"
-    taken = {hop_alias(hops, index) for index in range(len(hops))}
-    for machine in machines:
-        alias = machine.alias.lower() if is_alias(machine.alias) else ""
-        if not alias or alias in taken or not is_alias(machine.filed_under):
-            blocks.append(f"# Left out, the name cannot be used: {shown(machine.alias)}")
-            continue
-        taken.add(alias)
-        # The key of a machine of the user's own configuration may be in the user's own known_hosts.
-        kind = _kind(None if machine.authority else machine.host_key)
-        trusted = [] if machine.own_config and not machine.host_key else [*kind, *ours]
-        proxy_command = proxy_commands[: machine.depth][-1:]
-        blocks.append(_block(machine.alias, [*_machine(machine, proxy_command, nowhere), checking, *trusted]))
+    blocks += _machines(machines, set(aliases), common)
     if paths.included_by is None:
         # Without "Match all" the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
     if paths.notes:
         # To notice which machine does not answer. The last, because of several values ssh takes the first.
-        blocks.append(_block(f"* !{_HOP}*", [direct]))
+        blocks.append(_block(f"* !{_HOP}*", [_direct(paths)]))
     # Not added to the whole, which has megabytes where the machines are thousands.
     blocks[-1] += "\n"
     return "\n\n".join(blocks)
+
+
+@dataclass(frozen=True)
+class _Common:
+    """The lines that many hosts have: how a key is checked, which keys are ours to know, and the ProxyCommand through
+    each of the hops; ``nowhere`` is that of a machine without an address."""
+
+    checking: str
+    trusted: list[str]
+    proxy_commands: list[str]
+    nowhere: str
+
+    @classmethod
+    def of(cls, hops: Sequence[str], paths: Paths, host_keys: str) -> _Common:
+        known = [_quoted(paths.known_hosts, "The path of known_hosts")]
+        if host_keys == TOFU:
+            # ssh writes what it accepts to the first file; ours is rewritten and would forget.
+            known.insert(0, _quoted(f"{paths.known_hosts}.accepted", "The path of known_hosts"))
+        return cls(
+            checking=f"StrictHostKeyChecking {'accept-new' if host_keys == TOFU else 'yes'}",
+            trusted=[
+                f"UserKnownHostsFile {' '.join(known)}",
+                "GlobalKnownHostsFile /dev/null",
+                "UpdateHostKeys no",
+                f"KnownHostsCommand {_run_by_ssh(paths)} check {host_keys} %I %H %f %K {' '.join(known)}",
+            ],
+            proxy_commands=[_through(hop, paths, host_keys) for hop in hops],
+            nowhere=_direct(paths) if paths.notes else "ProxyJump none",
+        )
+
+
+def _hop(hop: Hop, alias: str, index: int, common: _Common) -> list[str]:
+    """The lines about the hop alone."""
+    lines = [f"HostName {hop.host}", f"Port {hop.port}", common.checking]
+    if hop.host_key:
+        # A certificate is for the host that it names.
+        signer = authority(hop.host_key)
+        known_as = signer.name or hop.host if signer else alias
+        lines += [f"HostKeyAlias {known_as}", *_kind(hop.host_key), *common.trusted]
+    return lines + _settings(hop.user, hop.key, f"hop {index + 1}")
+
+
+def _machines(machines: Iterable[Machine], taken: set[str], common: _Common) -> Iterator[str]:
+    """The blocks of the machines; ``taken`` are the names of the hops, which no machine can have."""
+    for machine in machines:
+        alias = machine.alias.lower() if is_alias(machine.alias) else ""
+        if not alias or alias in taken or not is_alias(machine.filed_under):
+            yield f"# Left out, the name cannot be used: {shown(machine.alias)}"
+            continue
+        taken.add(alias)
+        # The key of a machine of the user's own configuration may be in the user's own known_hosts.
+        kind = _kind(None if machine.authority else machine.host_key)
+        trusted = [] if machine.own_config and not machine.host_key else [*kind, *common.trusted]
+        proxy_command = common.proxy_commands[: machine.depth][-1:]
+        yield _block(machine.alias, [*_machine(machine, proxy_command, common.nowhere), common.checking, *trusted])
 
 
 def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
@@ -242,6 +263,11 @@ def _through(hop: str, paths: Paths, host_keys: str) -> str:
     return f"{_proxy_command(paths)} through {host_keys} {config} {hop} '[%h]:%p'"
 
 
+def _direct(paths: Paths) -> str:
+    """The ProxyCommand without a hop."""
+    return f"{_proxy_command(paths)} direct '[%h]:%p'"
+
+
 def _proxy_command(paths: Paths) -> str:
     """The beginning of a line that has the helper connect. A shell runs it, where double quotes would do less."""
     command = _run_by_ssh(paths).replace('"', "'")
@@ -273,10 +299,10 @@ def _machine(machine: Machine, proxy_command: list[str], nowhere: str) -> list[s
         lines.append(f"Port {require_port(machine.port, machine.alias)}")
     if not machine.own_config or machine.host_key:
         lines.append(f"HostKeyAlias {machine.filed_under}")
-    return lines + _common(user, machine.key, machine.alias) + [_forward(forward) for forward in machine.forwards]
+    return lines + _settings(user, machine.key, machine.alias) + [_forward(forward) for forward in machine.forwards]
 
 
-def _common(user: Optional[str], key: Optional[str], where: str) -> list[str]:
+def _settings(user: Optional[str], key: Optional[str], where: str) -> list[str]:
     lines = [f"User {user}"] if user else []
     if key:
         # Without a file every key of the agent and the default files are tried, FIDO keys included. With one, an agent
@@ -301,6 +327,10 @@ def _forward(forward: Forward) -> str:
     port = require_port(forward.port, "The forward")
     # "localhost" keeps it on the loopback addresses even where the user's own configuration has GatewayPorts.
     return f"LocalForward localhost:{port} {socket}"
+
+
+def _hop_forward(forward: HopForward) -> str:
+    return f"LocalForward {forward.socket} [{forward.host}]:{forward.port}"
 
 
 def _block(alias: str, lines: Iterable[str]) -> str:
