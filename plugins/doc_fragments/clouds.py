@@ -77,7 +77,7 @@ options:
         type: dict
       auth_type:
         description:
-          - The way to authenticate, such as C(password) or C(v3applicationcredential).
+          - The authentication method, such as C(password) or C(v3applicationcredential).
         type: str
       interface:
         description: Which of the catalogue's addresses to use.
@@ -174,7 +174,7 @@ options:
         type: dict
       auth_type:
         description:
-          - The way to authenticate, such as C(password) or C(v3applicationcredential).
+          - The authentication method, such as C(password) or C(v3applicationcredential).
         type: str
       interface:
         description: Which of the catalogue's addresses to use.

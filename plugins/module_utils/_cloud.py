@@ -75,7 +75,7 @@ class Asks(Protocol):
         may take a call, so only those the user set are asked for."""
 
     def image(self, choice: ImageChoice) -> Image:
-        """The image to use. Raises NotFound, or InvalidRequest for a way to choose that the cloud does not have."""
+        """The image to use. Raises NotFound, or InvalidRequest for a kind of choice that the cloud does not have."""
 
     def gpu(self, instance_type: str) -> Optional[Gpu]:
         """The GPUs of an instance type; None when it has none or is not known."""

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which shortcuts are taken: code that gives the same answer as the plain way, only sooner.
+"""Which shortcuts are taken: code that gives the same answer as the plain code, only sooner.
 
-Tests and the bench switch them off, to compare both ways; what each gains is a row of the bench. There is no use for
-that outside of them.
+Tests and the bench switch them off, to compare with and without; what each gains is a row of the bench. There is no
+use for that outside of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 _VARIABLE = "HAVEN_SHORTCUTS_OFF"
 # By name, what is done sooner.
 NAMES = {
-    "auth_plugins": "openstacksdk looks for ways to authenticate in keystoneauth only, not in all installed packages",
+    "auth_plugins": "openstacksdk looks for authentication methods in keystoneauth only, not in all installed packages",
     "collector": "Python's search for cyclic garbage pauses where much is made and little thrown away",
     "expressions": "an inventory's expressions are evaluated once for equal values, not for each host",
     "parser": "EC2's XML is read along the answer, not along the model, and without what nobody reads",

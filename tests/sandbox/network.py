@@ -5,7 +5,7 @@
 
 Every packet of a guest passes the router, as in a real cloud's network, so that security groups have connection state
 on each leg (a plain bridge has it only where the kernel was built with bridge connection tracking). The router has no
-way to this machine; only the jump host has a second leg.
+route to this machine; only the jump host has a second leg.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The contract fails for a cloud that breaks it: each of its tests notices at least one way to do so."""
+"""The contract fails for a cloud that breaks it: each of its tests notices at least one such fault."""
 
 from __future__ import annotations
 
@@ -172,9 +172,9 @@ def as_it_comes(self: Account) -> Any:
     return open(self._file, "a+", encoding="utf-8")
 
 
-# What is broken, in what way, and which test has to notice.
-Way = tuple[Any, str, Callable[..., Any], str]
-WAYS: list[Way] = [
+# What is broken, by what, and which test has to notice.
+Fault = tuple[Any, str, Callable[..., Any], str]
+FAULTS: list[Fault] = [
     (Memory, "instances", of_everybody, "test_a_machine_without_our_mark_is_not_ours"),
     (shapes, "wanted", unmarked, "test_what_is_made_is_found_as_it_was_asked_for"),
     (shapes, "instance", of_another_image, "test_what_is_made_is_found_as_it_was_asked_for"),
@@ -211,13 +211,13 @@ WAYS: list[Way] = [
 TESTS = [name for name, _test in inspect.getmembers(Contract, inspect.isfunction) if name.startswith("test_")]
 
 
-@pytest.mark.parametrize("broken", WAYS, ids=lambda broken: f"{broken[1]}-{broken[2].__name__}-{broken[3]}")
-def test_the_contract_notices(broken: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, name, way, test = broken
+@pytest.mark.parametrize("broken", FAULTS, ids=lambda broken: f"{broken[1]}-{broken[2].__name__}-{broken[3]}")
+def test_the_contract_notices(broken: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, name, fault, test = broken
     world = MemoryWorld(tmp_path)
     parameters = inspect.signature(getattr(Contract, test)).parameters
     given: dict[str, Any] = {"world": world, "monkeypatch": monkeypatch}
-    monkeypatch.setattr(owner, name, way)
+    monkeypatch.setattr(owner, name, fault)
     if owner is Memory:
         # What is looked at was made well.
         with monkeypatch.context() as mended:
@@ -230,7 +230,7 @@ def test_the_contract_notices(broken: Way, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_every_part_of_the_contract_has_been_broken() -> None:
-    assert {test for _owner, _name, _way, test in WAYS} == set(TESTS)
+    assert {test for _owner, _name, _fault, test in FAULTS} == set(TESTS)
 
 
 def test_a_verb_that_is_missing_or_takes_something_else_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ WHERE = (
 )
 # Seconds: how long one request may take.
 REQUEST_TIMEOUT = 60.0
-# Ways to authenticate that are keystoneauth's own.
+# Methods of authentication that are keystoneauth's own.
 _BUILT_IN = frozenset(["password", "v3password", "v3applicationcredential"])
 
 

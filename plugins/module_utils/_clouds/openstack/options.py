@@ -14,7 +14,7 @@ from ..._errors import InvalidRequest
 CONNECTION: dict[str, Any] = {
     "cloud": {"type": "str"},
     "region": {"type": "str"},
-    # Which of its parts are secret depends on the way to authenticate.
+    # Which of its parts are secret depends on the authentication method.
     "auth": {"type": "dict", "no_log": True},
     "auth_type": {"type": "str"},
     "interface": {"type": "str", "choices": ["public", "internal", "admin"]},
