@@ -6,6 +6,7 @@ the documentation of what each cloud has, and the places where a playbook hands 
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 from collections.abc import Iterator
@@ -70,6 +71,11 @@ def _cloud_option(names: list[str], *, required: bool) -> dict[str, Any]:
     return {"description": described, "type": "str", "choices": names, "required": True}
 
 
+def _requirements(found: dict[str, dict[str, Any]]) -> list[str]:
+    needed = {name: about["requirement"] for name, about in found.items()}
+    return [f"{package} (for O(cloud={name}))" for name, package in needed.items() if package != "none"]
+
+
 def fragments(found: dict[str, dict[str, Any]]) -> str:
     """The documentation fragments haven.gpu.clouds, haven.gpu.clouds.instances and haven.gpu.clouds.inventory."""
     names = list(found)
@@ -80,20 +86,19 @@ def fragments(found: dict[str, dict[str, Any]]) -> str:
             own = about["instances"] if instances else {}
             suboptions = {**about["connection"]["suboptions"], **own}
             options[name] = {**about["connection"], "type": "dict", "suboptions": suboptions}
-        needed = [f"{about['requirement']} (for O(cloud={name}))" for name, about in found.items()]
-        needed = [each for each in needed if not each.startswith("none ")]
-        return dumped({"options": options, "requirements": needed})
+        return dumped({"options": options, "requirements": _requirements(found)})
 
     inventory = {"cloud": _cloud_option(names, required=False)}
     for name, about in found.items():
         inventory[name] = {"description": about["inventory"], "type": "dict"}
+    needed = _requirements(found)
     return head("Documentation of what each cloud has.") + (
         "from __future__ import annotations\n\nfrom typing import ClassVar\n\n\n"
         "class ModuleDocFragment:\n"
         '    """Options of the connection, the same with those of instances, and those of the inventory."""\n\n'
         f'    DOCUMENTATION: ClassVar[str] = r"""\n{document(instances=False)}"""\n\n'
         f'    INSTANCES: ClassVar[str] = r"""\n{document(instances=True)}"""\n\n'
-        f'    INVENTORY: ClassVar[str] = r"""\n{dumped({"options": inventory})}"""\n'
+        f'    INVENTORY: ClassVar[str] = r"""\n{dumped({"options": inventory, "requirements": needed})}"""\n'
     )
 
 
@@ -112,6 +117,23 @@ def marked(file: pathlib.Path, text: str) -> str:
     return block.sub(filled, old)
 
 
+def contract(title: str, folder: str, sdk: list[str]) -> str:
+    """The import contract that keeps an SDK in the folder of its cloud."""
+    inside = [f"plugins.module_utils._clouds.{folder}.* -> {each}" for each in sdk]
+    lines = [
+        "[[tool.importlinter.contracts]]",
+        f'name = "The SDK of {title} stays in its cloud\'s folder"',
+        'type = "forbidden"',
+        'source_modules = ["plugins.**"]',
+        f"forbidden_modules = {json.dumps(sdk)}",
+        "as_packages = false",
+        "allow_indirect_imports = true",
+        f"ignore_imports = {json.dumps(inside, indent=2)}",
+        'unmatched_ignore_imports_alerting = "none"',
+    ]
+    return "\n".join(lines)
+
+
 def generated() -> Iterator[tuple[pathlib.Path, str]]:
     """Each file, and what it should say."""
     found = clouds()
@@ -127,3 +149,9 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
     file = ROOT / "playbooks" / "provision.yml"
     both = '{0}: "{{{{ haven_{0} | default({{}}) | combine(__haven_wanted.{0} | default({{}})) }}}}"'
     yield file, marked(file, "\n".join(both.format(name) for name in names))
+    file = ROOT / "pyproject.toml"
+    loading = {name: about for name, about in found.items() if about["sdk"]}
+    contracts = [contract(about["title"], name, about["sdk"]) for name, about in loading.items()]
+    yield file, marked(file, "\n\n".join(contracts))
+    file = ROOT / "playbooks" / "stop.yml"
+    yield file, marked(file, dumped({name: about["stopped"] for name, about in found.items()}))

@@ -267,4 +267,7 @@ options:
         and so on).
       - Default is the variable C(haven_openstack).
     type: dict
+requirements:
+  - boto3 (for O(cloud=ec2))
+  - openstacksdk (for O(cloud=openstack))
 """

@@ -196,8 +196,6 @@ notes:
     M(ansible.posix.synchronize) checks host keys through the same configuration only with
     O(ansible.posix.synchronize#module:use_ssh_args=true) and O(ansible.posix.synchronize#module:verify_host=true).
 requirements:
-  - boto3 for EC2
-  - openstacksdk for OpenStack
   - OpenSSH 8.5 or later on the controller
 """
 

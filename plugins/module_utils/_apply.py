@@ -303,7 +303,7 @@ class _Run:
             Resource(change.kind, change.target, job.spec.name, str(change.before))
             for job in self._jobs
             for change in job.plan.changes
-            if change.action == "remove"
+            if change.action == "remove" and change.kind
         ]
         together(self._cloud.remove, doomed)
 

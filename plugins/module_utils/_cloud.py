@@ -64,7 +64,8 @@ class Asks(Protocol):
         state replaces ``states``. With ``details`` each carries all that the cloud said."""
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
-        """The instances with these ids as they are now; one not visible yet is missing from the answer."""
+        """The instances with these ids as they are now; one not visible yet is missing from the answer. It never lists
+        more than is asked for."""
 
     def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
         """The same instances with their disks' sizes, types and encryption."""
@@ -97,7 +98,8 @@ class Asks(Protocol):
         """The project's key pair of this name; Refused when the name is taken by one without its mark."""
 
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
-        """The project's firewall of this name; Refused when the name is taken by one without its mark."""
+        """The project's firewall of this name. When the name is taken by one without its mark, this raises Refused, or
+        create_firewall() does."""
 
     def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
         """The ids of the project's firewalls of these names, as far as they exist; an id stands for itself. Only what
@@ -110,7 +112,10 @@ class Changes(Protocol):
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
         """Create the instance, tags included, under a token made of project, name and generation.
 
-        The same token gives the same instance, however often it is sent. Raises TokenUsed when it was spent.
+        One request makes one instance, whatever becomes of its answer: it is sent again only where the token sees to
+        that, or after a look. Whether two requests do is for the token or for settle() to see to. Raises TokenUsed when
+        the token was spent, LostAnswer when the instance may still be made, and NotFound for a firewall that the
+        project has not. Where it is refused nothing is left that was made for it.
         """
 
     def settle(self, instances: Sequence[Instance]) -> list[Instance]:
@@ -126,18 +131,24 @@ class Changes(Protocol):
     def update(self, instance: Instance, change: Change) -> None:
         """Carry out one change of kind "update", by its ``field``. Raises InvalidRequest for what cannot change."""
 
-    def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None: ...
+    def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """Set these tags and leave the others as they are."""
 
-    def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None: ...
+    def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None:
+        """Take these tags away. That one is gone already is no error."""
 
-    def import_key_pair(self, spec: KeyPairSpec) -> KeyPair: ...
+    def import_key_pair(self, spec: KeyPairSpec) -> KeyPair:
+        """Import it, or find it when the project has one of this name already; Refused as in key_pair()."""
 
     def create_firewall(self, spec: FirewallSpec) -> Firewall:
-        """Create it closed for incoming traffic and, as clouds do, open for outgoing."""
+        """Create it closed for incoming traffic and, as clouds do, open for outgoing; or find it when the project has
+        one of this name already. Raises Refused for one without its mark."""
 
-    def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
+    def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
+        """Add these rules to it, as this adapter read it. That one is there already is no error."""
 
-    def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None: ...
+    def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
+        """Take these rules off it, as this adapter read it. That one is gone already is no error."""
 
 
 class Removes(Protocol):
@@ -195,4 +206,5 @@ class CloudPackage(Protocol):
         self, chosen: Mapping[str, Any], params: Mapping[str, Any], names: Sequence[str]
     ) -> dict[str, Any]:
         """The options of INSTANCE as a specification has them: ``chosen`` of the module's ``params``, for instances of
-        these names. Raises InvalidRequest for what contradicts itself."""
+        these names. ``former_name``, where a cloud can rename an instance, is the name it had. Raises InvalidRequest
+        for what contradicts itself."""

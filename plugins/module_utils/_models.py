@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Optional
+from typing import Any, Literal, Optional, Union
 
 from ._ownership import TAG_HOST_KEY, TAG_LOGIN_USER, generation, marks
 
@@ -295,14 +295,14 @@ class FirewallSpec:
     network: Optional[str] = None
 
 
+Kind = Literal["instance", "volume", "firewall", "key_pair", "address", "port"]
+
+
 @dataclass(frozen=True)
 class Resource:
-    """Something that carries the project's tag: ``kind`` is instance, volume, firewall, key_pair, address or port.
+    """Something that carries the project's tag. ``used`` tells whether something uses it, where that can be known."""
 
-    ``used`` tells whether something uses it, where that can be known.
-    """
-
-    kind: str
+    kind: Kind
     id: str
     name: str
     state: str
@@ -372,8 +372,8 @@ Field = Literal[
 class Change:
     """One step of a plan.
 
-    ``target`` is the id of what the step works on where that is not the instance itself: a disk, or what outlives an
-    instance, whose ``kind`` is that of a Resource. ``details`` are the cloud's own options that say how.
+    ``target`` is the id of what the step works on where that is not the instance itself: a disk, or what is removed,
+    which is of that ``kind``. ``details`` are the cloud's own options that say how.
     """
 
     action: Action
@@ -383,7 +383,7 @@ class Change:
     target: str = ""
     part: Literal["", "root_volume", "data_volumes"] = ""
     option: str = ""
-    kind: str = ""
+    kind: Union[Kind, Literal[""]] = ""
     needs_stop: bool = False
     details: Mapping[str, Any] = dataclasses.field(default_factory=dict, compare=False)
 
@@ -404,8 +404,9 @@ class Traits:
 
     ``changeable`` are names of options that can be changed on an instance that exists; ``unsupported`` are fields of
     Spec the cloud does not have, with a sentence; ``states`` are those that not every cloud has; ``reserved_tags`` are
-    the beginnings of tags that are the cloud's own. What a plan promises of a disk and a price has no default: a cloud
-    that says nothing of them must not promise anything.
+    the beginnings of tags that are the cloud's own; ``address_option`` is the option of its own, if any, that names the
+    public address to give. What a plan promises of a disk and a price has no default: a cloud that says nothing of them
+    must not promise anything.
     """
 
     title: str
@@ -415,6 +416,7 @@ class Traits:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     states: frozenset[str] = frozenset()
     reserved_tags: tuple[str, ...] = ()
+    address_option: str = ""
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,4 @@ def _cloud_options(params: Mapping[str, Any], names: Sequence[str]) -> dict[str,
     cloud = package(params["cloud"])
     given = params[cloud.NAME] or {}
     chosen = {name: given.get(name, option.get("default")) for name, option in cloud.INSTANCE.items()}
-    if chosen.get("key_name") and params["key_pair"]:
-        raise InvalidRequest(f"key_pair and {cloud.NAME}.key_name exclude each other: give one of them.")
     return cloud.instance_options(chosen, params, names)

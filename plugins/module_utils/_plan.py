@@ -105,7 +105,7 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
         "firewalls": list(spec.firewalls) if spec.firewalls is not None else None,
         "subnet": spec.subnet,
         "availability_zone": spec.availability_zone,
-        "public_address": spec.options.get("floating_ip") or bool(spec.public_address),
+        "public_address": _named_address(spec, traits) or bool(spec.public_address),
         "private_address": spec.private_address,
         "root_volume": _volume_summary(spec.root_volume or VolumeSpec(), traits),
         "data_volumes": [_volume_summary(volume, traits) for volume in spec.data_volumes],
@@ -114,6 +114,11 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
     return Change(
         "create", before=None, after={key: value for key, value in after.items() if value not in (None, [], {})}
     )
+
+
+def _named_address(spec: Spec, traits: Traits) -> Any:
+    """The public address that the user names, where the cloud takes one."""
+    return spec.options.get(traits.address_option)
 
 
 def _gpu_summary(gpu: Gpu) -> str:
@@ -245,7 +250,7 @@ def _updates(spec: Spec, current: Instance, observed: Observed, traits: Traits) 
     for name, value in spec.options.items():
         if name in traits.changeable and value is not None and current.options.get(name) != value:
             changes.append(Change("update", "option", current.options.get(name), value, option=name))
-    if "public_address" in traits.changeable and not spec.options.get("floating_ip"):
+    if "public_address" in traits.changeable and not _named_address(spec, traits):
         has = current.public_address is not None
         if spec.public_address is not None and spec.public_address != has:
             before = current.public_address or False

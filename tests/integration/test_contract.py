@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The contract of all clouds (tests/clouds/contract.py), kept by EC2."""
+"""The contract of all clouds (tests/clouds/contract.py), kept by EC2 and by OpenStack."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._clouds import connect, 
 from ansible_collections.haven.gpu.plugins.module_utils._models import ImageChoice
 from tests.clouds.contract import Contract
 from tests.clouds.world import OTHER_KEY, World
-from tests.integration.clouds import Api
+from tests.integration.clouds import Api, OpenStackApi
 
 # Nothing listens there.
 NOWHERE = "http://127.0.0.1:9"
@@ -128,10 +129,72 @@ class Ec2World(SandboxWorld):
             self.sdk.delete_key_pair(KeyPairId=item_id)
 
 
+class OpenStackWorld(SandboxWorld):
+    unknown_id = "00000000-0000-4000-8000-000000000000"
+    api: OpenStackApi
+
+    def cloud(self) -> Cloud:
+        return connect("openstack", {"cloud": "haven"})
+
+    def lose_an_answer(self) -> None:
+        which = {"service": "nova", "method": "POST", "path": "/servers$", "agent": "^openstacksdk"}
+        self.api.control("fault", **which, status=503, after_success=True)
+
+    def is_read(self, call: str) -> bool:
+        # The console is asked for by an action.
+        return super().is_read(call) or call == "POST nova /v2.1/servers/ID/action"
+
+    def unbounded(self, since: float) -> list[str]:
+        listings = [each["path"] for each in self.api.log(since) if "/servers/detail" in each["path"]]
+        return [path for path in listings if "name=" not in path]
+
+    def make_stranger(self, kind: str, project: str, name: str) -> str:
+        sdk = self.api.aside
+        if kind == "machine":
+            image, flavor = self.cloud().image(self.image).id, sdk.compute.find_flavor(self.instance_type).id
+            made = sdk.compute.create_server(name=name, image_id=image, flavor_id=flavor, networks="auto")
+            return str(sdk.compute.wait_for_server(made).id)
+        if kind == "firewall":
+            return str(sdk.network.create_security_group(name=f"{project}/{name}", description="mine").id)
+        body = {"keypair": {"name": f"{name}@{project}.haven", "public_key": f"{OTHER_KEY} me", "type": "ssh"}}
+        # Older versions take fewer characters in names.
+        sdk.compute.post("/os-keypairs", json=body, microversion="2.92").raise_for_status()
+        return str(body["keypair"]["name"])
+
+    def has(self, kind: str, item_id: str) -> bool:
+        sdk = self.api.aside
+        if kind == "machine":
+            return bool(sdk.compute.get_server(item_id).status == "ACTIVE")
+        if kind == "firewall":
+            return sdk.network.find_security_group(item_id) is not None
+        return sdk.compute.find_keypair(item_id) is not None
+
+    def remove_stranger(self, kind: str, item_id: str) -> None:
+        sdk = self.api.aside
+        if kind == "machine":
+            sdk.compute.delete_server(item_id)
+            sdk.compute.wait_for_delete(sdk.compute.get_server(item_id))
+        elif kind == "firewall":
+            sdk.network.delete_security_group(item_id)
+        else:
+            sdk.compute.delete_keypair(item_id)
+
+
 class TestEc2(Contract):
     @pytest.fixture(scope="class")
     @classmethod
     def world(cls, ec2_api: Api) -> Iterator[World]:
         one = Ec2World(ec2_api)
+        yield one
+        one.end()
+
+
+class TestOpenStack(Contract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def world(cls, openstack_api: OpenStackApi) -> Iterator[World]:
+        # Sessions of the SDK find their cloud by it.
+        assert os.environ["OS_CLIENT_CONFIG_FILE"]
+        one = OpenStackWorld(openstack_api)
         yield one
         one.end()

@@ -24,9 +24,11 @@ from tests.clouds.world import PUBLIC_KEY
 
 REPOSITORY = Path(__file__).parents[3]
 PARTS = ("meta", "playbooks", "plugins", "roles", "tools")
+SINGLE = ("galaxy.yml", "pyproject.toml")
 # What `make generated` writes for a cloud.
 GENERATED = {
     "playbooks/provision.yml",
+    "playbooks/stop.yml",
     "playbooks/vars/cloud.yml",
     "plugins/doc_fragments/clouds.py",
     "plugins/doc_fragments/sources.py",
@@ -66,6 +68,19 @@ PLAYBOOK = """
           - hostvars.demo.haven_host_key == there.instances[0].host_key
           - there.instances[0].gpu.model == 'Memory-1'
           - there.resources | map(attribute='kind') | sort == ['firewall', 'instance', 'key_pair', 'volume']
+
+- ansible.builtin.import_playbook: haven.gpu.stop
+
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - haven.gpu.instance_info:
+        cloud: memory
+        memory: "{{ haven_memory }}"
+        project: "{{ haven_project }}"
+      register: there
+    - ansible.builtin.assert:
+        that: there.instances | map(attribute='state') == ['stopped']
     - haven.gpu.project:
         cloud: memory
         memory: "{{ haven_memory }}"
@@ -80,6 +95,7 @@ PLAYBOOK = """
 def files(root: Path) -> dict[str, bytes]:
     """What a collection has, by path."""
     found = [path for part in PARTS for path in (root / part).rglob("*") if path.is_file()]
+    found += [root / name for name in SINGLE]
     return {str(path.relative_to(root)): path.read_bytes() for path in found if "__pycache__" not in path.parts}
 
 
@@ -95,7 +111,8 @@ def copy(tmp_path: Path) -> Path:
     target = tmp_path / "ansible_collections" / "haven" / "gpu"
     for part in PARTS:
         shutil.copytree(REPOSITORY / part, target / part, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "galaxy.yml", target)
+    for name in SINGLE:
+        shutil.copy(REPOSITORY / name, target)
     return target
 
 
@@ -129,7 +146,9 @@ def test_a_third_cloud_is_one_folder(copy: Path, tmp_path: Path) -> None:
     own = {str(path.relative_to(copy)) for path in added.iterdir()}
     assert {path for path, text in after.items() if before.get(path) != text} == GENERATED | own
 
-    play(copy, tmp_path / "inventory")
+    # The layers hold with it.
+    subprocess.run(["lint-imports", "--no-cache"], cwd=copy, env={**os.environ, "PYTHONPATH": ""}, check=True)
+    assert "Memory is cheap." in play(copy, tmp_path / "inventory")
     calls = json.loads((tmp_path / "inventory" / "account.json").read_text())["calls"]
     assert {"create", "terminate"} <= {each["call"] for each in calls}
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from ..._errors import CloudFailure, HavenError, InvalidRequest, NotFound, Refused, TokenUsed, Unsupported
-from ..._models import Change, Gpu, Image, ImageChoice, Instance, Pacing, Resource, Spec
+from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_NAME, TAG_PROJECT
 from ..._retry import together
 from . import gpus, shapes
@@ -28,7 +28,7 @@ _PAGE = 500
 # Seconds: a security group or a volume is in use until a terminated instance has let go of it.
 RELEASE_TIMEOUT = 120.0
 # Kind: (the action that deletes it, its parameter, the errors that say that it is still used, the one that it is gone)
-_DELETIONS: dict[str, tuple[str, str, tuple[str, ...], str]] = {
+_DELETIONS: dict[Kind, tuple[str, str, tuple[str, ...], str]] = {
     "volume": ("DeleteVolume", "VolumeId", ("VolumeInUse",), "InvalidVolume.NotFound"),
     "firewall": (
         "DeleteSecurityGroup", "GroupId", ("DependencyViolation", "InvalidGroup.InUse"), "InvalidGroup.NotFound",
@@ -362,6 +362,6 @@ def _volume_resource(item: Mapping[str, Any]) -> Resource:
 
 
 def _resource(
-    kind: str, item: Mapping[str, Any], id_field: str, state: str = "", used: Optional[bool] = None
+    kind: Kind, item: Mapping[str, Any], id_field: str, state: str = "", used: Optional[bool] = None
 ) -> Resource:
     return Resource(kind, item.get(id_field, ""), shapes.tags_of(item).get(TAG_NAME, ""), state, used)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..._errors import InvalidRequest
+
 CONNECTION: dict[str, Any] = {
     "region": {"type": "str"},
     "profile": {"type": "str"},
@@ -25,8 +27,10 @@ INSTANCE: dict[str, Any] = {
 }
 
 
-def instance_options(chosen: Mapping[str, Any], _params: Mapping[str, Any], _names: Sequence[str]) -> dict[str, Any]:
-    """The options of INSTANCE as a specification has them."""
+def instance_options(chosen: Mapping[str, Any], params: Mapping[str, Any], _names: Sequence[str]) -> dict[str, Any]:
+    """The options of INSTANCE as a specification has them. Raises InvalidRequest for what contradicts itself."""
+    if chosen.get("key_name") and params["key_pair"]:
+        raise InvalidRequest("key_pair and ec2.key_name exclude each other: give one of them.")
     profile = chosen.get("iam_instance_profile")
     # The name is unique in the account, whatever the path before it.
     return {**chosen, "iam_instance_profile": profile.rpartition("/")[2] if profile else profile}

@@ -13,6 +13,5 @@ TRAITS = Traits(
     encrypts_disks=True,
     sells_spot=True,
     changeable=frozenset({"imdsv2"}),
-    unsupported={"former_name": "EC2 takes no former_name."},
     reserved_tags=("aws:",),
 )

@@ -5,7 +5,7 @@
 """OpenStack as a cloud: the adapter that fulfils the Protocol in _cloud.py.
 
 Longer than 500 lines because nova, neutron and cinder have to be undone together where one of them fails; what stands
-alone lies in the _openstack_*.py beside it.
+alone lies in the files beside it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 from ... import _cloud_init
 from ..._errors import CloudFailure, HavenError, InvalidRequest, LostAnswer, NoCapacity, NotFound, QuotaExceeded
-from ..._models import Change, Gpu, Image, ImageChoice, Instance, Pacing, Resource, Spec
+from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_HOST_KEY, TAG_NAME, TAG_PROJECT
 from ..._retry import together
 from . import errors, gpus, shapes
@@ -30,9 +30,6 @@ from .access import Access
 from .client import Connection, RefusedCall
 from .network import Belongings, Networks
 from .volumes import Volumes
-
-if TYPE_CHECKING:
-    pass
 
 # Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
 # listing once that second is over by nova's clock: when our server has changed in a later one (mostly, it became
@@ -260,7 +257,7 @@ class OpenStack(Access):
         ours = [shapes.key_pair(item) for item in pairs if shapes.is_our_key_pair(item)]
         return [Resource("key_pair", each.id, each.name, "") for each in ours if each.project == project]
 
-    def _marked(self, kind: str, path: str, key: str, project: str, user: str = "") -> list[Resource]:
+    def _marked(self, kind: Kind, path: str, key: str, project: str, user: str = "") -> list[Resource]:
         """What carries the project's mark in its description; ``user`` is the field that says what uses it."""
         found = []
         for item in self._os.pages("network", f"/{path}", key):
@@ -637,7 +634,11 @@ class OpenStack(Access):
         wanted = set(names)
         spare = self._networks.belongings(project, wanted)
         found = [each for each in self._volumes_of(project) if each.name in wanted]
-        for kind, items in (("port", spare.ports), ("address", spare.addresses)):
+        spared: tuple[tuple[Kind, Sequence[Mapping[str, Any]]], ...] = (
+            ("port", spare.ports),
+            ("address", spare.addresses),
+        )
+        for kind, items in spared:
             for item in items:
                 owner, name, _rest = shapes.unmarked(item.get("description"))
                 # A user's own address is taken off with its port, and stays.

@@ -38,6 +38,8 @@ _OF_ONE = ("former_name", "floating_ip", "ports")
 
 def instance_options(chosen: Mapping[str, Any], params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """The options of INSTANCE as a specification has them. Raises InvalidRequest for what contradicts itself."""
+    if chosen.get("key_name") and params["key_pair"]:
+        raise InvalidRequest("key_pair and openstack.key_name exclude each other: give one of them.")
     for option in _OF_ONE:
         if len(names) > 1 and chosen.get(option):
             raise InvalidRequest(f"One openstack.{option} cannot be that of several instances: give one name.")

@@ -20,4 +20,5 @@ TRAITS = Traits(
         "hibernation": "OpenStack does not keep the memory of a server that is stopped: leave hibernation out.",
     },
     states=frozenset({"shelved", "rebuilt"}),
+    address_option="floating_ip",
 )
