@@ -1,7 +1,8 @@
 """Writes what is generated; `make generated` calls it, and the lint with --check.
 
-That is what the clouds' folders say (tools/clouds.py), each role's table of variables, from its argument_specs, and
-what instance_info returns of an instance, which is what instance returns: a documentation fragment cannot carry it.
+That is what the clouds' folders say (tools/clouds.py); each role's table of variables, from its argument_specs, and the
+example that `ansible-doc` shows for it, from its README; and what instance_info returns of an instance, which is what
+instance returns: a documentation fragment cannot carry it.
 
 Usage: python -m tools.generated [--check]   (--check changes nothing and fails where a file is out of date)
 """
@@ -66,6 +67,21 @@ def update(readme: pathlib.Path, text: str) -> str:
     return f"{before}{BEGIN}\n{text}\n{END}{after}"
 
 
+def with_example(spec: pathlib.Path) -> str:
+    """A role's argument_specs.yml with the first example of the README, which `ansible-doc -t role` shows."""
+    example = re.search(
+        r"^```yaml\n(.*?)^```$", (spec.parent.parent / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    place = re.compile(
+        r"(^  main:\n(?:    .*\n|\n)*?)(?:    examples: \|\n(?:      .*\n|\n)*)?(?=^    options:)", re.MULTILINE
+    )
+    text = spec.read_text()
+    if not (example and place.search(text)):
+        raise SystemExit(f"{spec}: the README needs an example, and `main` needs options")
+    lines = "".join(f"      {line}".rstrip() + "\n" for line in example[1].splitlines())
+    return place.sub(lambda found: f"{found[1]}    examples: |\n{lines}", text)
+
+
 def instance_info() -> str:
     """instance_info.py with the documented values of instance.py; in both they end RETURN."""
     values = re.compile(r'(?<=^instances:\n)(.*?^  contains:\n)(.*?)(?=^""")', re.MULTILINE | re.DOTALL)
@@ -80,6 +96,7 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
     for spec in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
         readme = spec.parent.parent / "README.md"
         yield readme, update(readme, table(spec.parent.parent))
+        yield spec, with_example(spec)
     yield MODULES / "instance_info.py", instance_info()
     yield from clouds.generated()
 
