@@ -2,7 +2,7 @@
 
 That is what the clouds' folders say (tools/clouds.py); each role's table of variables, from its argument_specs, and the
 example that `ansible-doc` shows for it, from its README; and what instance_info returns of an instance, which is what
-instance returns: a documentation fragment cannot carry it.
+instance returns: a documentation fragment cannot carry it; and the map of the code (tools/code_map.py).
 
 Usage: python -m tools.generated [--check]   (--check changes nothing and fails where a file is out of date)
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from tools import clouds
+from tools import clouds, code_map
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODULES = ROOT / "plugins" / "modules"
@@ -99,6 +99,7 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
         yield spec, with_example(spec)
     yield MODULES / "instance_info.py", instance_info()
     yield from clouds.generated()
+    yield from code_map.generated()
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ step ansible-lint --offline -q --profile production
 step antsibull-changelog lint
 step shellcheck tools/*.sh roles/*/files/*.sh .ci/run
 step python -m tools.generated --check
+# An option without documentation, which ansible-test would find later.
+step pytest -q tests/unit/test_documentation.py
 step antsibull-docs lint-collection-docs --plugin-docs --skip-rstcheck .cache/ansible_collections/haven/gpu
 [ "${1:-}" = --no-sanity ] || step tools/sanity.sh
 echo "lint: everything is clean"

@@ -7,17 +7,65 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.haven.gpu.plugins.module_utils._firewall_keypair import firewall_as_dict
 from ansible_collections.haven.gpu.plugins.module_utils._models import Firewall, Instance, KeyPair, Resource, Volume
 
 REPOSITORY = Path(__file__).parents[2]
+MODULES = sorted(file.stem for file in REPOSITORY.glob("plugins/modules/[a-z]*.py"))
+# What a specification and its documentation must say alike, and what holds where neither says it.
+SAID = {"type": "str", "elements": None, "required": False, "default": None, "choices": None}
+
+
+class SpecificationError(Exception):
+    """Carries a module's argument specification out of its main()."""
+
+
+def specification(module: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The argument specification that a module's main() gives to AnsibleModule."""
+
+    def stop(_self: object, argument_spec: dict[str, Any], **_given: object) -> None:
+        raise SpecificationError(argument_spec)
+
+    monkeypatch.setattr(AnsibleModule, "__init__", stop)
+    with pytest.raises(SpecificationError) as caught:
+        importlib.import_module(f"ansible_collections.haven.gpu.plugins.modules.{module}").main()
+    found: dict[str, Any] = caught.value.args[0]
+    return found
+
+
+@cache
+def ansible_doc() -> dict[str, Any]:
+    """What users read, documentation fragments included, by module."""
+    names = [f"haven.gpu.{module}" for module in MODULES]
+    answer = subprocess.run(["ansible-doc", "--json", *names], check=True, capture_output=True, text=True)
+    found = json.loads(answer.stdout)
+    return {module: found[f"haven.gpu.{module}"]["doc"]["options"] for module in MODULES}
+
+
+def flat(options: Mapping[str, Any], below: str, prefix: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each option and suboption by its path, with what is said of it; ``below`` is where suboptions are."""
+    for name, option in options.items():
+        said = {key: option.get(key) if option.get(key) is not None else SAID[key] for key in SAID}
+        yield f"{prefix}{name}", said
+        yield from flat(option.get(below) or {}, below, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_option_is_documented_as_it_is(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = dict(flat(specification(module, monkeypatch), "options"))
+    assert wanted == dict(flat(ansible_doc()[module], "suboptions"))
 
 
 def documented(module: str, value: str) -> dict[str, Any]:
