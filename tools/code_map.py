@@ -11,7 +11,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 PLUGINS = ROOT / "plugins"
 HEAD = """# Map of the code
 
-What each file in `plugins/` is for: its `short_description`, or the first line of its docstring. `make generated` writes this page.
+What each file in `plugins/` is for: its `short_description`, or the first line of its docstring.
+`make generated` writes this page.
 """
 
 

@@ -23,10 +23,11 @@ from tests.clouds import MEMORY
 from tests.clouds.world import PUBLIC_KEY
 
 REPOSITORY = Path(__file__).parents[3]
-PARTS = ("meta", "playbooks", "plugins", "roles", "tools")
+PARTS = ("docs", "meta", "playbooks", "plugins", "roles", "tools")
 SINGLE = ("galaxy.yml", "pyproject.toml")
 # What `make generated` writes for a cloud.
 GENERATED = {
+    "docs/code.md",
     "playbooks/provision.yml",
     "playbooks/stop.yml",
     "playbooks/vars/cloud.yml",
