@@ -65,9 +65,9 @@ def registry(names: list[str]) -> str:
 
 def _cloud_option(names: list[str], *, required: bool) -> dict[str, Any]:
     if not required:
-        described = ["The cloud to list.", "Default is the variable C(haven_cloud)."]
+        described = ["The cloud to list.", "The default is the variable C(haven_cloud)."]
         return {"description": described, "type": "str", "choices": names}
-    described = ["Which cloud to use. Taken from the environment variable E(HAVEN_CLOUD) when it is not given."]
+    described = ["The cloud to use. The default is the environment variable E(HAVEN_CLOUD)."]
     return {"description": described, "type": "str", "choices": names, "required": True}
 
 
@@ -140,8 +140,10 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
     names = list(found)
     yield CLOUDS / "registry.py", registry(names)
     yield ROOT / "plugins" / "doc_fragments" / "clouds.py", fragments(found)
-    sources = {"cloud": {"description": "As O(cloud).", "type": "str", "choices": names}}
-    sources |= {name: {"description": f"As O({name}), which it replaces as a whole.", "type": "dict"} for name in names}
+    sources = {"cloud": {"description": "Like O(cloud).", "type": "str", "choices": names}}
+    sources |= {
+        name: {"description": f"Like O({name}), which it replaces as a whole.", "type": "dict"} for name in names
+    }
     file = ROOT / "plugins" / "doc_fragments" / "sources.py"
     yield file, marked(file, dumped(sources))
     file = ROOT / "playbooks" / "vars" / "cloud.yml"

@@ -12,22 +12,22 @@ _CONNECTION = r"""
 options:
   project:
     description:
-      - What everything made here belongs to. It becomes the tag C(haven:project), and together with the name it says
-        what is meant; nothing without the tag is ever changed or removed.
-      - On OpenStack it is one word inside the cloud's own project, which C(openstack) settles. Tags are the metadata
-        of servers and volumes; security groups, ports and floating IPs carry it at the end of their description, key
-        pairs in the comment of their public key.
-      - 1 to 63 letters, digits, dots, dashes or underscores.
-      - Taken from the environment variable E(HAVEN_PROJECT) when it is not given.
+      - The project that everything created here belongs to. It becomes the tag C(haven:project). The project and the
+        name together identify a resource. Nothing without the tag is ever changed or deleted.
+      - This is not an OpenStack project, which the option C(openstack) selects. On OpenStack, servers and volumes carry
+        the tag as metadata; security groups, ports, and floating IPs at the end of their description; key pairs in the
+        comment of their public key.
+      - 1 to 63 letters, digits, dots, dashes, or underscores.
+      - The default is the environment variable E(HAVEN_PROJECT).
     type: str
     required: true
   api_via:
     description:
-      - How the calls reach the cloud's API. V(jump_host) is for an API that can be reached from the inside only. The
-        calls go through one SSH connection to the last of the O(hops), which lasts as long as the task.
-      - The SDK gets a proxy on this computer's loopback address for that, with a credential of its own for each task.
-        TLS is between the SDK and the API, whose certificate has to be right for its real name, and an address without
-        TLS is refused. The jump host has to permit connections to the API, all of the SDK's services included.
+      - How to reach the cloud's API. V(jump_host) is for an API that only the jump host can reach. The calls go through
+        one SSH connection to the last of the O(hops), which lasts as long as the task.
+      - The SDK then uses a proxy on this computer's loopback address, with a new password for each task. TLS runs
+        between the SDK and the API, whose certificate must match its real name; an endpoint without TLS is refused. The
+        jump host must allow connections to the API, including all services that the SDK uses.
     type: str
     choices: [direct, jump_host]
     default: direct
@@ -35,23 +35,23 @@ options:
   hops:
     description:
       - The jump hosts between the controller and the cloud's private network, outermost first. They are used for
-        O(api_via=jump_host), and by M(haven.gpu.instance) to reach the machines, by their private addresses then.
+        O(api_via=jump_host), and by M(haven.gpu.instance) to reach the instances at their private addresses.
     type: list
     elements: dict
     version_added: "0.1.0"
     suboptions:
       host:
-        description: The name or address.
+        description: Its host name or address.
         type: str
       instance:
         description:
-          - Instead of O(hops[].host), the name of an instance of the project that runs. Its address is looked up and
-            its host key is the recorded one. Not for O(api_via=jump_host).
+          - Instead of O(hops[].host), the name of a running instance in the project. Its address is looked up, and its
+            recorded host key is used. Not for O(api_via=jump_host).
         type: str
       tag:
         description:
-          - Instead of O(hops[].host), tags and their values, all of which such an instance carries. Of several the
-            first by name is taken.
+          - Instead of O(hops[].host), tags and values that such an instance must have. If several have them, the first
+            by name is used.
         type: dict
       port:
         description: The port.
@@ -61,45 +61,45 @@ options:
         description: The user.
         type: str
       key:
-        description: The file of the private key. Without it, ssh asks the agent and tries the usual files.
+        description: The file of the private key. By default, ssh uses the agent and the default files.
         type: path
       host_key:
-        description: The host key, such as C(ssh-ed25519 AAAA...). Without it, the user's own known_hosts decides.
+        description: The host key, such as C(ssh-ed25519 AAAA...). By default, it must be in your own known_hosts.
         type: str
       inside_address:
         description:
-          - The address that the machines behind it see. It is not used to reach them; M(haven.gpu.firewall) may let in
-            no other.
+          - The address that the instances see it by. It is not used for connections, but M(haven.gpu.firewall) can
+            restrict access to it.
         type: str
 """
 
 _NOTES = r"""
 notes:
-  - The common options can be set once, with C(module_defaults) for the action group C(group/haven.gpu.cloud). A task
-    that gives a cloud's own options itself replaces the default's dictionary as a whole.
-  - Failures carry C(reason), a stable word to test in a playbook, which is one of C(invalid_request), C(not_found),
+  - Set the common options once with C(module_defaults) for the action group C(group/haven.gpu.cloud). If a task sets
+    the cloud's own options, its dictionary replaces the default one as a whole.
+  - Failures return C(reason), a stable word that a playbook can test. It is one of C(invalid_request), C(not_found),
     C(refused), C(bad_credentials), C(denied), C(quota), C(no_capacity), C(throttled), C(unreachable),
-    C(unexpected_answer), C(timeout), C(unsupported), C(untrusted), C(incomplete), C(missing_library) and
+    C(unexpected_answer), C(timeout), C(unsupported), C(untrusted), C(incomplete), C(missing_library), and
     C(cloud_failure).
 """
 
-# Ends where modules that change nothing go on differently.
+# The rest differs between modules that change something and others.
 _ATTRIBUTES = r"""
 options: {}
 attributes:
   check_mode:
-    description: Can run in check mode and tell what a real run would do, without changing anything.
+    description: Can run in check mode and report what a real run would do, without changing anything.
     support: full
   idempotent:
     description: A second run with the same options changes nothing.
     support: full
   diff_mode:
-    description: Returns what changed, or would change in check mode.
+    description: Returns what changed, or in check mode would change.
 """
 
 
 class ModuleDocFragment:
-    """haven.gpu.cloud; what each cloud has is in haven.gpu.clouds."""
+    """haven.gpu.cloud. The options of each cloud are in haven.gpu.clouds."""
 
     DOCUMENTATION: ClassVar[str] = _CONNECTION + _NOTES
     ATTRIBUTES: ClassVar[str] = _ATTRIBUTES + "    support: full\n"

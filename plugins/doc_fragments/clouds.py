@@ -16,8 +16,7 @@ class ModuleDocFragment:
 options:
   cloud:
     description:
-      - >-
-        Which cloud to use. Taken from the environment variable E(HAVEN_CLOUD) when it is not given.
+      - The cloud to use. The default is the environment variable E(HAVEN_CLOUD).
     type: str
     choices:
       - ec2
@@ -26,9 +25,9 @@ options:
   ec2:
     description:
       - >-
-        How to reach EC2, and what only EC2 has. What is not given comes from where the AWS SDK looks
-        anyway, which is the environment, C(~/.aws/config), C(~/.aws/credentials) and the metadata of
-        the computer the module runs on.
+        The connection to EC2, and options that only EC2 has. Settings that are not given come from where
+        the AWS SDK finds them: environment variables, C(~/.aws/config), C(~/.aws/credentials), and the
+        metadata of the computer that the module runs on.
     suboptions:
       region:
         description: The region.
@@ -37,13 +36,13 @@ options:
         description: The profile in C(~/.aws/config).
         type: str
       endpoint_url:
-        description: Another address of the API, such as a VPC endpoint or the sandbox.
+        description: Another endpoint of the API, such as a VPC endpoint or the sandbox.
         type: str
       access_key:
-        description: The id of the access key.
+        description: The access key ID.
         type: str
       secret_key:
-        description: The secret of the access key. A profile keeps it out of variables.
+        description: The secret access key. With a profile, it need not be in a variable.
         type: str
       session_token:
         description: The session token of temporary credentials.
@@ -55,11 +54,11 @@ options:
   openstack:
     description:
       - >-
-        How to reach OpenStack, and what only OpenStack has. What is not given comes from where openstacksdk
-        looks anyway, which is C(clouds.yaml) with C(secure.yaml), and the C(OS_*) variables of an openrc
-        file.
+        The connection to OpenStack, and options that only OpenStack has. Settings that are not given
+        come from where openstacksdk finds them: C(clouds.yaml) with C(secure.yaml), and the C(OS_*) variables
+        of an openrc file.
       - >-
-        The oldest release supported is 2023.1 (Antelope), with version 2.95 of the compute API.
+        The oldest supported release is 2023.1 (Antelope), with version 2.95 of the compute API.
     suboptions:
       cloud:
         description: The name of the cloud in C(clouds.yaml).
@@ -70,17 +69,17 @@ options:
       auth:
         description:
           - >-
-            What the authentication takes, as in C(clouds.yaml), such as C(auth_url), C(username), C(password),
-            C(project_name), C(user_domain_name) and C(project_domain_name), or C(application_credential_id)
+            The authentication settings, as in C(clouds.yaml), such as C(auth_url), C(username), C(password),
+            C(project_name), C(user_domain_name), and C(project_domain_name), or C(application_credential_id)
             and C(application_credential_secret).
-          - Nothing of it is logged. C(clouds.yaml) keeps it out of variables.
+          - They are never logged. With C(clouds.yaml), they need not be in variables.
         type: dict
       auth_type:
         description:
           - The authentication method, such as C(password) or C(v3applicationcredential).
         type: str
       interface:
-        description: Which of the catalogue's addresses to use.
+        description: Which of the endpoints in the catalog to use.
         type: str
         choices:
           - public
@@ -90,7 +89,7 @@ options:
         description: A file with the certificate authorities to trust instead of the SDK's.
         type: path
       verify:
-        description: Whether certificates are checked. V(false) is for trials only.
+        description: Whether to check certificates. V(false) is for experiments only.
         type: bool
     type: dict
 requirements:
@@ -102,8 +101,7 @@ requirements:
 options:
   cloud:
     description:
-      - >-
-        Which cloud to use. Taken from the environment variable E(HAVEN_CLOUD) when it is not given.
+      - The cloud to use. The default is the environment variable E(HAVEN_CLOUD).
     type: str
     choices:
       - ec2
@@ -112,9 +110,9 @@ options:
   ec2:
     description:
       - >-
-        How to reach EC2, and what only EC2 has. What is not given comes from where the AWS SDK looks
-        anyway, which is the environment, C(~/.aws/config), C(~/.aws/credentials) and the metadata of
-        the computer the module runs on.
+        The connection to EC2, and options that only EC2 has. Settings that are not given come from where
+        the AWS SDK finds them: environment variables, C(~/.aws/config), C(~/.aws/credentials), and the
+        metadata of the computer that the module runs on.
     suboptions:
       region:
         description: The region.
@@ -123,13 +121,13 @@ options:
         description: The profile in C(~/.aws/config).
         type: str
       endpoint_url:
-        description: Another address of the API, such as a VPC endpoint or the sandbox.
+        description: Another endpoint of the API, such as a VPC endpoint or the sandbox.
         type: str
       access_key:
-        description: The id of the access key.
+        description: The access key ID.
         type: str
       secret_key:
-        description: The secret of the access key. A profile keeps it out of variables.
+        description: The secret access key. With a profile, it need not be in a variable.
         type: str
       session_token:
         description: The session token of temporary credentials.
@@ -146,17 +144,17 @@ options:
         default: true
       key_name:
         description: >-
-          The name of one of the account's key pairs that was not made by M(haven.gpu.keypair).
+          The name of a key pair in the account that was not created by M(haven.gpu.keypair).
         type: str
     type: dict
   openstack:
     description:
       - >-
-        How to reach OpenStack, and what only OpenStack has. What is not given comes from where openstacksdk
-        looks anyway, which is C(clouds.yaml) with C(secure.yaml), and the C(OS_*) variables of an openrc
-        file.
+        The connection to OpenStack, and options that only OpenStack has. Settings that are not given
+        come from where openstacksdk finds them: C(clouds.yaml) with C(secure.yaml), and the C(OS_*) variables
+        of an openrc file.
       - >-
-        The oldest release supported is 2023.1 (Antelope), with version 2.95 of the compute API.
+        The oldest supported release is 2023.1 (Antelope), with version 2.95 of the compute API.
     suboptions:
       cloud:
         description: The name of the cloud in C(clouds.yaml).
@@ -167,17 +165,17 @@ options:
       auth:
         description:
           - >-
-            What the authentication takes, as in C(clouds.yaml), such as C(auth_url), C(username), C(password),
-            C(project_name), C(user_domain_name) and C(project_domain_name), or C(application_credential_id)
+            The authentication settings, as in C(clouds.yaml), such as C(auth_url), C(username), C(password),
+            C(project_name), C(user_domain_name), and C(project_domain_name), or C(application_credential_id)
             and C(application_credential_secret).
-          - Nothing of it is logged. C(clouds.yaml) keeps it out of variables.
+          - They are never logged. With C(clouds.yaml), they need not be in variables.
         type: dict
       auth_type:
         description:
           - The authentication method, such as C(password) or C(v3applicationcredential).
         type: str
       interface:
-        description: Which of the catalogue's addresses to use.
+        description: Which of the endpoints in the catalog to use.
         type: str
         choices:
           - public
@@ -187,50 +185,50 @@ options:
         description: A file with the certificate authorities to trust instead of the SDK's.
         type: path
       verify:
-        description: Whether certificates are checked. V(false) is for trials only.
+        description: Whether to check certificates. V(false) is for experiments only.
         type: bool
       boot_from_volume:
         description:
           - >-
-            Whether the root disk is a volume. It is when O(root_volume) asks for a size, a type, encryption,
-            or that it stays; else the flavor's own disk is used.
+            Whether the root disk is a volume. It always is if O(root_volume) sets a size, a type, encryption,
+            or that the disk is kept. Otherwise the flavor's own disk is used.
         type: bool
       config_drive:
         description: >-
-          Whether cloud-init's data comes on a drive beside the metadata service. It cannot be changed
-          later.
+          Whether cloud-init also gets its data from a drive, besides the metadata service. It cannot
+          be changed later.
         type: bool
       floating_ip:
         description:
           - >-
-            An address this OpenStack project has, to give to the instance. It is taken off when the instance
-            is removed and stays allocated. It can be changed later.
+            An existing floating IP of the OpenStack project to give to the instance. When the instance
+            is deleted, it stays allocated. It can be changed later.
         type: str
       floating_ip_pool:
         description:
           - >-
-            The name or id of the network that O(public_address=true) takes a new address from. Needed
-            where there are several.
+            The name or id of the network that O(public_address=true) takes a new address from. Required
+            if there are several.
         type: str
       former_name:
         description:
           - >-
-            The name an instance had. When there is none of the new name and one of this, it is renamed.
+            The previous name of the instance. If no instance has the new name and one has this name,
+            it is renamed.
         type: str
       key_name:
-        description: >-
-          The name of one of the user's key pairs that was not made by M(haven.gpu.keypair).
+        description: The name of a key pair of the user that was not created by M(haven.gpu.keypair).
         type: str
       networks:
         description:
           - >-
-            Names or ids of the networks of a new instance, in order. Needed where there are several;
-            it is not compared later.
+            Names or ids of the networks of a new instance, in order. Required if there are several. Not
+            compared later.
         type: list
         elements: str
       ports:
         description: >-
-          Ids of ports to use for a new instance instead of networks. They stay when it is removed.
+          Ids of ports to use for a new instance instead of networks. They are kept when it is deleted.
         type: list
         elements: str
       scheduler_hints:
@@ -248,7 +246,7 @@ options:
   cloud:
     description:
       - The cloud to list.
-      - Default is the variable C(haven_cloud).
+      - The default is the variable C(haven_cloud).
     type: str
     choices:
       - ec2
@@ -256,16 +254,16 @@ options:
   ec2:
     description:
       - >-
-        Where and as whom on EC2, as in M(haven.gpu.instance_info) (C(region), C(profile), C(endpoint_url),
-        and so on).
-      - Default is the variable C(haven_ec2).
+        The region and credentials on EC2, as in M(haven.gpu.instance_info) (C(region), C(profile), C(endpoint_url),
+        ...).
+      - The default is the variable C(haven_ec2).
     type: dict
   openstack:
     description:
       - >-
-        Where and as whom on OpenStack, as in M(haven.gpu.instance_info) (C(cloud), C(region), C(auth),
-        and so on).
-      - Default is the variable C(haven_openstack).
+        The region and credentials on OpenStack, as in M(haven.gpu.instance_info) (C(cloud), C(region),
+        C(auth), ...).
+      - The default is the variable C(haven_openstack).
     type: dict
 requirements:
   - boto3 (for O(cloud=ec2))

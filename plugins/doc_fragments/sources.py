@@ -28,16 +28,16 @@ options:
         required: true
       # generated from the clouds
       cloud:
-        description: As O(cloud).
+        description: Like O(cloud).
         type: str
         choices:
           - ec2
           - openstack
       ec2:
-        description: As O(ec2), which it replaces as a whole.
+        description: Like O(ec2), which it replaces as a whole.
         type: dict
       openstack:
-        description: As O(openstack), which it replaces as a whole.
+        description: Like O(openstack), which it replaces as a whole.
         type: dict
       # end of what is generated
       projects:

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: accounts
-short_description: Make the accounts of a machine's users, and lock those of users who leave
+short_description: Create and lock user accounts with SSH keys
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Makes accounts with their SSH keys, in one call for all users, and remembers which ones it made.
-  - An account that it made is locked when its user leaves, and unlocked when they return. Its files stay.
-  - An account that was there before is never locked. What is taken from it are the keys that this module added.
-  - The accounts it made are members of the group C(haven-accounts). What it changed when it locked one is noted in
+  - Creates accounts with their SSH keys, for any number of users in one call, and remembers which ones it created.
+  - Locks an account that it created when its user is removed, and unlocks it when the user returns. The files stay.
+  - Never locks an account that existed before. It only removes the keys that it added there.
+  - The accounts it created are members of the group C(haven-accounts). What it changed to lock an account is in
     C(/var/lib/haven/accounts).
-  - Stops at the first failure; what was done before it stays, and the next run goes on from there.
+  - Stops at the first failure. What was done until then is kept, and the next run continues.
 requirements: [useradd and usermod as on Debian]
 attributes:
   check_mode: {support: full, description: Nothing is changed.}
   diff_mode: {support: full, description: "What is done to each account, in words."}
-  idempotent: {support: full, description: An account that is as it should be is left alone.}
+  idempotent: {support: full, description: An account that is already as requested is left alone.}
 options:
   accounts:
     description: The accounts.
@@ -35,45 +35,45 @@ options:
         required: true
       state:
         description:
-          - V(present) makes the account where there is none, and unlocks one that this module locked.
-          - V(exists) makes it, too, but leaves one that is there as it is.
-          - V(absent) expires the account and locks its password, disables its keys, and ends its processes, sessions,
-            tunnels and lingering. The account stays, so that nobody else gets its number and with it its files.
+          - V(present) creates the account if it does not exist, and unlocks one that this module locked.
+          - V(exists) also creates it, but does not touch an existing one.
+          - V(absent) expires the account, locks its password, disables its keys, and ends its processes, sessions,
+            tunnels, and lingering. The account itself is kept, so that nobody else gets its user ID and its files.
         type: str
         choices: [present, exists, absent]
         default: present
       shell:
-        description: Login shell. By default C(/bin/bash) for an account that is made; one that is there keeps its own.
+        description: Login shell. By default C(/bin/bash) for a new account; an existing account keeps its own.
         type: str
       ssh_keys:
         description:
-          - Public keys that the account may log in with. They are in a block of C(~/.ssh/authorized_keys), which is
-            brought to this list; the user's other lines are left alone.
-          - When it is not given, no keys are changed.
+          - Public keys that can log in to the account. They are kept in a block of C(~/.ssh/authorized_keys) that is
+            updated to this list. Other lines in the file are left alone.
+          - If this is not given, no keys are changed.
         type: list
         elements: str
       remove_files:
         description:
-          - Whether to remove the files of an account that is V(absent) and was made by this module.
-          - What somebody else's home or a mounted file system lies in is kept, with a warning.
+          - Whether to delete the files of an account that is V(absent) and was created by this module.
+          - Folders that contain someone else's home or a mounted file system are kept, with a warning.
         type: bool
         default: false
   folders:
     description:
-      - Folders in which users have one that is called as they are, besides the home. It is among the
-        RV(accounts[].files) of one who leaves.
+      - Folders, besides the home, in which each user has a folder of the user's name. It is listed in the
+        RV(accounts[].files) of a removed user.
     type: list
     elements: path
     default: []
   protected:
-    description: Names that are never locked, such as the one Ansible connects as. Root never is.
+    description: Accounts that are never locked, such as the one that Ansible connects as. Root never is.
     type: list
     elements: str
     default: []
 """
 
 EXAMPLES = r"""
-- name: Let alice in, and bob no more
+- name: Create alice's account and lock bob's
   haven.gpu.accounts:
     accounts:
       - name: alice
@@ -86,7 +86,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 accounts:
-  description: Each account, in the order given.
+  description: The accounts, in the order given.
   returned: success
   type: list
   elements: dict
@@ -94,27 +94,27 @@ accounts:
     name: {description: Its name., type: str, returned: success, sample: bob}
     state: {description: V(present) or V(absent)., type: str, returned: success, sample: absent}
     changed: {description: Whether it was changed., type: bool, returned: success, sample: true}
-    exists: {description: "Whether there is such an account, or would be.", type: bool, returned: success, sample: true}
-    home: {description: "Its home, or where it would be made.", type: str, returned: success, sample: /home/bob}
+    exists: {description: "Whether the account exists, or would.", type: bool, returned: success, sample: true}
+    home: {description: "Its home, or where it would be created.", type: str, returned: success, sample: /home/bob}
     group:
-      description: Number of its first group; V(none) while there is no account.
+      description: ID of its primary group, or V(none) if there is no account.
       type: int
       returned: success
       sample: 1001
     locked: {description: Whether it is locked., type: bool, returned: success, sample: true}
     left:
-      description: Why it was not locked though it is to be absent; else empty.
+      description: Why it was not locked although it should be absent; otherwise empty.
       type: str
       returned: success
       sample: it was there before haven.gpu
     warnings:
-      description: What is still to be done by hand.
+      description: What you still have to do yourself.
       type: list
       elements: str
       returned: success
       sample: ["A key of bob also opens the account debian: take it out of the authorized_keys there."]
     files:
-      description: What is left of the files of an account that is absent.
+      description: The remaining files of an absent account.
       type: list
       elements: str
       returned: success
@@ -153,7 +153,7 @@ _DAY_S = 24 * 60 * 60
 
 
 def result(wanted: Wanted, found: Optional[Found], planned: Plan) -> dict[str, Any]:
-    """One account as it is now; in check mode as it would be."""
+    """Return one account as it is now, in check mode as it would be."""
     absent = wanted.state == "absent"
     return {
         "name": wanted.name,
@@ -175,7 +175,7 @@ def difference(name: str, planned: Plan) -> dict[str, str]:
 
 
 def bring_all(module: HavenModule) -> dict[str, Any]:
-    """Every account in the order given. Nothing is done before all that is wanted has been understood."""
+    """Process every account in the order given, after all of them have been validated."""
 
     def run(argv: Sequence[str]) -> tuple[int, str]:
         code, out, err = module.run_command(list(argv))
@@ -200,7 +200,7 @@ def bring_all(module: HavenModule) -> dict[str, Any]:
 def main() -> None:
     module = HavenModule(argument_spec=SPEC, supports_check_mode=True)
     if os.geteuid() != 0:
-        module.fail_json(msg="Only root can make and lock accounts: add become: true.")
+        module.fail_json(msg="Only root can create and lock accounts: add become: true.")
     failure = None
     try:
         answer = bring_all(module)
@@ -208,7 +208,7 @@ def main() -> None:
         failure = str(error)
     except OSError as error:
         failure = (
-            f"{error.filename} cannot be changed: {error.strerror}; what was done before it stays, run this again."
+            f"{error.filename} cannot be changed: {error.strerror}. What was done until then is kept; run this again."
         )
     if failure:
         module.fail_json(msg=failure)

@@ -11,56 +11,56 @@ short_description: Write several text files in one call
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Brings files and folders to the content, owner and mode they should have, in the order given and in one go.
+  - Writes files and folders with content, owner, and mode, in the order given and in one call.
     M(ansible.builtin.template) and M(ansible.builtin.copy) run two modules on the host for every file.
-  - A file is replaced whole or not at all, and never has more than its final permissions meanwhile.
-  - Contents are neither logged on the host nor returned, except in the diff and in what a command in
-    O(files[].validate) says of them, and not even there where O(files[].diff) is V(false).
-  - Stops at the first failure; what was written before it stays.
+  - A file is replaced as a whole or not at all, and never has more permissions than it finally gets.
+  - Contents are neither logged on the host nor returned, except in the diff and in the output of a command in
+    O(files[].validate), and not even there if O(files[].diff) is V(false).
+  - Stops at the first failure. What was written until then is kept.
 attributes:
   check_mode: {support: full, description: "Commands in O(files[].validate) are not run then."}
-  diff_mode: {support: full, description: "Content, owner, group and mode of what changes."}
+  diff_mode: {support: full, description: "Content, owner, group, and mode of what changes."}
   idempotent: {support: full, description: A file with the right content is not written again.}
 options:
   files:
-    description: Files and folders, a folder before what is in it.
+    description: The files and folders. List a folder before its contents.
     type: list
     elements: dict
     required: true
     suboptions:
       path:
-        description: Absolute path. A link there is replaced by a file, and followed to a folder.
+        description: Absolute path. A link is replaced by a file, but followed to a folder.
         type: path
         required: true
       state:
-        description: V(directory) makes a folder; parents that are missing become like it.
+        description: V(directory) creates a folder. Missing parents get the same owner and mode.
         type: str
         choices: [file, directory]
         default: file
       content:
-        description: The whole text of a file. P(ansible.builtin.template#lookup) renders one.
+        description: The complete text of a file. To render a template, use P(ansible.builtin.template#lookup).
         type: str
       mode:
-        description: Permissions, as for M(ansible.builtin.file); by default V(0644) for files and V(0755) for folders.
+        description: Permissions, as for M(ansible.builtin.file). The default is V(0644) for files, V(0755) for folders.
         type: raw
       owner:
-        description: Owner instead of O(owner).
+        description: Owner, instead of O(owner).
         type: str
       group:
-        description: Group instead of O(group).
+        description: Group, instead of O(group).
         type: str
       validate:
-        description: Command that accepts or refuses the new file before it takes its place; C(%s) stands for its path.
+        description: A command that must accept the new file before it is put in place. C(%s) stands for its path.
         type: str
       diff:
-        description: Whether a diff, and the message of a refusal by O(files[].validate), may show the content.
+        description: Whether a diff, and the error message if O(files[].validate) fails, may show the content.
         type: bool
         default: true
   owner:
-    description: Owner of everything in O(files) that names none; by default what is there is left.
+    description: Owner of everything in O(files) without an owner. By default the owner is not changed.
     type: str
   group:
-    description: Group of everything in O(files) that names none; by default what is there is left.
+    description: Group of everything in O(files) without a group. By default the group is not changed.
     type: str
 """
 
@@ -82,7 +82,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 paths:
-  description: What was changed, or would be.
+  description: The paths that were changed, or in check mode would be.
   returned: success
   type: list
   elements: str
@@ -125,7 +125,7 @@ class FilesModule(HavenModule):
 
 
 def attributes(module: HavenModule, file: dict[str, Any], path: str) -> dict[str, Any]:
-    """What the module's set_fs_attributes_if_different takes for this file, at the path given."""
+    """Return the arguments of set_fs_attributes_if_different for this file, at the given path."""
     default = "0755" if file["state"] == "directory" else "0644"
     wanted: dict[str, Any] = module.load_file_common_arguments(
         {
@@ -139,7 +139,7 @@ def attributes(module: HavenModule, file: dict[str, Any], path: str) -> dict[str
 
 
 def changed_attributes(module: HavenModule, file: dict[str, Any]) -> list[Diff]:
-    """Set owner, group and mode of what is there (not in check mode). Returns the difference, if any."""
+    """Set owner, group, and mode of an existing path (not in check mode). Return the difference, if any."""
     diff: Diff = {}
     if not module.set_fs_attributes_if_different(attributes(module, file, file["path"]), False, diff):
         return []
@@ -148,7 +148,7 @@ def changed_attributes(module: HavenModule, file: dict[str, Any]) -> list[Diff]:
 
 
 def folder(module: HavenModule, file: dict[str, Any]) -> list[Diff]:
-    """Make the folder and its parents where they are missing. Returns the differences."""
+    """Create the folder and its parents if they are missing. Return the differences."""
     path = file["path"]
     if os.path.isdir(path):
         return changed_attributes(module, file)
@@ -162,7 +162,7 @@ def folder(module: HavenModule, file: dict[str, Any]) -> list[Diff]:
 
 
 def text(module: HavenModule, file: dict[str, Any], content: bytes) -> list[Diff]:
-    """Write the file if its content differs. Returns the differences."""
+    """Write the file if its content differs. Return the differences."""
     path = file["path"]
     before = None
     if os.path.isfile(path) and not os.path.islink(path):
@@ -171,7 +171,7 @@ def text(module: HavenModule, file: dict[str, Any], content: bytes) -> list[Diff
     if before == content:
         return changed_attributes(module, file)
     if os.path.isdir(path):
-        module.fail_json(msg=f"{path} is a folder; remove it, or name a file.")
+        module.fail_json(msg=f"{path} is a folder. Delete it, or give the path of a file.")
     if not module.check_mode:
         replace(module, file, content)
     hidden = "content is not shown\n"
@@ -186,8 +186,8 @@ def text(module: HavenModule, file: dict[str, Any], content: bytes) -> list[Diff
 
 
 def replace(module: HavenModule, file: dict[str, Any], content: bytes) -> None:
-    """Put the content in the path's place once it has its owner and mode and the command in validate accepts it."""
-    # mkstemp makes files with mode 0600; a name with a dot is read by none of the programs that read whole folders.
+    """Replace the file once the new one has its owner and mode and the command in validate accepts it."""
+    # mkstemp creates files with mode 0600. Programs that read whole folders skip names that begin with a dot.
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(file["path"]), prefix=".haven-")
     try:
         with os.fdopen(handle, "wb") as new:
@@ -197,9 +197,11 @@ def replace(module: HavenModule, file: dict[str, Any], content: bytes) -> None:
             command = [part.replace("%s", temporary) for part in shlex.split(file["validate"])]
             code, out, err = module.run_command(command)
             if code:
-                # A checker quotes what it complains of.
-                said = (err or out).strip() if file["diff"] else "what it said is not shown, as the content is not"
-                module.fail_json(msg=f"{file['path']} was not written, its check refused the new content: {said}")
+                # Checkers quote the lines that they complain about.
+                said = (err or out).strip() if file["diff"] else "its output is hidden, as the content is"
+                module.fail_json(
+                    msg=f"{file['path']} was not written, because the command in validate refused it: {said}"
+                )
         os.replace(temporary, file["path"])
     finally:
         if os.path.lexists(temporary):
@@ -212,14 +214,16 @@ def main() -> None:
     paths: list[str] = []
     for file in module.params["files"]:
         if file["validate"] and "%s" not in file["validate"]:
-            module.fail_json(msg=f"The command in validate of {file['path']} must contain %s, where the path goes.")
+            module.fail_json(
+                msg=f"The command in validate of {file['path']} must contain %s, which stands for the path."
+            )
         try:
             found = (
                 folder(module, file) if file["state"] == "directory" else text(module, file, file["content"].encode())
             )
         except OSError as error:
             module.fail_json(
-                msg=f"{file['path']} cannot be written: {error.strerror}; see that its folder is there and yours."
+                msg=f"{file['path']} cannot be written: {error.strerror}. Check that its folder exists and is yours."
             )
         differences += found
         paths += [file["path"]] * bool(found)

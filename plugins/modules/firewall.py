@@ -3,16 +3,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Say who may reach instances."""
+"""Manage firewall rules."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: firewall
-short_description: Say who may reach instances and whom they may reach
+short_description: Manage firewall rules
 version_added: "0.1.0"
 description:
-  - Makes a security group and keeps its rules exactly as given. What no rule allows to come in is refused.
+  - Creates a security group and keeps its rules exactly as given. Incoming traffic that no rule allows is refused.
 extends_documentation_fragment:
   - haven.gpu.cloud
   - haven.gpu.clouds
@@ -20,18 +20,18 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - The name of the firewall in the project. The cloud knows it as C(project/name).
+      - The name of the firewall in the project. In the cloud it is called C(project/name).
     type: str
     required: true
   description:
     description:
-      - What it is for. It cannot be changed later; when it is not given it is not compared.
-      - On OpenStack the project and name follow it in brackets.
+      - What the firewall is for. It cannot be changed later, and is compared only if it is given.
+      - On OpenStack, the project and the name follow it in brackets.
     type: str
     default: ''
   rules:
     description:
-      - Who may come in. Rules that are not listed are removed, so without this option nobody may.
+      - The incoming traffic to allow. Rules that are not listed are removed, so without this option nothing is allowed.
     type: list
     elements: dict
     suboptions:
@@ -41,10 +41,10 @@ options:
         choices: [tcp, udp, icmp, all]
         default: tcp
       ports: &ports
-        description: A port or a range such as V(22) or V(8000-8010), for V(tcp) and V(udp) only and required there.
+        description: A port or a range, such as V(22) or V(8000-8010). Required for V(tcp) and V(udp), not allowed else.
         type: str
       from:
-        description: The address ranges that may come in, IPv4 or IPv6.
+        description: The address ranges that may connect, IPv4 or IPv6.
         type: list
         elements: str
         required: true
@@ -54,7 +54,7 @@ options:
         default: ''
   egress:
     description:
-      - Whom the instances may reach. When it is not given, the rules for outgoing traffic are left as they are, and a
+      - The outgoing traffic to allow. If this is not given, existing rules for outgoing traffic are kept, and a
         new firewall allows all of it (on OpenStack in two rules, for IPv4 and IPv6). An empty list allows none.
     type: list
     elements: dict
@@ -62,19 +62,18 @@ options:
       protocol: *protocol
       ports: *ports
       to:
-        description: The address ranges that may be reached, IPv4 or IPv6.
+        description: The address ranges to connect to, IPv4 or IPv6.
         type: list
         elements: str
         required: true
       description: *description
   network:
     description:
-      - The id of the network (EC2's VPC) it belongs to. The default VPC when it is not given. A firewall of OpenStack
-        belongs to none.
+      - The id of the network (VPC) on EC2. By default, the default VPC. Not used on OpenStack.
     type: str
   state:
     description:
-      - Whether the firewall shall exist. V(absent) waits up to two minutes for terminated instances to let go of it.
+      - Whether the firewall exists. V(absent) waits up to two minutes until terminated instances no longer use it.
     type: str
     choices: [present, absent]
     default: present
@@ -85,17 +84,17 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Let only the jump host in, and only the proxy and the jump host's network out
+- name: Allow only SSH from the jump host, and only connections to the proxy
   haven.gpu.firewall:
     cloud: ec2
     project: pathology
     name: notebooks
     rules:
-      - {ports: "22", from: [10.0.0.10/32], description: ssh from the jump host}
+      - {ports: "22", from: [10.0.0.10/32], description: SSH from the jump host}
     egress:
       - {ports: "3128", to: [10.0.0.11/32], description: the egress proxy}
 
-- name: Remove the firewall
+- name: Delete the firewall
   haven.gpu.firewall:
     cloud: ec2
     project: pathology
@@ -105,7 +104,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 firewall:
-  description: The firewall; V(none) when it is absent. In check mode what exists.
+  description: The firewall, or V(none) if it is absent. In check mode, the firewall as it is.
   returned: success
   type: dict
   contains:
@@ -126,7 +125,7 @@ firewall:
       type: str
       sample: haven.gpu project pathology
     network:
-      description: The id of its network, or V(none) when the cloud chose it just now.
+      description: The id of its network, or V(none) if the cloud has just chosen it.
       type: str
       sample: vpc-0ad3b8c1f5e6a7b90
     rules:

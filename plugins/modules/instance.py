@@ -3,28 +3,28 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Make, change, stop and remove instances.
+"""Create, update and delete instances.
 
-Longer than 500 lines because all but 60 are its documentation, which Ansible reads from this file.
+Longer than 500 lines because all but 60 are documentation, which Ansible reads from this file.
 """
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance
-short_description: Make, change, stop, start and remove instances
+short_description: Create, update and delete instances
 version_added: "0.1.0"
 description:
-  - Brings one instance or many to a state, with one set of options for every cloud. A list of names is one call, and
-    its instances are made side by side.
-  - An instance is known by its project and name. Both are set by the very call that creates it, so that a lost answer,
-    a killed run or a second controller at the same time make no second instance.
-  - On OpenStack a server in ERROR that never ran counts for nothing; it is removed when its name is used again. A
-    creation that fails is told with nova's reason, and its server, ports, floating IP and volumes are removed.
-  - Options that are not given are neither compared nor changed on an instance that exists.
-  - Tags, firewalls, growing disks, disk types, termination protection, shutdown behaviour and O(ec2.imdsv2) are changed
-    in place, on OpenStack also O(public_address), O(openstack.floating_ip) and the name; O(instance_type) while the
-    instance is stopped. Any other difference is an error that names it, unless O(recreate) is set.
+  - Brings one or several instances to a state, with the same options on every cloud. A list of names is processed in
+    one call, and its instances are created in parallel.
+  - The project and the name identify an instance. The call that creates it sets both, so that a lost answer, a killed
+    run, or a second controller at the same time does not create a second instance.
+  - On OpenStack, a server in ERROR that never ran is ignored, and deleted when its name is used again. If creating an
+    instance fails, the error gives nova's reason, and its server, ports, floating IP, and volumes are deleted.
+  - Options that are not given are neither compared with an existing instance nor changed.
+  - Tags, firewalls, larger disks, disk types, termination protection, shutdown behavior, and O(ec2.imdsv2) are changed
+    in place, on OpenStack also O(public_address), O(openstack.floating_ip), and the name. O(instance_type) is changed
+    while the instance is stopped. Any other difference is an error that names it, unless O(recreate) is set.
 extends_documentation_fragment:
   - haven.gpu.cloud
   - haven.gpu.clouds.instances
@@ -32,209 +32,212 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - One name or a list of names. 1 to 63 letters, digits, dots, dashes or underscores each.
+      - One name or a list of names, each of 1 to 63 letters, digits, dots, dashes, or underscores.
       - Exactly one of O(name) and O(id) is required.
     type: list
     elements: str
   id:
     description:
-      - One id or a list of ids of instances that exist and carry the project's tag, whatever their names are. They can
-        be V(running), V(stopped), V(restarted), V(shelved) or V(absent).
-      - Where one of several cannot be dealt with, the others still are, and the error names it.
+      - One id or a list of ids of existing instances that carry the project's tag, whatever their names are. Their
+        state can be V(running), V(stopped), V(restarted), V(shelved), or V(absent).
+      - If one of them fails, the others are still processed, and the error names the failed one.
     type: list
     elements: str
   state:
     description:
-      - V(present) means that the instance exists; a missing one is created and runs, a stopped one stays so.
-      - V(running) means that it runs; it is created or started when it does not.
-      - V(stopped) stops it, V(restarted) restarts it or starts a stopped one. Both fail when it does not exist.
-      - V(shelved), on OpenStack only, stops it, keeps its disk as an image and frees its place and GPU, which a stopped
-        server goes on using and paying for. V(running) brings it back, when there is room.
-      - V(rebuilt), on OpenStack only, makes its root disk anew at each run, from O(image) or the image it has, and
-        keeps its id, addresses and volumes. What was on the root disk is lost.
-      - V(absent) terminates it. Data disks stay unless O(delete_volumes) or their own C(delete_with_instance) says
+      - V(present) creates the instance if it does not exist, and then it runs. A stopped instance stays stopped.
+      - V(running) creates or starts the instance.
+      - V(stopped) stops it. V(restarted) restarts it, or starts it if it is stopped. Both fail if it does not exist.
+      - V(shelved), on OpenStack only, stops it, keeps its disk as an image, and gives back its capacity and GPU, which
+        you still pay for while it is stopped. V(running) brings it back when there is capacity.
+      - V(rebuilt), on OpenStack only, creates its root disk again on each run, from O(image) or its current image, and
+        keeps its id, addresses, and volumes. All data on the root disk is lost.
+      - V(absent) deletes it. Data disks are kept unless O(delete_volumes) or their own C(delete_with_instance) says
         otherwise.
     type: str
     choices: [present, running, stopped, restarted, shelved, rebuilt, absent]
     default: present
   image:
     description:
-      - What the instance is made from. Required to create one.
-      - Only an O(image.id) is compared with an instance that exists. A name or parameter means what is newest at
-        creation, so that a newer image published later is no difference.
+      - The image to create the instance from. Required to create one.
+      - Only O(image.id) is compared with an existing instance. A name or a parameter means the newest image at the time
+        of creation, so that a newer image is not a difference.
     type: dict
     suboptions:
       id:
         description: The id of the image.
         type: str
       name:
-        description: A name, or a pattern with C(*) and C(?); the newest image that matches is taken.
+        description: A name, or a pattern with C(*) and C(?). The newest image that matches is used.
         type: str
       owner:
         description:
-          - Who must own the image found by O(image.name), as an account number or an alias.
-          - When it is not given, only the account's own images and those of Amazon count, since anybody can publish an
-            image under any name. OpenStack shows the project's own and the operator's public ones anyway, and takes the
-            id of a project here.
+          - The owner of the image found by O(image.name), as an account number or an alias.
+          - By default, only the account's own images and those of Amazon are considered, because anyone can publish an
+            image under any name. OpenStack lists only the images of the OpenStack project and of the operator anyway;
+            there, the owner is the id of an OpenStack project.
         type: str
       parameter:
         description: >-
-          On EC2 the SSM parameter that holds the id, as AWS publishes them for its Deep Learning images.
+          On EC2, the SSM parameter that contains the id, such as those that AWS publishes for its Deep Learning images.
         type: str
   instance_type:
     description:
-      - The cloud's name for the size (OpenStack's flavor). Required to create an instance.
+      - The instance type (on OpenStack, the flavor). Required to create an instance.
     type: str
   key_pair:
     description:
-      - The name of a key pair of the project, made with M(haven.gpu.keypair).
+      - The name of a key pair in the project that was created with M(haven.gpu.keypair).
     type: str
   firewalls:
     description:
-      - Names of firewalls of the project made with M(haven.gpu.firewall), or ids. A name stands for what carries the
-        project's mark; any other security group is given by its id.
-      - Without any, a new instance gets the network's default group.
+      - Names of firewalls in the project that were created with M(haven.gpu.firewall), or ids. A name only matches
+        firewalls with the project's mark. Give any other security group by its id.
+      - By default, a new instance gets the network's default group.
     type: list
     elements: str
   subnet:
     description:
-      - The id of the subnet. OpenStack shows it only of instances that were made with it.
+      - The id of the subnet. OpenStack reports it only for instances that were created with it.
     type: str
   availability_zone:
     description: The availability zone.
     type: str
   public_address:
     description:
-      - Whether an instance has a public address. A new one has none unless this is V(true).
-      - On OpenStack it is a floating IP, which is allocated for it and released with it, and can be changed later.
+      - Whether the instance has a public address. A new one has none unless this is V(true).
+      - On OpenStack, this is a floating IP that is allocated for it and released with it. It can be changed later.
     type: bool
   private_address:
-    description: The address to have in the subnet; for one instance only.
+    description: The address in the subnet, for a single instance only.
     type: str
   root_volume:
     description:
-      - The disk of the system. On OpenStack it is a volume only if O(openstack.boot_from_volume) is, or something is
-        asked of it here.
+      - The system disk. On OpenStack, it is a volume only with O(openstack.boot_from_volume) or if an option is given
+        here.
     type: dict
     suboptions:
       size_gib:
-        description: The size in GiB; the image's own when it is not given. It can grow in place and never shrink.
+        description: The size in GiB, by default the image's. It can be increased in place, but never reduced.
         type: int
       type:
-        description: The cloud's type of disk. EC2's V(gp3) when it is not given.
+        description: The cloud's disk type. The default on EC2 is V(gp3).
         type: str
       encrypted:
         description:
-          - Whether it is encrypted. A new one is on EC2 unless this is V(false). On OpenStack the type decides, and
-            V(true) makes sure of it.
+          - Whether the disk is encrypted. On EC2, a new one is unless this is V(false). On OpenStack, the disk type
+            decides, and V(true) fails if that type does not encrypt.
         type: bool
       delete_with_instance:
-        description: Whether it goes with the instance. A new one does unless this is V(false).
+        description: Whether the disk is deleted with the instance. A new one is unless this is V(false).
         type: bool
   data_volumes:
     description:
-      - More disks. They are made with the instance and cannot be added to one that exists.
+      - More disks. They are created with the instance and cannot be added to an existing one.
     type: list
     elements: dict
     suboptions:
       device:
         description:
-          - The device name to attach it as. V(/dev/sdf) and following when it is not given. OpenStack keeps it as the
-            volume's metadata, and the guest chooses its own.
+          - The device name to attach it as, by default V(/dev/sdf) and following. On OpenStack it is only recorded in
+            the volume's metadata, and the instance chooses its own device name.
         type: str
       size_gib:
-        description: The size in GiB. It can grow in place and never shrink.
+        description: The size in GiB. It can be increased in place, but never reduced.
         type: int
         required: true
       type:
-        description: The cloud's type of disk. EC2's V(gp3) when it is not given.
+        description: The cloud's disk type. The default on EC2 is V(gp3).
         type: str
       encrypted:
         description:
-          - Whether it is encrypted. A new one is on EC2 unless this is V(false). On OpenStack the type decides, and
-            V(true) makes sure of it.
+          - Whether the disk is encrypted. On EC2, a new one is unless this is V(false). On OpenStack, the disk type
+            decides, and V(true) fails if that type does not encrypt.
         type: bool
       delete_with_instance:
-        description: Whether it goes with the instance. A new one stays unless this is V(true).
+        description: Whether the disk is deleted with the instance. A new one is kept unless this is V(true).
         type: bool
   user_data:
     description:
-      - What cloud-init shall do, in any form it knows. It is sent beside a part of our own (see O(record_host_key)).
-      - It cannot be changed later, and it is compared with that of the instance only when it is given here. OpenStack
-        does not show it, so that a salted fingerprint is kept as the tag C(haven:user-data).
+      - User data for cloud-init, in any format that it supports. Ours is sent along with it (see O(record_host_key)).
+      - It cannot be changed later, and is compared with the instance's only if it is given. OpenStack does not
+        return it, so a salted fingerprint is kept in the tag C(haven:user-data).
     type: str
   login_user:
     description:
-      - The user to log in as, kept as the tag C(haven:login-user) for the inventory, and used by O(wait=ssh).
+      - The user to log in as. It is recorded in the tag C(haven:login-user) for the inventory, and used by O(wait=ssh).
     type: str
   tags:
     description:
-      - More tags. C(Name) and everything that begins with C(haven:) or C(aws:) is not yours to set.
-      - On OpenStack they are the server's metadata, with letters, digits, spaces and C(-_:.) in their names.
+      - Further tags. C(Name) and names that begin with C(haven:) or C(aws:) are reserved.
+      - On OpenStack, tags are the server's metadata. Their names consist of letters, digits, spaces, and C(-_:.).
     type: dict
   purge_tags:
-    description: Whether tags that are not in O(tags) are removed.
+    description: Whether to remove tags that are not in O(tags).
     type: bool
     default: false
   spot:
     description:
-      - Buy it on the spot market, as a one-time request. An empty dictionary means at most the on-demand price.
-      - OpenStack has none and refuses it.
+      - Create a spot instance, with a one-time request. An empty dictionary means at most the on-demand price.
+      - Not available on OpenStack, where it is an error.
     type: dict
     suboptions:
       max_price:
-        description: The most to pay, in dollars an hour.
+        description: The maximum price, in dollars per hour.
         type: str
   shutdown_behavior:
-    description: What happens when the instance is shut down from inside. OpenStack stops it always and refuses this.
+    description: What happens when the instance is shut down from inside. An error on OpenStack, which always stops it.
     type: str
     choices: [stop, terminate]
   termination_protection:
     description:
-      - Whether the API refuses to terminate the instance. With O(state=absent) or O(recreate), V(false) lifts it first.
-      - On OpenStack it is the server's lock, which refuses every other change, too, also to others. This module lifts
-        it for a moment to make changes that are asked for.
+      - Whether the API refuses to terminate the instance. With O(state=absent) or O(recreate), V(false) removes the
+        protection first.
+      - On OpenStack, this is the server's lock, which refuses all other changes and also applies to others. This module
+        removes it for a moment to make the changes that you ask for.
     type: bool
   hibernation:
-    description: Whether stopping keeps the memory. It can be said at creation only. OpenStack refuses it.
+    description: Whether stopping preserves the memory. Only for new instances. An error on OpenStack.
     type: bool
   record_host_key:
     description:
-      - Whether the instance's ed25519 host key is read from its console, once, and kept as the tag C(haven:host-key).
-      - For this a part is added to the user data that makes cloud-init print the host keys at every boot.
-      - Set it to V(false) for images without cloud-init; their user data is then sent as it is.
+      - Whether to read the instance's ed25519 host key from its console, once, and keep it in the tag
+        C(haven:host-key).
+      - This adds a part to the user data that makes cloud-init print the host keys at every boot.
+      - Set it to V(false) for images without cloud-init. Their user data is then sent unchanged.
     type: bool
     default: true
   host_key_source:
     description:
-      - How the host key of a new instance becomes known. V(console) lets the instance make one and reads it from its
+      - How the host key of a new instance is learned. With V(console), the instance creates it, and it is read from the
         console.
-      - V(injected) makes one here and gives it to the instance with its user data, so that it is known from the first
-        moment, also where a cloud has no console, or a slow one. It is not kept here. It stays in the user data,
-        however, and whoever may read that B(can be this instance), that is, on EC2 those with
-        C(ec2:DescribeInstanceAttribute), on OpenStack the operators, and on the instance every process that reaches
-        the metadata address, unless P(haven.gpu.egress#role) keeps it from them.
-      - It counts when an instance is created. After O(state=rebuilt) the key is read from the console.
+      - With V(injected), it is created here and sent with the user data, so that it is known from the start, even if a
+        cloud has no console or a slow one. It is not stored here, but it stays in the user data, and anyone who can
+        read that B(can impersonate this instance). On EC2 these are the users with
+        C(ec2:DescribeInstanceAttribute); on OpenStack, the operators; and on the instance, every process that can
+        open the metadata address, unless P(haven.gpu.egress#role) prevents that.
+      - It applies when an instance is created. After O(state=rebuilt), the key is read from the console.
     type: str
     choices: [console, injected]
     default: console
   host_key_signer:
     description:
-      - With O(host_key_source=injected), the file on the controller with the private key of your SSH certificate
-        authority, without a passphrase, or with its public key, ending in C(.pub), where an agent holds the other.
-      - It signs the new host key for the name C(NAME.PROJECT), as long as the authority is trusted. An inventory
-        P(haven.gpu.instances#inventory) with O(haven.gpu.instances#inventory:host_key_authority) believes such
+      - With O(host_key_source=injected), the file of your SSH certificate authority's key on the controller. This is
+        the private key, without a passphrase, or the public key, ending in C(.pub), if an agent has the private key.
+      - It signs the new host key for the name C(NAME.PROJECT), without an expiry date. An inventory
+        P(haven.gpu.instances#inventory) with O(haven.gpu.instances#inventory:host_key_authority) trusts such
         certificates instead of tags.
     type: path
   wait:
     description:
-      - How far to wait. V(running) until the instances are in the wanted state and their host keys are known, V(ssh)
-        until each has also answered a strictly verified ssh handshake through the O(hops), V(none) not at all.
+      - How long to wait. V(running) waits until the instances are in the requested state and their host keys are known.
+        V(ssh) also waits until each has answered a strictly verified SSH handshake through the O(hops). V(none) does
+        not wait.
     type: str
     choices: [running, ssh, none]
     default: running
   wait_timeout:
-    description: How long to wait in all, in seconds.
+    description: The maximum time to wait, in seconds.
     type: int
     default: 600
   private_key:
@@ -246,27 +249,29 @@ options:
     default: false
   recreate:
     description:
-      - Whether an instance that differs in what cannot be changed may be terminated and made anew. Its root disk
-        is lost.
+      - Whether to terminate and create again an instance that differs in something that cannot be changed. Its root
+        disk is lost.
     type: bool
     default: false
   delete_volumes:
     description:
-      - With O(state=absent), also delete the disks that were made with the instances of these names and stayed.
-      - On OpenStack, a data disk that stayed is attached again, with its data, to the next instance of that name which
-        asks for one at that device and is not smaller.
+      - With O(state=absent), also delete the disks that were created with the instances of these names and kept.
+      - On OpenStack, a data disk that was kept is attached again, with its data, to the next instance of that name that
+        asks for one at that device, unless that one is smaller.
     type: bool
     default: false
 notes:
-  - Who may write tags decides whom you trust. Strict ssh connections believe the tag C(haven:host-key), so a person
-    who may change tags of these instances (C(ec2:CreateTags)) can direct connections elsewhere. Grant that permission
-    only to those who may also log in, and never to the instances' own instance profile.
-  - On EC2, creating takes the permissions C(ec2:DescribeInstances), C(ec2:DescribeImages), C(ec2:RunInstances),
-    C(ec2:CreateTags) and C(ec2:GetConsoleOutput), each further option that of its own calls. A missing one is named.
-  - On OpenStack it takes the role C(member). Whoever may change the metadata of a server decides whom you trust there.
-  - OpenStack knows no client tokens. Where two controllers make an instance of one name at once, the one that was
-    created first, or has the lower id, stays, and each controller removes only the one it made itself.
-  - EC2 has one call to create each instance, and one each to read its console and to write its tag.
+  - Anyone who can write tags decides which machine you trust. Strict SSH connections rely on the tag
+    C(haven:host-key), so a person who can change the tags of these instances (C(ec2:CreateTags)) can redirect
+    connections. Grant that permission only to those who may also log in, and never to the instances' own profile.
+  - On EC2, creating instances needs the permissions C(ec2:DescribeInstances), C(ec2:DescribeImages),
+    C(ec2:RunInstances), C(ec2:CreateTags), and C(ec2:GetConsoleOutput). Further options need those of their own calls.
+    The error names a missing permission.
+  - On OpenStack, it needs the role C(member). Anyone who can change a server's metadata decides which machine you
+    trust.
+  - OpenStack has no client tokens. If two controllers create an instance of the same name at the same time, the one
+    that was created first, or has the lower id, is kept, and each controller deletes only the one that it created.
+  - EC2 takes one call to create each instance, one to read its console, and one to write its tag.
 seealso:
   - module: haven.gpu.instance_info
   - module: haven.gpu.firewall
@@ -278,7 +283,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Make a private notebook instance and wait until it can be reached
+- name: Create a private notebook instance and wait for SSH
   haven.gpu.instance:
     cloud: ec2
     project: pathology
@@ -294,7 +299,7 @@ EXAMPLES = r"""
     wait: ssh
     hops: [{host: gate.example.org, user: sshuser}]
 
-- name: Make three workers at once, from the newest image AWS publishes
+- name: Create three workers in parallel, from the newest image that AWS publishes
   haven.gpu.instance:
     cloud: ec2
     project: pathology
@@ -304,7 +309,7 @@ EXAMPLES = r"""
     instance_type: g6.xlarge
     spot: {max_price: "0.60"}
 
-- name: Give it a bigger GPU, which needs a stop
+- name: Change to a larger GPU, which requires a stop
   haven.gpu.instance:
     cloud: ec2
     project: pathology
@@ -319,7 +324,7 @@ EXAMPLES = r"""
     name: jupyter-demo
     state: stopped
 
-- name: Make one on OpenStack, with an address of its own
+- name: Create an instance on OpenStack with a public address
   haven.gpu.instance:
     cloud: openstack
     project: pathology
@@ -332,7 +337,7 @@ EXAMPLES = r"""
     login_user: ubuntu
     openstack: {cloud: aida, floating_ip_pool: public}
 
-- name: Free its GPU for the night, and keep its disk
+- name: Give its GPU back for the night and keep its disk
   haven.gpu.instance:
     cloud: openstack
     project: pathology
@@ -340,7 +345,7 @@ EXAMPLES = r"""
     state: shelved
     openstack: {cloud: aida}
 
-- name: Remove it with its data
+- name: Delete it with its data
   haven.gpu.instance:
     cloud: ec2
     project: pathology
@@ -352,10 +357,10 @@ EXAMPLES = r"""
 RETURN = r"""
 instances:
   description:
-    - The instances of these names as they are now, in the order of O(name); those that are absent are left out.
-    - In check mode those that exist, as they are.
-    - On failure the instances that exist in spite of it.
-  returned: always, when there are any
+    - The instances as they are now, in the order of O(name). Absent ones are left out.
+    - In check mode, the existing instances as they are.
+    - After a failure, the instances that exist in spite of it.
+  returned: always, if there are any
   type: list
   elements: dict
   contains:
@@ -385,22 +390,22 @@ instances:
       sample: eu-north-1a
     state:
       description:
-        - One of C(pending), C(running), C(stopping), C(stopped), C(shelved), C(failed), C(terminating) and
-          C(terminated). C(shelved) and C(failed), which is a server in ERROR, are OpenStack's.
+        - One of C(pending), C(running), C(stopping), C(stopped), C(shelved), C(failed), C(terminating), and
+          C(terminated). Only OpenStack has C(shelved) and C(failed), which means a server in ERROR.
       type: str
       sample: running
     instance_type:
-      description: The cloud's name for the size.
+      description: The instance type.
       type: str
       sample: g6.xlarge
     gpu:
       description:
-        - Its GPUs, with the memory of one of them; V(none) without any. OpenStack knows models and memory only from the
-          names its operator gave, so that the model may be C(GPU) or C(VGPU) and the memory 0.
+        - Its GPUs, with the memory of each, or V(none). On OpenStack, model and memory are known only from the names
+          that the operator chose, so that the model may be C(GPU) or C(VGPU), and the memory 0.
       type: dict
       sample: {model: L4, count: 1, memory_gib: 22.4}
     image:
-      description: The id of the image it was made from.
+      description: The id of the image that it was created from.
       type: str
       sample: ami-0ad3b8c1f5e6a7b90
     private_address:
@@ -408,7 +413,7 @@ instances:
       type: str
       sample: 10.0.0.20
     public_address:
-      description: The public address; it may change when the instance is stopped and started.
+      description: The public address. It can change when the instance is stopped and started.
       type: str
       sample: null
     subnet:
@@ -416,7 +421,7 @@ instances:
       type: str
       sample: subnet-0ad3b8c1f5e6a7b90
     key_pair:
-      description: The key pair it was made with.
+      description: The key pair that it was created with.
       type: str
       sample: alice
     firewalls:
@@ -425,15 +430,15 @@ instances:
       elements: str
       sample: [notebooks]
     launched_at:
-      description: When it was started last, in UTC.
+      description: When it was last started, in UTC.
       type: str
       sample: "2026-03-01T09:00:00Z"
     spot:
-      description: Whether it was bought on the spot market.
+      description: Whether it is a spot instance.
       type: bool
       sample: false
     host_key:
-      description: Its ed25519 host key, as recorded in its tags; V(none) when it is not known.
+      description: Its ed25519 host key, as recorded in its tags, or V(none) if it is not known.
       type: str
       sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d
     login_user:
@@ -442,8 +447,8 @@ instances:
       sample: ubuntu
     volumes:
       description:
-        - Its disks. C(size_gib), C(type) and C(encrypted) are V(none) where they were not read, which takes a call of
-          its own.
+        - Its disks. C(size_gib), C(type), and C(encrypted) are V(none) if they were not read, which takes another
+          call.
       type: list
       elements: dict
       sample:
@@ -493,7 +498,7 @@ def ensure(cloud: Cloud, wanted: Wanted, check: bool) -> Outcome:
     params = wanted.params
 
     def route() -> Route:
-        # Not before: most runs change nothing, and this takes a while to load.
+        # Imported late: most runs change nothing, and loading it takes a while.
         from ..module_utils._ssh.handshake import Route
 
         listed = partial(cloud.instances, wanted.specs[0].project, states=["running"])

@@ -3,23 +3,23 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""List instances."""
+"""List instances and other resources of a project."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: instance_info
-short_description: List a project's instances and everything else it has in the cloud
+short_description: List instances and other resources of a project
 version_added: "0.1.0"
 description:
-  - Lists the instances of a project with the same values as M(haven.gpu.instance) returns.
+  - Lists the instances of a project, with the same values that M(haven.gpu.instance) returns.
 extends_documentation_fragment:
   - haven.gpu.cloud
   - haven.gpu.clouds
   - haven.gpu.cloud.attributes_info
 options:
   name:
-    description: Only the instances of these names. All of the project when it is not given.
+    description: Only the instances of these names. By default, all of the project.
     type: list
     elements: str
     default: []
@@ -31,8 +31,7 @@ options:
     default: [pending, running, stopping, stopped, shelved, failed]
   resources:
     description:
-      - Whether to list also everything else that carries the project's tag, which is what would be left over or paid
-        for.
+      - Whether to also list everything else that carries the project's tag, and that may cost money.
     type: bool
     default: false
 seealso:
@@ -42,14 +41,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: List the instances that run
+- name: List the running instances
   haven.gpu.instance_info:
     cloud: ec2
     project: pathology
     states: [running]
   register: instances
 
-- name: Show whether anything is left of the project
+- name: Check whether anything is left of the project
   haven.gpu.instance_info:
     cloud: ec2
     project: pathology
@@ -59,13 +58,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resources:
-  description: Everything in the region that carries the project's tag and is not gone. Only with O(resources=true).
+  description: Everything in the region that carries the project's tag. Only with O(resources=true).
   returned: when O(resources=true)
   type: list
   elements: dict
   contains:
     kind:
-      description: One of C(instance), C(volume), C(firewall), C(key_pair), C(address) and C(port).
+      description: One of C(instance), C(volume), C(firewall), C(key_pair), C(address), and C(port).
       type: str
       sample: volume
     id:
@@ -77,11 +76,11 @@ resources:
       type: str
       sample: jupyter-demo
     state:
-      description: Its state, where it has one.
+      description: Its state, if it has one.
       type: str
       sample: available
     used:
-      description: Whether something uses it, where that can be known. What nothing uses may be paid for all the same.
+      description: Whether something uses it, if that is known. Unused resources can still cost money.
       type: bool
       sample: false
 instances:
@@ -116,22 +115,22 @@ instances:
       sample: eu-north-1a
     state:
       description:
-        - One of C(pending), C(running), C(stopping), C(stopped), C(shelved), C(failed), C(terminating) and
-          C(terminated). C(shelved) and C(failed), which is a server in ERROR, are OpenStack's.
+        - One of C(pending), C(running), C(stopping), C(stopped), C(shelved), C(failed), C(terminating), and
+          C(terminated). Only OpenStack has C(shelved) and C(failed), which means a server in ERROR.
       type: str
       sample: running
     instance_type:
-      description: The cloud's name for the size.
+      description: The instance type.
       type: str
       sample: g6.xlarge
     gpu:
       description:
-        - Its GPUs, with the memory of one of them; V(none) without any. OpenStack knows models and memory only from the
-          names its operator gave, so that the model may be C(GPU) or C(VGPU) and the memory 0.
+        - Its GPUs, with the memory of each, or V(none). On OpenStack, model and memory are known only from the names
+          that the operator chose, so that the model may be C(GPU) or C(VGPU), and the memory 0.
       type: dict
       sample: {model: L4, count: 1, memory_gib: 22.4}
     image:
-      description: The id of the image it was made from.
+      description: The id of the image that it was created from.
       type: str
       sample: ami-0ad3b8c1f5e6a7b90
     private_address:
@@ -139,7 +138,7 @@ instances:
       type: str
       sample: 10.0.0.20
     public_address:
-      description: The public address; it may change when the instance is stopped and started.
+      description: The public address. It can change when the instance is stopped and started.
       type: str
       sample: null
     subnet:
@@ -147,7 +146,7 @@ instances:
       type: str
       sample: subnet-0ad3b8c1f5e6a7b90
     key_pair:
-      description: The key pair it was made with.
+      description: The key pair that it was created with.
       type: str
       sample: alice
     firewalls:
@@ -156,15 +155,15 @@ instances:
       elements: str
       sample: [notebooks]
     launched_at:
-      description: When it was started last, in UTC.
+      description: When it was last started, in UTC.
       type: str
       sample: "2026-03-01T09:00:00Z"
     spot:
-      description: Whether it was bought on the spot market.
+      description: Whether it is a spot instance.
       type: bool
       sample: false
     host_key:
-      description: Its ed25519 host key, as recorded in its tags; V(none) when it is not known.
+      description: Its ed25519 host key, as recorded in its tags, or V(none) if it is not known.
       type: str
       sample: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d
     login_user:
@@ -173,8 +172,8 @@ instances:
       sample: ubuntu
     volumes:
       description:
-        - Its disks. C(size_gib), C(type) and C(encrypted) are V(none) where they were not read, which takes a call of
-          its own.
+        - Its disks. C(size_gib), C(type), and C(encrypted) are V(none) if they were not read, which takes another
+          call.
       type: list
       elements: dict
       sample:

@@ -3,17 +3,17 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Import public SSH keys."""
+"""Manage key pairs."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: keypair
-short_description: Import a public SSH key for new instances
+short_description: Manage key pairs
 version_added: "0.1.0"
 description:
-  - Imports a public key under a name of the project. A private key is never made in the cloud and never leaves your
-    computer.
+  - Imports a public SSH key into the cloud, under a name in the project, for use by new instances.
+  - The cloud never creates a private key, and yours never leaves your computer.
 extends_documentation_fragment:
   - haven.gpu.cloud
   - haven.gpu.clouds
@@ -22,22 +22,22 @@ options:
   name:
     description:
       - The name of the key pair in the project. EC2 knows it as C(project/name), OpenStack as C(name@project.haven).
-      - On OpenStack a key pair belongs to the user, who alone sees and uses it, and has nothing but its name.
+      - On OpenStack, a key pair belongs to a user. Nobody else can see or use it.
     type: str
     required: true
   public_key:
     description:
-      - The public key in OpenSSH's form, as in C(~/.ssh/id_ed25519.pub). Its comment does not count.
+      - The public key in OpenSSH's format, as in C(~/.ssh/id_ed25519.pub). The comment is ignored.
       - Required for O(state=present).
     type: str
   recreate:
     description:
-      - Whether a key pair that holds another key may be replaced. Instances that exist keep the key they were made
-        with.
+      - Whether to replace a key pair of this name that contains another key. Existing instances keep the key that they
+        were created with.
     type: bool
     default: false
   state:
-    description: Whether the key pair shall exist.
+    description: Whether the key pair exists.
     type: str
     choices: [present, absent]
     default: present
@@ -55,14 +55,14 @@ EXAMPLES = r"""
     name: alice
     public_key: "{{ lookup('ansible.builtin.file', '~/.ssh/id_ed25519.pub') }}"
 
-- name: Say where and what once, for all modules of the group
+- name: Set common options once for all modules in the action group
   module_defaults:
     group/haven.gpu.cloud:
       cloud: ec2
       project: pathology
       ec2: {region: eu-north-1, profile: research}
   block:
-    - name: Remove the key pair of a former member
+    - name: Delete the key pair of a former colleague
       haven.gpu.keypair:
         name: bob
         state: absent
@@ -70,7 +70,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 keypair:
-  description: The key pair; V(none) when it is absent. In check mode what exists.
+  description: The key pair, or V(none) if it is absent. In check mode, the key pair as it is.
   returned: success
   type: dict
   contains:

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: notebook_check
-short_description: Prove that a notebook answers through its tunnel
+short_description: Check that a notebook works through its tunnel
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Opens an SSH tunnel to the notebook server's unix socket, logs in with the password, runs a cell in a fresh kernel
-    over the websocket and, if asked, lists the runs of TensorBoard behind the same login.
-  - Also proves that nothing is served without the login, nor under a foreign host name.
+  - Opens an SSH tunnel to the notebook server's unix socket, logs in with the password, runs a cell in a new kernel,
+    and can also list the runs in TensorBoard behind the same login.
+  - Also checks that the server refuses requests without a login and requests for another host name.
   - Runs on the controller (C(delegate_to=localhost)), needs OpenSSH there, and changes nothing.
 requirements: [websocket-client]
 attributes:
-  check_mode: {support: full, description: Nothing is changed in any mode.}
-  diff_mode: {support: none, description: There is nothing to compare.}
+  check_mode: {support: full, description: This module changes nothing.}
+  diff_mode: {support: none, description: This module changes nothing.}
 options:
   ssh_config:
-    description: The generated OpenSSH configuration that leads to the host, hops and host keys included.
+    description: The generated OpenSSH configuration for the host, including its hops and host keys.
     type: path
     required: true
   host:
@@ -30,9 +30,9 @@ options:
     required: true
   user:
     description:
-      - Whose notebook it is; its socket is C(/run/haven/<user>/jupyter.sock).
-      - The SSH login is this user's too, since nobody else may open the socket. One of the user's keys must be at hand,
-        as a file that O(ssh_config) names or in an agent.
+      - The owner of the notebook, whose socket is C(/run/haven/<user>/jupyter.sock).
+      - SSH also logs in as this user, because nobody else can open the socket. One of the user's keys must be
+        available, in a file that O(ssh_config) names or in an agent.
     type: str
     required: true
   password:
@@ -44,25 +44,25 @@ options:
     type: str
     default: print(6 * 7)
   expect:
-    description: What the cell must print, white space at the ends aside.
+    description: What the cell must print, ignoring white space at the start and the end.
     type: str
     default: "42"
   tensorboard:
-    description: Whether TensorBoard must answer behind the login.
+    description: Whether to check that TensorBoard answers behind the login.
     type: bool
     default: false
   tls:
-    description: Whether the server speaks TLS on its socket, as the role's C(jupyter_listen=https) makes it.
+    description: Whether the server uses TLS on its socket, as with C(jupyter_listen=https) of the role.
     type: bool
     default: false
   timeout:
-    description: Seconds that any one step may take.
+    description: How long each step may take, in seconds.
     type: int
     default: 60
 """
 
 EXAMPLES = r"""
-- name: Prove that the notebook answers
+- name: Check that the notebook works
   haven.gpu.notebook_check:
     ssh_config: "{{ haven_ssh_config }}"
     host: "{{ ansible_host }}"
@@ -79,7 +79,7 @@ output:
   type: str
   sample: "42"
 tensorboard_runs:
-  description: The runs that TensorBoard knows.
+  description: The runs in TensorBoard.
   returned: when O(tensorboard=true)
   type: list
   elements: str
@@ -109,13 +109,17 @@ SPEC = {
 
 
 def refuse_strangers(notebook: Notebook) -> None:
-    """Without a login the API must say no; under a foreign name so must every page."""
+    """The API must refuse requests without a login, and every page must refuse another host name."""
     status, dummy = notebook.request("GET", "/api/kernels")
     if status != 403:
-        raise NotebookError(f"The notebook's API answered a stranger with status {status} instead of 403.")
+        raise NotebookError(
+            f"The notebook's API answered a request without a login with status {status} instead of 403."
+        )
     status, dummy = notebook.request("GET", "/login", headers={"Host": "attacker.example"})
     if status != 403:
-        raise NotebookError(f"The notebook answered under a foreign host name with status {status} instead of 403.")
+        raise NotebookError(
+            f"The notebook answered a request for another host name with status {status} instead of 403."
+        )
 
 
 def main() -> None:

@@ -3,37 +3,37 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Remove everything that belongs to a project."""
+"""Delete everything that belongs to a project."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: project
-short_description: Remove everything that belongs to a project
+short_description: Delete everything that belongs to a project
 version_added: "0.1.0"
 description:
-  - Removes all that carries the project's tag in the region, with all data. Instances go first, then their disks and
-    addresses, then firewalls and key pairs.
-  - Everything is removed by its id. A name that was changed in the cloud's console keeps nothing from being removed.
-  - What cannot be removed, such as an instance with termination protection, is named at the end with the reason, and
-    everything else is removed.
-  - Instances that are being terminated already are waited for, since they hold on to their disks.
+  - Deletes everything in the region that carries the project's tag, with all data. Instances are deleted first, then
+    their disks and addresses, then firewalls and key pairs.
+  - Everything is deleted by its id, so that renaming something in the cloud's console does not protect it.
+  - If something cannot be deleted, such as an instance with termination protection, the rest is deleted all the same.
+    The error at the end names what is left, and why.
+  - Waits for instances that are already being terminated, because their disks cannot be deleted before.
 extends_documentation_fragment:
   - haven.gpu.cloud
   - haven.gpu.clouds
   - haven.gpu.cloud.attributes
 options:
   state:
-    description: V(absent) removes the project. There is no default, because data is lost.
+    description: V(absent) deletes the project. There is no default, because data is lost.
     type: str
     choices: [absent]
     required: true
   wait_timeout:
-    description: Seconds that the instances may take to be gone.
+    description: How long to wait until the instances are gone, in seconds.
     type: int
     default: 600
 notes:
-  - On EC2, an Elastic IP that carries the tag stays and is named. haven.gpu makes none.
+  - On EC2, an Elastic IP that carries the tag is kept and reported. haven.gpu allocates none.
 seealso:
   - module: haven.gpu.instance_info
 author:
@@ -41,7 +41,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Remove the project with all its data
+- name: Delete the project with all its data
   haven.gpu.project:
     cloud: ec2
     project: pathology
@@ -50,13 +50,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 removed:
-  description: What was removed. In check mode, what would be.
+  description: What was deleted. In check mode, what would be deleted.
   returned: success
   type: list
   elements: dict
   contains: &resource
     kind:
-      description: One of C(instance), C(volume), C(firewall), C(key_pair), C(address) and C(port).
+      description: One of C(instance), C(volume), C(firewall), C(key_pair), C(address), and C(port).
       type: str
       sample: volume
     id:
@@ -68,16 +68,16 @@ removed:
       type: str
       sample: jupyter-demo
     state:
-      description: The state it was in, where it has one.
+      description: Its state, if it has one.
       type: str
       sample: available
     used:
-      description: Whether something used it, where that can be known.
+      description: Whether something used it, if that is known.
       type: bool
       sample: false
 left:
-  description: What could not be removed.
-  returned: when something could not be removed
+  description: What could not be deleted.
+  returned: when something could not be deleted
   type: list
   elements: dict
   contains: *resource

@@ -7,52 +7,52 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tunnel
-short_description: Keep SSH tunnels to notebooks open in the background
+short_description: Manage SSH tunnels to notebooks in the background
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Opens ports of this computer that lead to unix sockets of a machine, through its jump hosts, and keeps them open
-    when the play and the terminal have ended. Where the connection is lost, it is made again, for as long as it takes.
-  - The ports are open on the loopback addresses only. Where one is taken, the next free one is used instead, and stays
+  - Forwards ports on this computer to unix sockets on a machine, through its jump hosts. The tunnel stays open after
+    the play and the terminal have ended, and is reopened whenever the connection is lost.
+  - The ports are open on the loopback addresses only. If one is in use, the next free port is used instead. It stays
     the same for as long as the tunnel is open.
   - Runs on the controller (C(delegate_to=localhost)) and needs OpenSSH 7.3 or later and a POSIX shell there, on Linux
-    or macOS. It does not survive a restart of the computer.
+    or macOS. Tunnels do not survive a restart of the computer.
 attributes:
-  check_mode: {support: full, description: Says what would be opened or closed.}
+  check_mode: {support: full, description: Reports what would be opened or closed.}
   diff_mode: {support: full, description: The tunnels before and afterwards.}
-  idempotent: {support: full, description: A tunnel that is there is left as it is.}
+  idempotent: {support: full, description: A tunnel that is already open is left alone.}
 options:
   name:
-    description: Name of the tunnel. Needed where it is opened; without it, O(state=absent) closes all of O(project).
+    description: Name of the tunnel. Required to open one. Without it, O(state=absent) closes all tunnels of O(project).
     type: str
   project:
-    description: Tells the tunnels of several projects apart.
+    description: The project, which keeps the tunnels of several projects apart.
     type: str
     required: true
   state:
     description:
-      - V(present) returns once the tunnel is open, and starts it anew where something else was asked for before.
+      - V(present) returns as soon as the tunnel is open. A tunnel with other options is replaced.
       - V(absent) closes it.
     type: str
     choices: [present, absent]
     default: present
   ssh_config:
-    description: The generated OpenSSH configuration that leads to the host, hops and host keys included.
+    description: The generated OpenSSH configuration for the host, including its hops and host keys.
     type: path
   host:
     description: Name of the host in O(ssh_config).
     type: str
   user:
-    description: Who logs in, and may open the sockets there.
+    description: The user to log in as, who must be able to open the sockets.
     type: str
   forwards:
-    description: What leads where.
+    description: The ports to forward.
     type: list
     elements: dict
     default: []
     suboptions:
       port:
-        description: Port of this computer that is wanted.
+        description: The preferred port on this computer.
         type: int
         required: true
       socket:
@@ -60,11 +60,11 @@ options:
         type: str
         required: true
   timeout:
-    description: Seconds that the tunnel may take to open.
+    description: How long the tunnel may take to open, in seconds.
     type: int
     default: 60
   folder:
-    description: Where is noted what is open. The folder is made, for its owner only.
+    description: Where to store which tunnels are open. It is created if needed, and only its owner can read it.
     type: path
     default: ~/.local/state/haven.gpu/tunnels
 """
@@ -91,14 +91,14 @@ EXAMPLES = r"""
 RETURN = r"""
 forwards:
   description:
-    - What was asked for in O(forwards), and the C(local_port) that leads there.
-    - Where that is another one than was asked for, C(taken_by) says who has that port, as far as it can be known.
+    - The entries of O(forwards), each with the C(local_port) that is actually used.
+    - If that differs from the port in O(forwards), C(taken_by) says what uses that port, if this is known.
   returned: when O(state=present), outside of check mode
   type: list
   elements: dict
   sample: [{port: 8888, local_port: 8889, socket: /run/haven/alice/jupyter.sock, taken_by: "ssh (process 4711)"}]
 closed:
-  description: Names of the tunnels that were closed, or would be in check mode.
+  description: Names of the tunnels that were closed, or in check mode would be.
   returned: when O(state=absent)
   type: list
   elements: str
@@ -131,7 +131,7 @@ SPEC: dict[str, Any] = {
 
 
 def present(tunnels: Tunnels, p: dict[str, Any], check: bool) -> dict[str, Any]:
-    """Open what is not open as it is wanted."""
+    """Open the tunnel unless it is open with these options."""
     name = p["name"]
     wish = Wish(p["ssh_config"], p["host"], p["user"], tuple(Forward(**forward) for forward in p["forwards"]))
     before = tunnels.get(name)
@@ -153,7 +153,7 @@ def present(tunnels: Tunnels, p: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def absent(tunnels: Tunnels, p: dict[str, Any], check: bool) -> dict[str, Any]:
-    """Close one, or all of the project; what ended by itself only leaves files behind, and those go too."""
+    """Close one tunnel, or all of the project. Also deletes the files of tunnels that ended by themselves."""
     names = [p["name"]] if p["name"] else tunnels.names()
     there = {name: tunnel for name in names if (tunnel := tunnels.get(name))}
     if not check:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tunnel_info
-short_description: List the SSH tunnels that are open in the background
+short_description: List open SSH tunnels to notebooks
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Lists the tunnels of a project that M(haven.gpu.tunnel) opened on this computer.
+  - Lists the tunnels of a project that M(haven.gpu.tunnel) has opened on this computer.
 attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Only reads.}
-  idempotent: {support: full, description: Only reads.}
+  check_mode: {support: full, description: This module changes nothing.}
+  diff_mode: {support: none, description: This module changes nothing.}
+  idempotent: {support: full, description: This module changes nothing.}
 options:
   project:
     description: The project.
@@ -39,25 +39,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 tunnels:
-  description: The tunnels whose process lives.
+  description: The tunnels whose process is running.
   returned: success
   type: list
   elements: dict
   contains:
     name:
-      description: The name of the tunnel; for the playbooks, that of the instance.
+      description: The name of the tunnel. The playbooks name it after the instance.
       type: str
       sample: jupyter-demo
     user:
-      description: Who logs in.
+      description: The user that it logs in as.
       type: str
       sample: alice
     connected:
-      description: Whether it is connected now, or tries to be again.
+      description: Whether it is connected. If not, it is trying to reconnect.
       type: bool
       sample: true
     forwards:
-      description: Which local port leads to which socket.
+      description: The forwarded ports and their sockets.
       type: list
       elements: dict
       sample: [{port: 8888, local_port: 8889, socket: /run/haven/alice/jupyter.sock}]

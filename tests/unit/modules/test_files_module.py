@@ -102,7 +102,7 @@ def test_content_that_its_check_refuses_takes_nobodys_place(run: Run, tmp_path: 
         {"path": str(tmp_path / "next"), "content": "x"},
     )
     assert answer["failed"]
-    assert "its check refused" in answer["msg"]
+    assert "the command in validate refused it" in answer["msg"]
     assert file.read_text() == "good\n"
     assert os.listdir(tmp_path) == ["file"]
     assert run({"path": str(file), "content": "good too\n", "validate": "grep -q good %s"})["changed"]
@@ -142,7 +142,7 @@ def test_a_check_that_quotes_the_content_is_quoted_only_where_it_may_be_shown(ru
     assert "canary" not in json.dumps(run({**quoting, "diff": False}))
 
 
-@pytest.mark.parametrize(("path", "reason"), [("missing/file", "folder is there"), ("folder", "is a folder")])
+@pytest.mark.parametrize(("path", "reason"), [("missing/file", "folder exists"), ("folder", "is a folder")])
 def test_what_cannot_be_written_is_said_so(run: Run, tmp_path: pathlib.Path, path: str, reason: str) -> None:
     (tmp_path / "folder").mkdir()
     answer = run({"path": str(tmp_path / path), "content": "x"})
