@@ -10,23 +10,22 @@ version_added: "0.1.0"
 author:
   - The haven.gpu contributors (@haven-gpu)
 description:
-  - Lists the machines that carry the project's tag, with one listing a project and region, of one cloud or of any
-    number of O(sources) at the same time, and machines of your own beside them (O(machines)).
+  - Lists the instances that carry the project's tag, with one query per project and region, of one cloud or of any
+    number of O(sources) in parallel, together with machines outside the cloud (O(machines)).
   - >-
-    Writes an ssh configuration with every hop and every known host key, and points C(ansible_ssh_common_args) at it.
-    Host keys come from the tag C(haven:host-key), which M(haven.gpu.instance) records from the machine's own console;
-    connections to machines and hops whose key is not known are refused. Whoever may write tags decides what is trusted.
-    Where another key is shown than the recorded one, the message names the machine and both fingerprints.
+    Writes an SSH configuration with every hop and every known host key, and sets C(ansible_ssh_common_args) to use it.
+    Host keys come from the tag C(haven:host-key), which M(haven.gpu.instance) records from the instance's own console.
+    Connections to machines and hops without a known key are refused. Anyone who can write tags decides which machine
+    you trust. If a machine shows another key than the recorded one, the message names it and both fingerprints.
   - >-
-    All connections through the same hops share one connection to each hop, opened by the first that needs it and closed
-    a minute after the last, so that a play on many machines is no storm of logins for the jump host.
+    All connections through the same hops share one connection to each hop. The first connection opens it, and it closes
+    a minute after the last one, so that a play on many machines does not flood the jump host with logins.
   - >-
-    An option that the file leaves out is taken from a variable of C(group_vars/all) beside the file, or from extra
-    variables, so that the file may hold no more than C(plugin). These variables may be templates and vaulted.
-  - Names, tags and all else that a cloud says are passed on as data; nothing of it is ever a template.
+    Options that the file leaves out come from variables in C(group_vars/all) next to the file, or from extra variables,
+    so that the file needs nothing but C(plugin). These variables can be templates and can be encrypted with a vault.
+  - Names, tags, and everything else that comes from a cloud are passed on as data and never treated as templates.
   - >-
-    C(ansible-core) turns the failure of an inventory into a warning. Set C(any_unparsed_is_failed = True) in the
-    section
+    C(ansible-core) turns an inventory failure into a warning. Set C(any_unparsed_is_failed = True) in the section
     C([inventory]) of your C(ansible.cfg), or a cloud that does not answer looks like an empty one.
 extends_documentation_fragment:
   - haven.gpu.clouds.inventory
@@ -35,39 +34,39 @@ extends_documentation_fragment:
   - ansible.builtin.inventory_cache
 options:
   plugin:
-    description: Names this plugin, so that the file is taken for its configuration.
+    description: The name of this plugin, which marks the file as its configuration.
     type: str
     required: true
     choices: [haven.gpu.instances]
   projects:
     description:
-      - The projects whose machines are listed; V(*) is every machine that carries a project's tag.
-      - Default is the variable C(haven_project).
+      - The projects to list. V(*) lists every instance with a project's tag.
+      - The default is the variable C(haven_project).
     type: list
     elements: str
   regions:
     description:
-      - The regions to list, at the same time; V(all) is every region the account may use. On EC2 that takes one more
-        call; on OpenStack it is the catalogue's, or those that C(clouds.yaml) names for the cloud.
-      - Default is the region of the cloud's own options.
+      - The regions to list, in parallel. V(all) means every region that the account can use. On EC2, this takes another
+        call; on OpenStack, these are the regions in the catalog, or those that C(clouds.yaml) lists for the cloud.
+      - The default is the region in the cloud's own options.
     type: list
     elements: str
   api_via:
     description:
       - >-
-        How the cloud's API is reached. V(jump_host) is for an API that can be reached from the inside only. It is asked
-        through one SSH connection to the last of the O(hops), as described at M(haven.gpu.instance_info); host keys of
-        hops are checked strictly for it, whatever O(host_keys) says.
-      - Default is the variable C(haven_api_via), else V(direct).
+        How to reach the cloud's API. V(jump_host) is for an API that only the jump host can reach. The calls go through
+        one SSH connection to the last of the O(hops), as described in M(haven.gpu.instance_info). Host keys of the hops
+        are then checked strictly, whatever O(host_keys) says.
+      - The default is the variable C(haven_api_via), or V(direct).
     type: str
     choices: [direct, jump_host]
   hops:
     description:
-      - The jump hosts between the controller and the machines, outermost first; an empty list is direct access.
+      - The jump hosts between the controller and the machines, outermost first. An empty list means direct access.
       - >-
-        Each has a C(host); or C(instance) or C(tag), and is then one of the machines that are listed here and run. Its
-        address is looked up at each listing, and its host key is the recorded one.
-      - Default is the variable C(haven_hops).
+        Each has a C(host), or an C(instance) or C(tag) that selects one of the running instances listed here. Its
+        address is then looked up at each listing, and its recorded host key is used.
+      - The default is the variable C(haven_hops).
     type: list
     elements: dict
     suboptions:
@@ -76,73 +75,75 @@ options:
         type: str
       instance:
         description: >-
-          The name of a machine in this inventory. The first hop is reached by its public address, the others by their
-          private ones.
+          The name of an instance in this inventory. The first hop is reached at its public address, further hops at
+          their private addresses.
         type: str
       tag:
-        description: Tags and their values, all of which the machine carries; of several machines the first by name.
+        description: Tags and values that the instance must have. If several have them, the first by name is used.
         type: dict
       port:
         description: Port of its sshd.
         type: int
         default: 22
       user:
-        description: User on this hop; your ssh configuration's where it is not given, or the instance's.
+        description: User on this hop. The default is the one in your SSH configuration, or the instance's login user.
         type: str
       key:
         description:
           - Private key file for this hop, on the controller.
           - >-
-            Without it, the keys of the agent and the default files are tried. Keys with a passphrase in an agent and
-            keys on a FIDO token work with and without it.
+            By default, the agent's keys and the default files are tried. Keys with a passphrase in an agent and keys on
+            a FIDO token work in both cases.
         type: str
       host_key:
         description:
-          - Its public host key, such as C(ssh-ed25519 AAAA...). Without it, the key must be in your own known_hosts.
-          - With C(@cert-authority) before it, the public key of who signs the hop's host key for O(hops[].host), or for
-            the name that stands between both, as in C(@cert-authority gate.pathology ssh-ed25519 AAAA...).
+          - Its public host key, such as C(ssh-ed25519 AAAA...). By default, it must be in your own known_hosts.
+          - After C(@cert-authority), give the public key of the authority that signs the hop's host key for
+            O(hops[].host). If the certificate is for another name, put it in between, as in
+            C(@cert-authority gate.pathology ssh-ed25519 AAAA...).
         type: str
       inside_address:
         description:
-          - The address that the machines behind it see. It is not used to reach them; the playbook C(provision) opens
-            their SSH to this address of the last hop only.
+          - The address that the machines behind it see it by. It is not used for connections. The playbook
+            C(provision) opens SSH on instances only to this address of the last hop.
         type: str
   login_user:
     description:
-      - User on machines that carry no tag C(haven:login-user).
-      - Default is the variable C(haven_login_user).
+      - User on machines without the tag C(haven:login-user).
+      - The default is the variable C(haven_login_user).
     type: str
   private_key:
     description:
-      - Private key file for the machines, on the controller; a relative path starts at the inventory file.
-      - Default is the variable C(haven_private_key). Without either, the agent's keys and the default files are tried.
+      - Private key file for the machines, on the controller. A relative path is relative to the inventory file.
+      - The default is the variable C(haven_private_key). Without both, the agent's keys and the default files are
+        tried.
     type: str
   host_key_authority:
     description:
-      - The public key of your SSH certificate authority, such as C(ssh-ed25519 AAAA...). Each machine must then show a
-        certificate by it for C(NAME.PROJECT), as M(haven.gpu.instance) makes with
-        O(haven.gpu.instance#module:host_key_signer), and tags decide no more whom you trust.
-      - Default is the variable C(haven_host_key_authority).
+      - The public key of your SSH certificate authority, such as C(ssh-ed25519 AAAA...). Each instance must then show a
+        certificate by this authority for C(NAME.PROJECT), which M(haven.gpu.instance) creates with
+        O(haven.gpu.instance#module:host_key_signer). Tags no longer decide which machine you trust.
+      - The default is the variable C(haven_host_key_authority).
     type: str
   host_keys:
     description:
-      - V(verified) connects only where the host key is known already.
+      - V(verified) connects only if the host key is already known.
       - >-
-        V(tofu) accepts the unknown key of a machine or hop on first use and keeps it. Somebody between you and the
-        machine can then be that machine.
+        V(tofu) accepts and stores an unknown key of a machine or hop on first use. Anyone between you and the machine
+        can then impersonate it.
     type: str
     choices: [verified, tofu]
     default: verified
   address:
     description:
       - >-
-        Which address to connect to. V(auto) is the private one behind hops, else the public one, and the other where
-        there is only that.
+        The address to connect to. V(auto) means the private address behind hops and the public address without hops,
+        or the other one if that does not exist.
     type: str
     choices: [auto, private, public]
     default: auto
   states:
-    description: List machines in these states. A filter on the state comes before it.
+    description: List instances in these states. A filter on the state takes precedence.
     type: list
     elements: str
     choices: [pending, running, stopping, stopped, shelved, failed, terminating, terminated]
@@ -150,61 +151,60 @@ options:
   reachable:
     description:
       - >-
-        V(probe) asks each machine that runs, through the hops, whether its sshd answers, and sorts all machines into
-        the groups C(haven_reachable) and C(haven_unreachable), with the host variable C(haven_reachable). It happens at
-        each listing, with a cached one, too. Machines with an C(ssh_alias) are not asked.
+        V(probe) connects to the sshd of each running machine through the hops, and sorts all machines into the groups
+        C(haven_reachable) and C(haven_unreachable), with the host variable C(haven_reachable). This happens at each
+        listing, even a cached one. Machines with an C(ssh_alias) are not probed.
       - >-
-        It costs the last hop one login and a connection onwards for each machine. 200 machines are asked at a time and
-        have 5 seconds each, so that a thousand that answer take a second or two. Where a jump host does not answer, the
-        machines behind it are unreachable, and a warning says why. Host keys of machines are not looked at, those of
-        hops are checked strictly.
+        The last hop sees one login, and opens one connection for each machine. Up to 200 machines are probed at a time,
+        for 5 seconds each, so that a thousand that answer take a second or two. If a jump host does not answer, the
+        machines behind it are unreachable, and a warning says why. Host keys of hops are checked strictly, those of
+        machines not at all.
     type: str
     choices: [untested, probe]
     default: untested
   ssh_folder:
     description:
-      - The folder for the ssh configurations, one for each different inventory.
-      - Default is C(haven) in ansible-core's own folder (C(ANSIBLE_HOME), which is C(~/.ansible) unless set).
+      - The folder for the SSH configurations, one for each different inventory.
+      - The default is C(haven) in ansible-core's own folder (C(ANSIBLE_HOME), which is C(~/.ansible) unless set).
     type: path
   cache_plugin:
-    description: Cache plugin for the listing; files of V(ansible.builtin.jsonfile) are made readable by you only.
+    description: Cache plugin for the listing. Only you can read the files of V(ansible.builtin.jsonfile).
     default: ansible.builtin.jsonfile
   cache_connection:
     description:
       - The cache plugin's folder or connection.
-      - Default is C(haven/cache) in ansible-core's own folder.
+      - The default is C(haven/cache) in ansible-core's own folder.
 notes:
   - >-
-    Host variables are C(haven_id), C(haven_name), C(haven_project), C(haven_cloud), C(haven_source) (where it has a
-    name), C(haven_region), C(haven_availability_zone), C(haven_state), C(haven_instance_type), C(haven_image),
+    Host variables are C(haven_id), C(haven_name), C(haven_project), C(haven_cloud), C(haven_source) (if it has a name),
+    C(haven_region), C(haven_availability_zone), C(haven_state), C(haven_instance_type), C(haven_image),
     C(haven_private_address), C(haven_public_address), C(haven_address), C(haven_gpu) (C(model), C(count),
-    C(memory_gib), or null), C(haven_launched_at) (in UTC), C(haven_price_class) (what the cloud says, C(on_demand),
-    C(spot) and others on EC2, empty on OpenStack), C(haven_hourly_price) (from O(hourly_prices), or null),
-    C(haven_instance_tags), C(haven_host_key) (empty where it is not known), C(haven_login_user), C(haven_hops) and
-    C(haven_ssh_config); and C(ansible_host) (the instance's id, which the ssh configuration knows), C(ansible_user)
-    and C(ansible_ssh_common_args).
+    C(memory_gib), or null), C(haven_launched_at) (in UTC), C(haven_price_class) (C(on_demand), C(spot), and others on
+    EC2, empty on OpenStack), C(haven_hourly_price) (from O(hourly_prices), or null), C(haven_instance_tags),
+    C(haven_host_key) (empty if it is not known), C(haven_login_user), C(haven_hops), and C(haven_ssh_config); and
+    C(ansible_host) (the instance's id, which the SSH configuration knows), C(ansible_user), and
+    C(ansible_ssh_common_args).
   - >-
-    Groups are C(haven) and C(haven_project_*), C(haven_cloud_*), C(haven_state_*), C(haven_type_*), C(haven_gpu_*)
-    and C(haven_source_*) (where it has a name), with anything but letters, digits and underscores
-    replaced by an underscore; and C(haven_reachable) and C(haven_unreachable) with O(reachable=probe).
+    Groups are C(haven), C(haven_project_*), C(haven_cloud_*), C(haven_state_*), C(haven_type_*), C(haven_gpu_*), and
+    C(haven_source_*) (if it has a name), with everything but letters, digits, and underscores replaced by an
+    underscore. With O(reachable=probe), there are also C(haven_reachable) and C(haven_unreachable).
   - >-
-    The listing is cached by what was asked of whom, with which account, endpoint and version of this plugin, so that
-    another question is never answered from the cache. C(--flush-cache) and the task C(meta: refresh_inventory) list
-    anew, and so does the next run after a jump host or a machine was not reached, or after one did not show its
-    recorded host key, since it may have moved.
+    A cached listing is used only for the same query with the same account, endpoint, and version of this plugin. It is
+    refreshed by C(--flush-cache), by the task C(meta: refresh_inventory), and by the next run after a jump host or a
+    machine could not be reached or did not show its recorded host key, because it may have moved.
   - >-
-    M(ansible.posix.synchronize) checks host keys through the same configuration only with
+    M(ansible.posix.synchronize) checks host keys through this configuration only with
     O(ansible.posix.synchronize#module:use_ssh_args=true) and O(ansible.posix.synchronize#module:verify_host=true).
 requirements:
   - OpenSSH 8.5 or later on the controller
 """
 
 EXAMPLES = r"""
-# haven.yml, with haven_project, haven_cloud and haven_hops in group_vars/all.yml beside it
+# haven.yml, with haven_project, haven_cloud, and haven_hops in group_vars/all.yml next to it
 plugin: haven.gpu.instances
 
 ---
-# gpus.haven.yml, complete in itself
+# gpus.haven.yml, which needs no variables
 plugin: haven.gpu.instances
 cloud: ec2
 ec2: {profile: research}
@@ -224,7 +224,7 @@ compose:
   gpu_count: (haven_gpu or {}).count | default(0)
 
 ---
-# everything.haven.yml, two clouds and a computer of your own
+# everything.haven.yml, two clouds and machines outside the cloud
 plugin: haven.gpu.instances
 projects: [pathology]
 sources:
@@ -243,16 +243,16 @@ sources:
     hourly_prices: {g6.xlarge: 0.80, g5.xlarge: 1.01}
     on_error: warn
 machines:
-  # "gamer" is a Host of your own ~/.ssh/config
+  # "gamer" is a Host in your ~/.ssh/config
   - name: gamer-pc
     ssh_alias: gamer
     gpu: {model: RTX3090, count: 1, memory_gib: 24}
-  - name: lab-box
+  - name: lab-pc
     address: 10.1.2.3
     user: alice
     host_key: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBoZ3Y5vM0W0vY0mC4bW1k0V5mC0wV4H3nJ5r7C8dXyZ
     hops: [{host: lab-gate.example.org}]
-# a tag first, where a machine has it
+# the tag, if a machine has it
 hostnames:
   - tag:hostname
   - haven_region ~ '-' ~ haven_name
