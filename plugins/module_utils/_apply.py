@@ -284,8 +284,8 @@ class _Run:
                 return live[0]
             number = max(number + 1, generation(found))
         raise CloudFailure(
-            f"{MAX_GENERATIONS} instances called {spec.name} were made and terminated within a day or so: "
-            "use another name, or try tomorrow."
+            f"{MAX_GENERATIONS} instances called {spec.name} were created and terminated within about a day: "
+            "use another name, or try again tomorrow."
         )
 
     def _look_for_owner(self, spec: Spec, number: int, *, patient: bool) -> list[Instance]:

@@ -105,9 +105,9 @@ def _each_alone(cloud: Cloud, specs: Sequence[Spec], traits: Traits, patience: P
     failed = [(spec, error) for spec, (_each, error) in zip(specs, results) if error]
     if failed:
         told = " ".join(f"{spec.id}: {error}" for spec, error in failed)
-        others = " The others are as asked." if len(failed) < len(specs) else ""
+        others = " The others succeeded." if len(failed) < len(specs) else ""
         kind = type(failed[0][1])
-        summary = kind(f"{len(failed)} of {len(specs)} instances could not be dealt with. {told}{others}")
+        summary = kind(f"{len(failed)} of {len(specs)} instances failed. {told}{others}")
         summary.instances = whole.instances
         raise summary
     return whole

@@ -25,8 +25,8 @@ def plan_key_pair(spec: KeyPairSpec, current: Optional[KeyPair]) -> Plan:
         return Plan(spec.name)
     if not spec.recreate:
         raise Refused(
-            f"Key pair {spec.name} of project {spec.project} holds another public key ({current.fingerprint}): "
-            "set recreate: true to replace it (instances that exist keep the old one), or choose another name."
+            f"Key pair {spec.name} of project {spec.project}contains another public key ({current.fingerprint}): "
+            "set recreate: true to replace it (existing instances keep the old one), or choose another name."
         )
     return Plan(
         spec.name,
@@ -60,7 +60,7 @@ def plan_firewall(spec: FirewallSpec, current: Optional[Firewall]) -> Plan:
     if spec.description and spec.description != current.description:
         raise Refused(
             f"The description of firewall {spec.name} cannot be changed (it is {current.description!a}): "
-            "use that one, or remove the firewall first."
+            "use this one, or delete the firewall first."
         )
     add, remove = rule_changes(spec, current)
     if not add and not remove:
@@ -108,7 +108,7 @@ def namesakes(firewall: Firewall) -> str:
     """What to say where others have made groups of the same name."""
     return (
         f"Security group {' and '.join(firewall.namesakes)} has the name of the project's firewall {firewall.name} and "
-        "not its mark: haven.gpu neither changes nor uses it. See who made it, and whether anything uses it."
+        "not its mark, so haven.gpu neither changes nor uses it. Find out who created it, and whether it is in use."
     )
 
 

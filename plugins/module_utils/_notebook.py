@@ -66,7 +66,7 @@ def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, time
             reason = told(said.decode(errors="replace")).rstrip(".") or "no reason given"
             raise NotebookError(f"ssh could not open a tunnel to {alias}: {reason}.")
         if time.monotonic() > deadline:
-            raise NotebookError(f"ssh opened no tunnel to {alias} in {timeout:.0f} s; try `ssh {alias}` by hand.")
+            raise NotebookError(f"ssh opened no tunnel to {alias} in {timeout:.0f} s; try `ssh {alias}` in a terminal.")
         time.sleep(0.05)
 
 

@@ -155,7 +155,7 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
     for each in ids:
         _check_id(each, params)
     if len(names) > 1 and params["private_address"]:
-        raise InvalidRequest("One private_address cannot be that of several instances: give one name.")
+        raise InvalidRequest("private_address is for a single instance only: give one name.")
     spot = params["spot"]
     common = {
         **{name: params[name] for name in _SAME_IN_SPEC},
@@ -170,9 +170,11 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
     }
     common["former_name"] = common["options"].pop("former_name", None)
     if common["host_key_source"] == "injected" and not common["record_host_key"]:
-        raise InvalidRequest("An injected host key is recorded: leave record_host_key: false or host_key_source out.")
+        raise InvalidRequest(
+            "host_key_source: injected records the host key: remove record_host_key: false, or host_key_source."
+        )
     if common["host_key_signer"] and common["host_key_source"] != "injected":
-        raise InvalidRequest("A host_key_signer signs what is injected: add host_key_source: injected.")
+        raise InvalidRequest("host_key_signer signs an injected host key only: add host_key_source: injected.")
     if common["former_name"]:
         checked_name(common["former_name"], "The former_name")
     if common["login_user"]:
@@ -184,7 +186,7 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
 
 def _check_id(text: str, params: Mapping[str, Any]) -> None:
     if not _ID.fullmatch(text):
-        raise InvalidRequest(f"An id of an instance has letters, digits and dashes only, not {ascii(text)[:80]}.")
+        raise InvalidRequest(f"The id of an instance consists of letters, digits, and dashes, not {ascii(text)[:80]}.")
     if params["state"] not in _STATES_BY_ID:
         raise InvalidRequest(
             f"state: {params['state']} takes a name: an id stands for an instance that exists, which can be "
@@ -301,7 +303,7 @@ def _tags(tags: Mapping[str, Any], reserved: tuple[str, ...]) -> dict[str, str]:
         if is_system(key.lower()) or key == TAG_NAME or key.lower().startswith(reserved):
             others = " or ".join((PREFIX, *reserved))
             raise InvalidRequest(
-                f"The tag {ascii(key)[:80]} is not yours to set: {TAG_NAME} and everything that begins with {others} "
+                f"The tag {ascii(key)[:80]} is reserved: {TAG_NAME} and everything that begins with {others} "
                 "say who an instance is. Choose another name for it."
             )
     return {key: str(value) for key, value in tags.items()}

@@ -171,7 +171,8 @@ def _cannot_change(spec: Spec, fixed: Sequence[Change]) -> str:
     what = "; ".join(f"{change.subject} from {_show(change.before)} to {_show(change.after)}" for change in fixed)
     return (
         f"Instance {spec.key} exists and cannot be changed in place: {what}. "
-        "Ask for what it has, or set recreate: true to terminate it and make a new one (its root disk is lost)."
+        "Ask for its current values, or set recreate: true to terminate it and create a new one (its root disk is "
+        "lost)."
     )
 
 

@@ -89,14 +89,14 @@ def _attempt(step: Callable[[], object]) -> str:
 
 def _incomplete(project: str, left: Sequence[Resource], failures: Mapping[str, str]) -> Incomplete:
     told = [
-        f"{each.kind} {each.name or 'without a name'} ({each.id}): {failures.get(each.id) or 'it is still used.'}"
+        f"{each.kind} {each.name or 'without a name'} ({each.id}): {failures.get(each.id) or 'it is still in use.'}"
         for each in left[:_MOST_NAMED]
     ]
     if len(left) > len(told):
         told.append(f"And {len(left) - len(told)} more.")
     error = Incomplete(
-        f"{len(left)} things of project {project} are left, and may still cost. {' '.join(told)} Run this again, or "
-        "remove them in the cloud's console; everything else is removed."
+        f"{len(left)} resources of project {project} are left, and may still cost money. {' '.join(told)} Run this "
+        "again, or delete them in the cloud's console. Everything else has been deleted."
     )
     error.values = {"left": [each.as_dict() for each in left]}
     return error

@@ -22,7 +22,7 @@ def explained(cloud: Cloud, instance: Instance, state: str) -> HavenError:
         try:
             cloud.discard(instance)
         except HavenError as another:
-            told = type(error)(f"{error} It could not be removed: {another}")
+            told = type(error)(f"{error} It could not be deleted: {another}")
             told.removed = error.removed
             return told
     return error
@@ -37,8 +37,8 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
         if deadline.over:
             names = ", ".join(f"{known[each].name} ({each}, {known[each].state})" for each in waiting)
             raise TimedOut(
-                f"Not {state} after {deadline.seconds:.0f} s: {names}. Raise wait_timeout, or look at the instance's "
-                "console; a second run goes on from here."
+                f"Not {state} after {deadline.seconds:.0f} s: {names}. Increase wait_timeout, or check the instance's "
+                "console. A second run continues from here."
             )
         pace.sleep()
         seen = cloud.refresh(waiting)

@@ -112,7 +112,7 @@ accounts:
       type: list
       elements: str
       returned: success
-      sample: ["A key of bob also opens the account debian: take it out of the authorized_keys there."]
+      sample: ["A key of bob also opens the account debian: remove it from the authorized_keys there."]
     files:
       description: The remaining files of an absent account.
       type: list

@@ -38,7 +38,7 @@ def argon2_hash(password: str, *, secret: str, host: str, user: str) -> str:
     Raises ValueError for an empty password or what `derived_salt` refuses, ImportError without argon2-cffi.
     """
     if not password:
-        raise ValueError("The password is empty, and an empty password would let everybody in.")
+        raise ValueError("The password is empty, and an empty password would let everyone in.")
     salt = derived_salt(secret, host, user)
     from argon2.low_level import Type, hash_secret
 

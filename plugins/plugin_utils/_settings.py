@@ -148,7 +148,7 @@ def sources_from(options: Mapping[str, Any]) -> list[Settings]:
     taken = [re.sub(r"[^a-z0-9]", "_", source.name.lower()) for source in sources]
     for source, name in zip(sources, taken):
         if taken.count(name) > 1:
-            raise InvalidRequest(f"Two sources are called {source.name}: give each a name of its own.")
+            raise InvalidRequest(f"Two sources are called {source.name}: give each its own name.")
     return sources
 
 

@@ -107,7 +107,7 @@ def _end_sessions(user: pwd.struct_passwd, run: Run) -> None:
     while left := list(processes_of(user.pw_uid)):
         if time.monotonic() > deadline:
             raise AccountError(
-                f"Processes of {user.pw_name} do not end ({', '.join(map(str, left[:5]))}): the account is locked, "
+                f"Processes of {user.pw_name} did not end ({', '.join(map(str, left[:5]))}): the account is locked, "
                 "restart the machine to end them."
             )
         for process in left:

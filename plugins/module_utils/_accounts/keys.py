@@ -44,7 +44,7 @@ def read_keys(texts: Iterable[str], what: str) -> tuple[str, ...]:
     for line in lines:
         if not key_of(line):
             raise InvalidRequest(
-                f"{what}: {ascii(line)[:60]} is no OpenSSH public key; give the line of a file such as "
+                f"{what}: {ascii(line)[:60]}is not an OpenSSH public key: give the line of a file such as "
                 "~/.ssh/id_ed25519.pub."
             )
     return tuple(dict.fromkeys(lines))

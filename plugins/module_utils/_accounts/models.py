@@ -101,14 +101,14 @@ def wanted_accounts(entries: Sequence[Mapping[str, Any]], folders: Sequence[str]
                 "underscores, and begin with a letter."
             )
         if names.count(name) > 1:
-            raise InvalidRequest(f"The account {name} is listed more than once: keep one entry of it.")
+            raise InvalidRequest(f"The account {name} is listed more than once: keep one entry.")
     return [_wanted(entry, folders) for entry in entries]
 
 
 def _wanted(entry: Mapping[str, Any], folders: Sequence[str]) -> Wanted:
     name, keys = entry["name"], entry.get("ssh_keys")
     if entry.get("remove_files") and entry["state"] != "absent":
-        raise InvalidRequest(f"The files of {name} can be removed with state: absent only: leave remove_files out.")
+        raise InvalidRequest(f"The files of {name} can be removed only with state: absent: leave remove_files out.")
     return Wanted(
         name=name,
         state=entry["state"],

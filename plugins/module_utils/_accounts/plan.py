@@ -95,7 +95,7 @@ def _lock(wanted: Wanted, found: Found, today: int) -> Plan:
     said = (
         (lock.settings, "lock the account"),
         (lock.disable_keys, "disable its keys"),
-        (lock.end_sessions, "end its processes, sessions and tunnels"),
+        (lock.end_sessions, "end its processes, sessions, and tunnels"),
         (lock.end_lingering, "end its lingering"),
         *((path, f"remove {path}") for path in lock.remove),
     )
@@ -115,7 +115,7 @@ def _lock(wanted: Wanted, found: Found, today: int) -> Plan:
 def _still_opens(wanted: Wanted, found: Found) -> tuple[str, ...]:
     # Not removed: it may be the very key with which Ansible connects.
     return tuple(
-        f"A key of {wanted.name} also opens the account {other}: take it out of the authorized_keys there."
+        f"A key of {wanted.name} also opens the account {other}: remove it from the authorized_keys there."
         for other in found.elsewhere
     )
 

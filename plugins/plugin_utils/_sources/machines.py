@@ -69,7 +69,7 @@ def machines_from(options: Mapping[str, Any]) -> list[Static]:
     ids = [each.instance.id.lower() for each in found]
     for each in found:
         if ids.count(each.instance.id.lower()) > 1:
-            raise InvalidRequest(f"Two machines are called {each.instance.id}: give each a name and alias of its own.")
+            raise InvalidRequest(f"Two machines are called {each.instance.id}: give each its own name and alias.")
     return found
 
 
@@ -90,11 +90,11 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
     _checks.require_known_fields(item, _FIELDS, "It")
     address, alias, host_key = item.get("address"), item.get("ssh_alias"), item.get("host_key")
     if bool(address) == bool(alias):
-        raise InvalidRequest("Give either its address or the ssh_alias it has in your own ssh configuration.")
+        raise InvalidRequest("Give either its address, or the ssh_alias that it has in your own SSH configuration.")
     if address:
         _checks.require_address(address, "Its address")
     if alias and not _hosts.is_host_name(alias):
-        raise InvalidRequest("Its ssh_alias is no plain word: use letters, digits, dots and dashes.")
+        raise InvalidRequest("Its ssh_alias cannot be used: use letters, digits, dots, and dashes only.")
     if host_key:
         _checks.require_host_key(host_key, "Its host_key")
     signer = _checks.authority(host_key)

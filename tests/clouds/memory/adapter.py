@@ -193,7 +193,7 @@ class Memory:
         missing = sorted(set(spec.firewalls or ()) - known.keys())
         if missing:
             raise NotFound(
-                f"Project {spec.project} has no firewall {' or '.join(missing)}: make it with haven.gpu.firewall first."
+                f"Project {spec.project} has no firewall {' or '.join(missing)}: create it with haven.gpu.firewall."
             )
         wanted = shapes.wanted(spec, image, generation, [known[each] for each in spec.firewalls or ()])
         token = shapes.token(spec, generation)

@@ -335,7 +335,7 @@ def test_states_of_one_cloud_are_refused_by_the_other(fields: dict[str, Any]) ->
 
 def test_what_a_cloud_lacks_is_refused_with_its_sentence() -> None:
     check_supported(wanted(), OPENSTACK)
-    with pytest.raises(Unsupported, match="no spot market"):
+    with pytest.raises(Unsupported, match="no spot instances"):
         check_supported(wanted(spot=True), OPENSTACK)
 
 

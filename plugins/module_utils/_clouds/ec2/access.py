@@ -95,8 +95,8 @@ class Access:
         ids = " and ".join(str(item["GroupId"]) for item in items)
         raise Refused(
             f"EC2 has a security group {name} ({ids}) that does not carry the tags {TAG_PROJECT}={spec.project} and "
-            f"{TAG_NAME}={spec.name}, so haven.gpu did not make it and does not touch it: choose another name, or tag "
-            "it yourself if it is yours."
+            f"{TAG_NAME}={spec.name}, so haven.gpu did not create it and does not touch it: choose another name, or "
+            "tag it yourself if it is yours."
         )
 
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:

@@ -181,7 +181,7 @@ class Ec2(Access):
     def _parameter(self, name: str) -> str:
         value = self._ec2.call("GetParameter", service="ssm", Name=name)["Parameter"]["Value"]
         if not value.startswith("ami-"):
-            raise InvalidRequest(f"The SSM parameter {name} does not hold an image id: choose another one.")
+            raise InvalidRequest(f"The SSM parameter {name} does not contain an image id: choose another one.")
         return str(value)
 
     def console(self, instance: Instance) -> str:
@@ -239,7 +239,7 @@ class Ec2(Access):
         if missing:
             raise NotFound(
                 f"Project {project} has no firewall {' or '.join(missing)} in {self.region}: "
-                "make it with haven.gpu.firewall first, or give the id of a security group."
+                "create it with haven.gpu.firewall first, or give the id of a security group."
             )
         return [known[each] for each in firewalls]
 
@@ -333,7 +333,7 @@ class Ec2(Access):
     def remove(self, resource: Resource) -> None:
         if resource.kind not in _DELETIONS:
             raise Unsupported(
-                f"The {resource.kind} {resource.id} stays: haven.gpu makes none on EC2, so it is for you to remove."
+                f"The {resource.kind} {resource.id} is kept: haven.gpu creates none on EC2, so delete it yourself."
             )
         action, parameter, held, gone = _DELETIONS[resource.kind]
         deadline = time.monotonic() + RELEASE_TIMEOUT
@@ -349,7 +349,7 @@ class Ec2(Access):
                     raise refused.explain() from refused
                 if time.monotonic() > deadline:
                     raise CloudFailure(
-                        f"The {resource.kind} {resource.name} ({resource.id}) is still used after "
+                        f"The {resource.kind} {resource.name} ({resource.id}) is still in use after "
                         f"{RELEASE_TIMEOUT:.0f} s: terminate the instances that use it, or take it off them, and run "
                         "again."
                     ) from refused

@@ -185,13 +185,13 @@ class Connection:
             )
         return Unreachable(
             f"The API at {self._endpoint(service)} does not answer: check the network, the proxy and ec2.endpoint_url, "
-            "then run again (nothing is made twice)."
+            "then run again (nothing is created twice)."
         )
 
     def _unexpected(self, action: str, service: str) -> UnexpectedAnswer:
         return UnexpectedAnswer(
             f"{action} was answered by something that is not the API of {service.upper()}: check the address "
-            f"{self._endpoint(service)}, the proxy, and whether a network's sign-in page is in the way."
+            f"{self._endpoint(service)}, the proxy, and whether a sign-in page of the network is in the way."
         )
 
     def _endpoint(self, service: str) -> str:

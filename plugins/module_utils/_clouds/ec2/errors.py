@@ -86,11 +86,11 @@ _MISSING = {
     "InvalidKeyPair": ("key pair", "import it with haven.gpu.keypair, or name an account's key in ec2.key_name"),
     "InvalidSubnetID": ("subnet", "give the id of a subnet of this region"),
     "InvalidSubnet": ("subnet", "give the id of a subnet of this region"),
-    "InvalidGroup": ("firewall", "make it with haven.gpu.firewall first, in the same network"),
-    "InvalidGroupId": ("firewall", "make it with haven.gpu.firewall first, in the same network"),
-    "InvalidSecurityGroupID": ("firewall", "make it with haven.gpu.firewall first, in the same network"),
-    "InvalidInstanceID": ("instance", "it may have been terminated meanwhile: run again"),
-    "InvalidVolume": ("volume", "it may have been deleted meanwhile: run again"),
+    "InvalidGroup": ("firewall", "create it with haven.gpu.firewall first, in the same network"),
+    "InvalidGroupId": ("firewall", "create it with haven.gpu.firewall first, in the same network"),
+    "InvalidSecurityGroupID": ("firewall", "create it with haven.gpu.firewall first, in the same network"),
+    "InvalidInstanceID": ("instance", "it may have been terminated in the meantime: run again"),
+    "InvalidVolume": ("volume", "it may have been deleted in the meantime: run again"),
     "InvalidVpcID": ("network", "give the id of a VPC of this region"),
     "ParameterNotFound": ("SSM parameter", "check its name and the region"),
 }
@@ -144,7 +144,9 @@ def _quota(code: str, said: str, _action: str, _service: str) -> HavenError:
 
 
 def _throttled(_code: str, _said: str, action: str, _service: str) -> HavenError:
-    return Throttled(f"EC2 kept throttling {action}: wait a minute, or run fewer things at once in this account.")
+    return Throttled(
+        f"EC2 kept throttling {action}: wait a minute, or make fewer calls at the same time in this account."
+    )
 
 
 def _missing(code: str, said: str, _action: str, _service: str) -> HavenError:
@@ -154,8 +156,8 @@ def _missing(code: str, said: str, _action: str, _service: str) -> HavenError:
 
 def _protected(_code: str, said: str, _action: str, _service: str) -> HavenError:
     return Refused(
-        f"EC2 does not allow it, since a protection is on ({said}): "
-        "for termination protection add termination_protection: false to the same call."
+        f"EC2 does not allow it, because it is protected ({said}): "
+        "for termination protection, add termination_protection: false to the same call."
     )
 
 

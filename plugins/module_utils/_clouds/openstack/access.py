@@ -38,7 +38,7 @@ class Access:
             return None
         if not shapes.is_our_key_pair(item):
             raise Refused(
-                f"OpenStack has a key pair {wanted} whose public key has not the comment "
+                f"OpenStack has a key pair {wanted} whose public key does not have the comment "
                 f"{shapes.key_mark(project, name)}, so haven.gpu did not import it and does not touch it: choose "
                 "another name, or delete it yourself if it is yours."
             )
@@ -77,7 +77,7 @@ class Access:
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
         """The project's group of this name; Refused when the name is taken by something that is not the project's."""
         if network:
-            raise Unsupported("A firewall of OpenStack belongs to no network: leave network out.")
+            raise Unsupported("On OpenStack, a firewall belongs to no network: leave network out.")
         ours, others = self._groups_of(project, name)
         if ours:
             # Two controllers at once can make two: everybody takes the same one, and the other goes with the project.
@@ -85,8 +85,8 @@ class Access:
         if others:
             raise Refused(
                 f"OpenStack has a security group {shapes.scoped(project, name)} ({' and '.join(others)}) whose "
-                f"description does not end with {shapes.marked(project, name)}, so haven.gpu did not make it and does "
-                "not touch it: choose another name, or write that there yourself if it is yours."
+                f"description does not end with {shapes.marked(project, name)}, so haven.gpu did not create it and "
+                "does not touch it: choose another name, or add that to the description if it is yours."
             )
         return None
 
@@ -169,8 +169,8 @@ class Access:
                     raise refused.explain() from refused
                 if time.monotonic() > deadline:
                     raise CloudFailure(
-                        f"Firewall {group.name} ({group.id}) is still used after {RELEASE_TIMEOUT:.0f} s: "
-                        "remove the instances that use it, or take it off them, and run again."
+                        f"Firewall {group.name} ({group.id}) is still in use after {RELEASE_TIMEOUT:.0f} s: "
+                        "remove the instances that use it, or detach it from them, and run again."
                     ) from refused
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)

@@ -118,7 +118,7 @@ class OpenStack(Access):
         self._items[item["id"]] = item
         found = shapes.instance(item, self.region)
         if self._is_lost(item):
-            reason = f"nova did not hand it to a host within {SCHEDULE_TIMEOUT:.0f} s"
+            reason = f"nova did not assign it to a host within {SCHEDULE_TIMEOUT:.0f} s"
             found = dataclasses.replace(found, state="failed", state_reason=reason)
         if found.id in self._floating:
             # nova learns of floating addresses a moment later than neutron.
@@ -179,7 +179,7 @@ class OpenStack(Access):
 
     def image(self, choice: ImageChoice) -> Image:
         if choice.parameter:
-            raise InvalidRequest("OpenStack has no parameters that name images: give the image's id or name.")
+            raise InvalidRequest("OpenStack has no image parameters: give the image's id or name.")
         if choice.id:
             try:
                 return shapes.image(self._os.attempt("GET", "image", f"/images/{choice.id}"))
@@ -611,7 +611,7 @@ class OpenStack(Access):
                     error = errors.from_fault(why, f"{instance.name} as {flavor}")
                     raise self._with_what_is_free(error)
                 if time.monotonic() > deadline:
-                    raise CloudFailure(f"The resize of {instance.name} to {flavor} does not end: run again later.")
+                    raise CloudFailure(f"The resize of {instance.name} to {flavor} has not finished: run again later.")
                 pause = min(pause * 1.5, 2.0)
             self._os.post("compute", f"/servers/{instance.id}/action", {"confirmResize": None})
             while item["status"] == "VERIFY_RESIZE" and time.monotonic() < deadline:

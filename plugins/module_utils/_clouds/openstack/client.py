@@ -203,7 +203,9 @@ class Connection:
             if found is not None:
                 return found
             if at_work:
-                raise LostAnswer(f"{failure} It may still be made: the next run looks for it before it makes another.")
+                raise LostAnswer(
+                    f"{failure} It may still be created: the next run looks for it before it creates another."
+                )
             if made >= limit:
                 raise failure
 
@@ -340,7 +342,7 @@ class Connection:
         if not url:
             where = f" in region {self.region}" if self.region else ""
             raise Unsupported(
-                f"This cloud's catalogue has no {kind} service{where}: check openstack.region and "
+                f"This cloud's catalog has no {kind} service{where}: check openstack.region and "
                 "openstack.interface, or do without what needs it."
             )
         url = str(url).rstrip("/")
@@ -405,7 +407,7 @@ class Connection:
             )
         return Unreachable(
             f"OpenStack's {service} service does not answer at {address}: check the network, the proxy and auth_url, "
-            "then run again (nothing is made twice)."
+            "then run again (nothing is created twice)."
         )
 
     @property
@@ -438,7 +440,7 @@ class _Login(Thread):
 def _unexpected(action: str, service: str, url: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(
         f"{action} was answered by something that is not OpenStack's {service} service: check the address "
-        f"{_address(url, url)}, the proxy, and whether a network's sign-in page is in the way."
+        f"{_address(url, url)}, the proxy, and whether a sign-in page of the network is in the way."
     )
 
 

@@ -37,15 +37,15 @@ _MISSING = (
     (r"\bflavor\b", "flavor", "give the name or id of one that this project may use as instance_type"),
     (r"key ?pair|key_name|keyname", "key pair", "import it with haven.gpu.keypair, or name the user's own key in "
      "openstack.key_name"),
-    (r"security ?group", "firewall", "make it with haven.gpu.firewall first"),
+    (r"security ?group", "firewall", "create it with haven.gpu.firewall first"),
     (r"\bsubnet", "subnet", "give the id of a subnet this project can use"),
     (r"\bnetwork", "network", "give the name or id of a network this project can use"),
     (r"floating ?ip", "floating IP", "give an address that belongs to this project"),
     (r"\bport\b", "port", "give the id of a port of this project"),
     (r"availability zone", "availability zone", "give one of this cloud's zones"),
     (r"volume type", "volume type", "give one of this cloud's types"),
-    (r"\bvolume\b", "volume", "it may have been deleted meanwhile: run again"),
-    (r"\binstance\b|\bserver\b", "instance", "it may have been removed meanwhile: run again"),
+    (r"\bvolume\b", "volume", "it may have been deleted in the meantime: run again"),
+    (r"\binstance\b|\bserver\b", "instance", "it may have been removed in the meantime: run again"),
 )  # fmt: skip
 
 
@@ -66,14 +66,14 @@ def from_fault(message: str, name: str) -> HavenError:
     said = tidy(message)
     if re.search(r"no valid host|not enough hosts|exhausted all hosts|insufficient compute resources", said, re.I):
         return NoCapacity(
-            f"OpenStack has no room for {name} ({said}): try another instance_type or availability zone, or later."
+            f"OpenStack has no capacity for {name} ({said}): try another instance_type or availability zone, or later."
         )
     if re.search(r"quota|TooManyInstances|VolumeLimitExceeded", said, re.I):
         return QuotaExceeded(f"The project's quota does not allow {name} ({said}): free some, or ask for more.")
     if re.search(r"no more ip addresses|no fixed ips|no more free addresses", said, re.I):
         return QuotaExceeded(f"The network of {name} has no free address ({said}): use another network.")
     return CloudFailure(
-        f"OpenStack could not make {name} ({said or 'no reason given'}): check the options against this message, "
+        f"OpenStack could not create {name} ({said or 'no reason given'}): check the options against this message, "
         "or run again."
     )
 
@@ -156,7 +156,7 @@ def _throttled(status: int, _said: str, action: str, service: str) -> HavenError
 
 def _locked(_status: int, said: str, _action: str, _service: str) -> HavenError:
     return Refused(
-        f"OpenStack does not allow it, since the instance is locked ({said}): for termination protection add "
+        f"OpenStack does not allow it, because the instance is locked ({said}): for termination protection add "
         "termination_protection: false to the same call."
     )
 
@@ -183,11 +183,13 @@ def _flavor(_status: int, said: str, _action: str, _service: str) -> HavenError:
 
 
 def _invalid(_status: int, said: str, action: str, service: str) -> HavenError:
-    return InvalidRequest(f"OpenStack's {service} service cannot take {action} so ({said}): correct that option.")
+    return InvalidRequest(
+        f"OpenStack's {service} service refused {action} with these options ({said}): correct the option named there."
+    )
 
 
 def _networks(_status: int, said: str, _action: str, _service: str) -> HavenError:
-    return InvalidRequest(f"OpenStack cannot tell which network is meant ({said}): name one in openstack.networks.")
+    return InvalidRequest(f"OpenStack cannot tell which network to use ({said}): name one in openstack.networks.")
 
 
 def _is_missing(status: int, said: str) -> bool:

@@ -67,7 +67,7 @@ class Networks:
         if len(found) == 1:
             return str(found[0]["id"])
         names = ", ".join(sorted(str(item.get("name") or item["id"]) for item in found)) or "none"
-        raise InvalidRequest(f"There is not exactly one network to choose ({names}): name one in openstack.networks.")
+        raise InvalidRequest(f"There is more than one network, or none ({names}): name one in openstack.networks.")
 
     def pool(self, wanted: Optional[str]) -> str:
         """The id of the external network that floating addresses come from."""
@@ -81,7 +81,7 @@ class Networks:
         if wanted and not found:
             raise NotFound(f"There is no floating IP pool {wanted!r}: openstack.floating_ip_pool can be {names}.")
         raise InvalidRequest(
-            f"There is not exactly one pool of floating IPs ({names}): name one in openstack.floating_ip_pool."
+            f"There is more than one pool of floating IPs, or none ({names}): name one in openstack.floating_ip_pool."
         )
 
     def groups(self) -> list[dict[str, Any]]:
@@ -114,9 +114,9 @@ class Networks:
         for each in names:
             if each not in known:
                 alike = [item["id"] for item in self.groups() if item["name"] in (shapes.scoped(project, each), each)]
-                hint = f" (security group {' or '.join(alike)} is called so and is not the project's)" if alike else ""
+                hint = f" (security group {' or '.join(alike)} has this name but is not the project's)" if alike else ""
                 raise NotFound(
-                    f"Project {project} has no firewall {each}{hint}: make it with haven.gpu.firewall first, or give "
+                    f"Project {project} has no firewall {each}{hint}: create it with haven.gpu.firewall first, or give "
                     "the id of a security group."
                 )
         return [known[each] for each in names]
@@ -277,7 +277,7 @@ class Networks:
                 "public_address: true to get a new one."
             )
         if found[0].get("port_id") not in (None, port_id):
-            raise Refused(f"The floating IP {wanted} is in use by another port: take it off there first.")
+            raise Refused(f"The floating IP {wanted} is in use by another port: detach it there first.")
         self._os.put("network", f"/floatingips/{found[0]['id']}", {"floatingip": {"port_id": port_id}})
         return str(wanted)
 
@@ -300,7 +300,7 @@ class Networks:
         """Bring the floating address of a server to what is wanted; what was ours and is not used any more goes."""
         ports = self.ports([server_id])
         if not ports:
-            raise InvalidRequest(f"Instance {name} has no port that could have a floating IP: give it a network.")
+            raise InvalidRequest(f"Instance {name} has no port for a floating IP: give it a network.")
         bound = self.floating([port["id"] for port in ports])
         wanted = options.get("floating_ip")
         kept = [each for each in bound if public and (not wanted or each["floating_ip_address"] == wanted)]

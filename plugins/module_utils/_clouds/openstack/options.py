@@ -42,11 +42,11 @@ def instance_options(chosen: Mapping[str, Any], params: Mapping[str, Any], names
         raise InvalidRequest("key_pair and openstack.key_name exclude each other: give one of them.")
     for option in _OF_ONE:
         if len(names) > 1 and chosen.get(option):
-            raise InvalidRequest(f"One openstack.{option} cannot be that of several instances: give one name.")
+            raise InvalidRequest(f"openstack.{option} is for a single instance only: give one name.")
     if chosen.get("floating_ip") and params["public_address"] is False:
         raise InvalidRequest("public_address: false and openstack.floating_ip exclude each other: give one of them.")
     if chosen.get("ports") and (chosen.get("networks") or params["subnet"] or params["private_address"]):
         raise InvalidRequest(
-            "openstack.ports settle networks and addresses: leave networks, subnet and private_address out."
+            "openstack.ports determine networks and addresses: leave networks, subnet, and private_address out."
         )
     return dict(chosen)

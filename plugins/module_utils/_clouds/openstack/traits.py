@@ -14,10 +14,10 @@ TRAITS = Traits(
     sells_spot=False,
     changeable=frozenset({"floating_ip", "public_address"}),
     unsupported={
-        "spot": "OpenStack has no spot market: leave spot out.",
+        "spot": "OpenStack has no spot instances: leave spot out.",
         "shutdown_behavior": "An OpenStack server that shuts down from inside is stopped, always: leave "
         "shutdown_behavior out.",
-        "hibernation": "OpenStack does not keep the memory of a server that is stopped: leave hibernation out.",
+        "hibernation": "OpenStack does not preserve the memory of a stopped server: leave hibernation out.",
     },
     states=frozenset({"shelved", "rebuilt"}),
     address_option="floating_ip",

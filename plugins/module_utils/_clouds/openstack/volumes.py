@@ -147,7 +147,7 @@ class Volumes:
                 return item
             if item["status"].startswith("error"):
                 raise CloudFailure(
-                    f"OpenStack could not make the volume {volume_id} of {name}: check its size, its type and the "
+                    f"OpenStack could not create the volume {volume_id} of {name}: check its size, its type and the "
                     "free space of the cloud's storage, and run again."
                 )
             if time.monotonic() > deadline:

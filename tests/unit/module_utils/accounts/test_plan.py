@@ -153,8 +153,8 @@ def test_the_users_own_lines_stay_as_they_are() -> None:
         ([{"name": "al\n", "state": "present"}], "cannot be the name"),
         ([{"name": "al", "state": "present"}] * 2, "al is listed more than once"),
         ([{"name": "al", "state": "present", "ssh_keys": ["ssh-ed25519 AAAA"]}], "ssh_keys of al: 'ssh-ed25519 AAAA'"),
-        ([{"name": "al", "state": "present", "ssh_keys": [key("x").replace("ed25519", "rsa", 1)]}], "no OpenSSH"),
-        ([{"name": "al", "state": "present", "ssh_keys": ["{{ undefined }}"]}], "no OpenSSH"),
+        ([{"name": "al", "state": "present", "ssh_keys": [key("x").replace("ed25519", "rsa", 1)]}], "not an OpenSSH"),
+        ([{"name": "al", "state": "present", "ssh_keys": ["{{ undefined }}"]}], "not an OpenSSH"),
         ([{"name": "al", "state": "present", "remove_files": True}], "files of al"),
     ],
 )
