@@ -49,12 +49,12 @@ def clouds() -> dict[str, dict[str, Any]]:
 
 def head(docstring: str) -> str:
     licence = (CLOUDS / "answer.py").read_text().partition('"""')[0]
-    return f'{licence}"""{docstring} Made by `make generated`: changes are overwritten."""\n\n'
+    return f'{licence}"""{docstring} Written by `make generated`; do not edit."""\n\n'
 
 
 def registry(names: list[str]) -> str:
     entries = "\n".join(f'    "{name}": {name},' for name in names)
-    return head("Every cloud by its name.") + (
+    return head("All clouds, by name.") + (
         "from __future__ import annotations\n\nfrom typing import TYPE_CHECKING\n\n"
         f"from . import {', '.join(names)}\n\n"
         "if TYPE_CHECKING:\n    from .._cloud import CloudPackage\n\n"
@@ -92,7 +92,7 @@ def fragments(found: dict[str, dict[str, Any]]) -> str:
     for name, about in found.items():
         inventory[name] = {"description": about["inventory"], "type": "dict"}
     needed = _requirements(found)
-    return head("Documentation of what each cloud has.") + (
+    return head("Documentation of the options of each cloud.") + (
         "from __future__ import annotations\n\nfrom typing import ClassVar\n\n\n"
         "class ModuleDocFragment:\n"
         '    """Options of the connection, the same with those of instances, and those of the inventory."""\n\n'

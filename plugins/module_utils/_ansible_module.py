@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The AnsibleModule of this collection, which writes no option's value to the log. Small modules load nothing else."""
+"""HavenModule, an AnsibleModule that never logs option values. Imports little, for small modules."""
 
 from __future__ import annotations
 

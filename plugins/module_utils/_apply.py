@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Carry out plans for instances. It touches the cloud and decides nothing.
+"""Carries out plans for instances. It makes all changes and no decisions.
 
 Instances of one call go through the same steps side by side: what the API takes for many at once is one call for all.
 """

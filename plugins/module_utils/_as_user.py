@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Work in a user's own folders, done as that user."""
+"""Runs a function as another user, for work in that user's folders."""
 
 from __future__ import annotations
 

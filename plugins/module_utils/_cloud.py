@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a cloud must be able to do, in few verbs: what asks, what makes and changes, and what removes.
+"""The Protocol that a cloud implements: what reads, what creates and changes, and what deletes.
 
 An adapter maps its SDK's shapes to :mod:`_models` and its errors to :mod:`_errors`, retries what may be retried, and
 decides nothing: what to do is decided in :mod:`_plan`. How a cloud is added is in CONTRIBUTING.md.

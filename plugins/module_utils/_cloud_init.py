@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""User data for cloud-init, and what its console says. Pure text in, text out.
+"""User data for cloud-init, and its console output. Pure.
 
 cloud-init prints an instance's host keys on its first boot only, and only where the image did not switch that off. A
 part of our own, run at every boot after the keys exist, prints them always, in the same form, so that whoever may read

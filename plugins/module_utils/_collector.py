@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Python's collector of cyclic garbage, out of the way of those who make much and throw away little.
+"""Pauses Python's garbage collector where many objects are created and few are freed.
 
 An inventory makes thousands of hosts, and loading an SDK makes some ten thousand functions and classes: there are no
 cycles to be freed among them, and each search visits all.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bring instances from what they are to what is wanted: observe, plan, apply."""
+"""Brings instances to the requested state: observe, plan, apply."""
 
 from __future__ import annotations
 

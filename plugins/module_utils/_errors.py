@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Everything that can go wrong, as one small tree. A message is one sentence or two: what failed, why, what to try."""
+"""The errors of this collection. A message says in one or two sentences what failed, why, and what to try."""
 
 # ruff: noqa: N818 -- "except NoCapacity" reads as what happened
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done about key pairs and firewalls. Pure, but for the two functions that apply it."""
+"""Plans for key pairs and firewalls. Pure, except for the two functions that apply them."""
 
 from __future__ import annotations
 

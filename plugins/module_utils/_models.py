@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the collection knows about instances, in one vocabulary for every cloud.
+"""The data models for instances and everything around them, the same for every cloud.
 
 Sizes are GiB, times are ISO 8601 in UTC, states are one of :data:`STATES`. Optional fields of a *specification* mean
 "the user did not say": they are neither compared nor changed. Optional fields of an *observation* mean "not known".

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the modules that talk to a cloud share: options in, results and failures out."""
+"""What all modules for clouds share: reading options, and returning results and failures."""
 
 from __future__ import annotations
 

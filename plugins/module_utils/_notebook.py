@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client of a notebook server behind an SSH tunnel: what a browser does, without the browser.
+"""A client for a notebook server behind an SSH tunnel, which does what a browser does.
 
 The server listens on a unix socket and so does our end of the tunnel (mode 0600 in a 0700 folder): nobody else on
 the controller can use the connection, as they could a TCP port.

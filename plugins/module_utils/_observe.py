@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Read what the plans of one call depend on, in as few calls as there are kinds of questions."""
+"""Reads what the plans of one call need to know, in as few API calls as possible."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The options of the modules: their argument specifications, and what _models makes of them. Pure."""
+"""Argument specifications of the modules, and their conversion to _models. Pure."""
 
 from __future__ import annotations
 

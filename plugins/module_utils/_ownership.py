@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What makes a thing ours: the marks that it carries from the very request that makes it. A name proves nothing."""
+"""The marks that show what haven.gpu created. They are set by the request that creates it; a name is no mark."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What has to be done about an instance. Pure: it decides and touches nothing."""
+"""Plans the changes to an instance. Pure: it makes all decisions and no changes."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How often to ask, how long to pause, and several questions at the same time."""
+"""Attempts, pauses, and parallel calls."""
 
 from __future__ import annotations
 

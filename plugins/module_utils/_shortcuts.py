@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which shortcuts are taken: code that gives the same answer as the plain code, only sooner.
+"""Which shortcuts are enabled: code that gives the same result as the plain code, only faster.
 
 Tests and the bench switch them off, to compare with and without; what each gains is a row of the bench. There is no
 use for that outside of them.

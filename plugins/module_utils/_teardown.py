@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Remove everything that carries a project's mark, by id: names are for people, and anybody may change them.
+"""Deletes everything that carries a project's mark, by id, because anyone may change names.
 
 What cannot be removed keeps nothing else from being removed.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Waiting for instances: all of them in one question, as often as the cloud allows."""
+"""Waits for instances, all in one query, as often as the cloud allows."""
 
 from __future__ import annotations
 

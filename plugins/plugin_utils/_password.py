@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Password hashes that come out the same on every run, without any two accounts sharing a salt."""
+"""Password hashes that are the same on every run, with a different salt for each account."""
 
 from __future__ import annotations
 

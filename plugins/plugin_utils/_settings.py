@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the inventory was asked for, from its file and the variables beside it. Pure."""
+"""The settings of the inventory, from its file and the variables next to it. Pure."""
 
 from __future__ import annotations
 

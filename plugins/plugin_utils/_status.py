@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A project's machines as one table for a terminal. Pure.
+"""The status of a project as a table for a terminal. Pure.
 
 The text comes from a cloud: a name may contain characters that move the cursor, change the direction of writing, or
 break the line. Anything but a plain visible character is written as its escape. So is a space: Ansible may wrap its

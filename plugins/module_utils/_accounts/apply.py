@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Does to an account what was planned, in an order in which an interrupted run leaves nobody in who is to be out."""
+"""Changes an account as planned, in an order that locks a removed user out even if the run is interrupted."""
 
 from __future__ import annotations
 

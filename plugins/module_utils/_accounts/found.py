@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reads what there is of an account: its entry, its mark, its keys, its processes, its files."""
+"""Reads the state of an account: its entry, whether we created it, its keys, processes, and files."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The lines of authorized_keys: those between two marks are this collection's, all others the user's. Pure."""
+"""The lines of authorized_keys. Those between our two markers are ours; all others are the user's. Pure."""
 
 from __future__ import annotations
 

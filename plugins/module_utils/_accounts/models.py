@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is wanted of an account, what was found of it, and what is to be done. Touches nothing."""
+"""The requested state of an account, the state found, and the plan. Pure."""
 
 from __future__ import annotations
 

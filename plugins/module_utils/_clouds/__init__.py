@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The clouds, one folder each: the only places that import their SDKs or speak their words.
+"""The clouds, one folder each. Only these folders import an SDK or use a cloud's own terms.
 
 Who wants a cloud asks here by its name; :mod:`registry` is made from the folders.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a cloud's API answered, as the adapters read it."""
+"""The answers of a cloud's API, as the adapters read them."""
 
 from __future__ import annotations
 

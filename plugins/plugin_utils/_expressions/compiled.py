@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a Jinja expression depends on: where that is known, it need not be evaluated again for the same values. Pure.
+"""What a Jinja expression depends on, so that it need not be evaluated again for the same values. Pure.
 
 ansible-core compiles an expression each time that it evaluates one, about 0.4 ms; an inventory evaluates the same few
 for each of its hosts.

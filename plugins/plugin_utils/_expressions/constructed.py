@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""compose, groups and keyed_groups as ansible-core does them, each once for all hosts of which it says the same.
+"""compose, groups, and keyed_groups as in ansible-core, evaluated once for all hosts with the same values.
 
 What an entry means is never decided here: ansible-core carries it out on an inventory of one host, and what came of it
 is repeated for the other hosts whose variables are equal as far as the entry reads them.

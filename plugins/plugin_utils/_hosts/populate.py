@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Machines into ansible-core's inventory: hosts, their variables and their groups."""
+"""Adds machines to ansible-core's inventory: hosts, their variables, and their groups."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Values from a cloud, as variables that others can read; and values from ansible-core, as plain ones."""
+"""Converts values from a cloud to host variables, and values from ansible-core to plain ones."""
 
 from __future__ import annotations
 

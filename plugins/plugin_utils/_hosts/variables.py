@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Machines as inventory hosts: names, variables, groups, and what ssh needs to know. Pure.
+"""Names, variables, groups, and SSH settings of inventory hosts. Pure.
 
 Everything in a machine came from a cloud: it is passed on as data, and where it decides something (a host's name, a
 group's, an address), it is taken only if it plainly is one.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Listings that are kept for a while in ansible-core's cache, each under the name of its own question."""
+"""Cached listings in ansible-core's cache, one for each different query."""
 
 from __future__ import annotations
 

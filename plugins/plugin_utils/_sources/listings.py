@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the inventory asks which cloud, account and region, and as whom. Its only part that uses the network."""
+"""Lists each cloud, account, and region. The only part of the inventory that uses the network."""
 
 from __future__ import annotations
 

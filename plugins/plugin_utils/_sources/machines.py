@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Machines that belong to no cloud: somebody's own computer, with an address or behind an alias of ssh. Pure.
+"""Machines outside the cloud, with an address or an alias in your SSH configuration. Pure.
 
 All of it is the user's, so it is checked: what is wrong raises InvalidRequest.
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which machines answer: the greeting of each one's sshd, asked for through the hops, many at a time.
+"""Which machines answer: reads the greeting of each machine's sshd through the hops, many in parallel.
 
 However many machines there are, they cost the last hop one login. Each is a unix socket of ssh's in a private folder
 (ssh_config(5), LocalForward) that leads to it, so that no process is started for a machine.

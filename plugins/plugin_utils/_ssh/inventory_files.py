@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where the ssh configurations of an inventory lie, and when a connection made with one failed last."""
+"""The files of an inventory's SSH configurations, and when a connection with one last failed."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of the user's own ssh configuration that is about our machines. Pure."""
+"""The section of the user's own SSH configuration for our machines. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""EC2 as a cloud: the adapter that fulfils the Protocol in _cloud.py."""
+"""The adapter for EC2, which implements the Protocol in _cloud.py."""
 
 from __future__ import annotations
 

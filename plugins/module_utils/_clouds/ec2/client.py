@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One connection to EC2's API: the SDK, its settings, what is tried again and what is not.
+"""A connection to EC2's API: the SDK, its settings, and which calls are retried.
 
 This folder is the only code that knows the AWS SDK. It uses botocore, the part of boto3 that
 speaks to the API: boto3's own layer above it costs 0.13 s a module run and nothing here needs it.

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The GPUs of EC2's instance types, so that the usual ones cost no call. Memory is GiB of one GPU.
+"""The GPUs of common EC2 instance types, so that these need no call. Memory is in GiB per GPU.
 
 Source: DescribeInstanceTypes, 2026. A type that is not here is asked for (ec2.py).
 """

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The options that only EC2 has, under ``ec2:``. Their documentation is in documentation.yml. Pure."""
+"""The options that only EC2 has, under ``ec2:``. They are documented in documentation.yml. Pure."""
 
 from __future__ import annotations
 

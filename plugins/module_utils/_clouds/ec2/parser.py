@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""EC2's XML as botocore reads it, in a quarter of the time: a listing of thousands is mostly that.
+"""A faster parser for EC2's XML: listings of thousands of instances spend most of their time there.
 
 botocore looks at every element of its model for every element of the answer, and reads moments by guessing their form.
 Here the model is gone through once, and the answer decides what is looked up. All else is left to botocore.

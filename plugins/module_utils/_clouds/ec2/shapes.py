@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Between EC2's shapes and ours. Pure: the API's mappings in, models out, and the other way round."""
+"""Converts between EC2's API mappings and our models. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What plans have to know about EC2, which can be known without asking it."""
+"""What plans need to know about EC2 without asking it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""OpenStack. What the registry asks of every cloud is here; nothing here loads the SDK."""
+"""OpenStack: what the registry needs of every cloud. Nothing here loads the SDK."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""OpenStack as a cloud: the adapter that fulfils the Protocol in _cloud.py.
+"""The adapter for OpenStack, which implements the Protocol in _cloud.py.
 
 Longer than 500 lines because nova, neutron and cinder have to be undone together where one of them fails; what stands
 alone lies in the files beside it.

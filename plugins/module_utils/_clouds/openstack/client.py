@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One connection to OpenStack's APIs: the SDK, its settings, what is tried again and what is not.
+"""A connection to OpenStack's APIs: the SDK, its settings, and which requests are retried.
 
 This folder is the only code that knows openstacksdk. It uses the SDK's configuration
 (clouds.yaml, environment, options) and its session, and speaks to the services through that session: the SDK's resource

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which cloud, and as whom: the SDK's own configuration, from clouds.yaml, the environment and our options."""
+"""The cloud and the credentials to use, from clouds.yaml, the environment, and our options."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""OpenStack's errors, in words a user can act on. Pure: a status and a message in, an exception out."""
+"""Turns OpenStack's errors into errors that users can act on. Pure."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The GPUs of a flavor, as far as its extra specs and name say. Pure.
+"""The GPUs of a flavor, according to its extra specs and name. Pure.
 
 OpenStack has no field for a GPU's model or memory. What asks the scheduler for GPUs is certain: a placement resource
 class (VGPU, PGPU or a custom one) or a PCI alias, with its number. The model is read from the names an operator gave:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Networks, ports and floating addresses on OpenStack."""
+"""Networks, ports, and floating IPs on OpenStack."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The options that only OpenStack has, under ``openstack:``. Their documentation is in documentation.yml. Pure."""
+"""The options that only OpenStack has, under ``openstack:``. They are documented in documentation.yml. Pure."""
 
 from __future__ import annotations
 

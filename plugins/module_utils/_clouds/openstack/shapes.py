@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Between OpenStack's shapes and ours. Pure: the APIs' mappings in, models out, and the other way round.
+"""Converts between OpenStack's API mappings and our models. Pure.
 
 Who a thing belongs to is part of the request that makes it: servers and volumes carry it in their metadata, floating
 addresses, ports and security groups in their description (tags would take a second request, and there would be a moment

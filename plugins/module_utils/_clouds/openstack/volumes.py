@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Volumes on OpenStack. All are made by cinder itself, since those nova makes carry no metadata."""
+"""Volumes on OpenStack. They are created with cinder, because those that nova creates carry no metadata."""
 
 from __future__ import annotations
 
