@@ -22,9 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.sandbox.openstack import environment
-from tests.sandbox.openstack import template as prepared
-from tests.sandbox.paths import openstack_cache
+from tests.sandbox.openstack import process as openstack_process
 
 from .memory import descendants, watched
 from .replay import Replay
@@ -256,17 +254,9 @@ def ec2(folder: Path) -> Iterator[Ec2]:
 
 @contextmanager
 def openstack(folder: Path) -> Iterator[OpenStack]:
-    """OpenStack's services, as long as the block; what they are made from is kept in the cache."""
-    cache, facts, clouds = openstack_cache(), folder / "facts", folder / "clouds.yaml"
-    environment.install_missing(cache, print)
-    prepared.prepare_missing(cache, print)
-    clouds.touch(mode=0o600)
-    command = [sys.executable, "-m", "tests.sandbox.openstack.server", "--no-guests", "--dir", str(folder)]
-    command += ["--template", str(prepared.folder(cache)), "--environment", str(environment.folder(cache))]
-    command += ["--clouds-file", str(clouds), "--facts", str(facts)]
-    # The services end with the server, and the server with us.
-    with running(["setpriv", "--pdeathsig", "TERM", *command], folder, facts):
-        yield OpenStack({**json.loads(facts.read_text()), "OS_CLOUD": CLOUD}, folder, settings(folder))
+    """OpenStack's services, as long as the block."""
+    with openstack_process.serving(folder) as facts:
+        yield OpenStack({**facts, "OS_CLOUD": CLOUD}, folder, settings(folder))
 
 
 @contextmanager

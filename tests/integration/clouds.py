@@ -11,6 +11,7 @@ import re
 import time
 import urllib.request
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
@@ -164,7 +165,8 @@ class OpenStackApi(Api):
     @functools.cached_property
     def adapter(self) -> Any:
         """Ours, in this process: it knows its token already."""
-        return connect("openstack", {"cloud": "haven"})
+        clouds = json.loads(Path(self.environment["OS_CLIENT_CONFIG_FILE"]).read_text())["clouds"]
+        return connect("openstack", {"auth": clouds["haven"]["auth"]})
 
     @functools.cached_property
     def aside(self) -> Any:

@@ -19,6 +19,7 @@ from tests import leftovers
 from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.openstack_servers import Project
 from tests.integration.sandbox_guests import Sandbox, own_sandbox, running_sandbox
+from tests.sandbox.openstack import process as openstack_process
 
 START_TIMEOUT = 60.0
 
@@ -56,6 +57,10 @@ def _left_as_found(sandbox: Sandbox) -> Iterator[Sandbox]:
     clouds = sandbox.env["OS_CLIENT_CONFIG_FILE"]
     before = leftovers.resources(clouds)
     yield sandbox
+    _nothing_left(clouds, before)
+
+
+def _nothing_left(clouds: str, before: set[str]) -> None:
     remaining = leftovers.remaining(clouds, before)
     assert not remaining, leftovers.explained(clouds, remaining)
 
@@ -85,9 +90,19 @@ def api(cloud: str, request: pytest.FixtureRequest) -> Api:
 
 
 @pytest.fixture(scope="session")
-def openstack_api(openstack_sandbox: Sandbox) -> OpenStackApi:
+def openstack_guests_api(openstack_sandbox: Sandbox) -> OpenStackApi:
     """The OpenStack services, with real guests."""
     return OpenStackApi({**openstack_sandbox.env, "OS_CLOUD": "haven"})
+
+
+@pytest.fixture(scope="session")
+def openstack_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStackApi]:
+    """The OpenStack services, those of each test process its own, with servers that exist in memory only."""
+    with openstack_process.serving(tmp_path_factory.mktemp("openstack-memory")) as facts:
+        clouds = facts["OS_CLIENT_CONFIG_FILE"]
+        before = leftovers.resources(clouds)
+        yield OpenStackApi({**facts, "OS_CLOUD": "haven"})
+        _nothing_left(clouds, before)
 
 
 @pytest.fixture(scope="session")

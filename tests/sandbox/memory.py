@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class _Machine:
     public_keys: list[str]
     volumes: list[dict[str, Any]]
     public_address: str = ""
+    # Part of the host key, which each new disk has anew.
+    disk: str = ""
     root_volume: str = ""
     ready_at: float | None = None  # None: switched off
     suspended: bool = False
@@ -37,6 +40,9 @@ class MemoryMachines:
     def __init__(self, boot_s: float = 0.0) -> None:
         self.boot_s = boot_s
         self._machines: dict[str, _Machine] = {}
+        self._disks = itertools.count()
+        # By the name of a snapshot, whose it is and the disk it has.
+        self._snapshots: dict[str, tuple[str, str]] = {}
 
     def create(  # noqa: PLR0917 - as Machines has it
         self,
@@ -51,6 +57,9 @@ class MemoryMachines:
     ) -> None:
         self._machines[id] = _Machine(image, address, hostname, user_data, public_keys, volumes)
         self._machines[id].root_volume = root_volume
+        owner, disk = self._snapshots.get(image, ("", ""))
+        # A server that was shelved comes back with its own.
+        self._machines[id].disk = disk if owner == id else f"{next(self._disks):03}"
 
     def start(self, id: str, public_address: str) -> None:
         machine = self._machines[id]
@@ -75,7 +84,7 @@ class MemoryMachines:
         if self.state(id) != "ready":
             return ""
         machine = self._machines[id]
-        key = HOST_KEY + id.removeprefix("i-").replace("-", "").rjust(43, "A")
+        key = HOST_KEY + (id.removeprefix("i-").replace("-", "") + machine.disk).rjust(43, "A")
         return (
             f"[    0.000000] Booting {machine.image}\r\n"
             "-----BEGIN SSH HOST KEY KEYS-----\r\n"
@@ -108,7 +117,8 @@ class MemoryMachines:
         machine.volumes = [volume for volume in machine.volumes if volume["name"] != volume_name]
 
     def delete_volume(self, volume_name: str) -> None:
-        """There is nothing behind a volume here."""
+        """There is nothing behind a volume here, and snapshots are deleted the same way."""
+        self._snapshots.pop(volume_name, None)
 
     def create_volume(self, volume_name: str, image: str) -> None:
         """There is nothing behind a volume here."""
@@ -117,11 +127,10 @@ class MemoryMachines:
         """There is nothing behind a volume here."""
 
     def snapshot(self, id: str, name: str) -> None:
-        """There is nothing on a disk here."""
+        self._snapshots[name] = id, self._machines[id].disk
 
     def snapshots(self) -> Sequence[str]:
-        """There is nothing on a disk here."""
-        return []
+        return list(self._snapshots)
 
     def describe(self, id: str) -> dict[str, Any]:
         """What was asked of this machine: its rules, volumes, addresses and keys."""

@@ -85,7 +85,7 @@ class Ec2Machines:
 
 
 class OpenStackMachines:
-    """Servers with guests, which are dear: a test takes those that an earlier one had, under another name."""
+    """Servers are dear: a test takes those that an earlier one had, under another name."""
 
     most = 4
     type, gpu, group = "gpu.vgpu.1", {"model": "VGPU", "count": 1, "memory_gib": 0.0}, "haven_gpu_VGPU"

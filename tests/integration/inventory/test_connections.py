@@ -87,7 +87,7 @@ class Guest:
 
 @pytest.fixture(scope="module", params=["ec2", "openstack"])
 def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
-    name = {"ec2": "ec2_guests_api", "openstack": "openstack_api"}[request.param]
+    name = {"ec2": "ec2_guests_api", "openstack": "openstack_guests_api"}[request.param]
     one = Guest(request.getfixturevalue(name))
     one.module("keypair", name="tests", public_key=Path(f"{one.key}.pub").read_text())
     one.module("firewall", name="tests", rules=[{"protocol": "tcp", "ports": "22", "from": ["10.0.0.0/8"]}])

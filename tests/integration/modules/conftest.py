@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules as Ansible runs them, in a process of their own, against the sandbox's clouds.
+"""The modules as Ansible runs them, in a process of their own (see forks), against the sandbox's clouds.
 
 A test runs on both clouds; one that is marked ``only("ec2")`` or ``only("openstack")`` runs on that one, since it is
 about something the other has not, counts that API's calls, or makes that API fail in its own way.
@@ -13,7 +13,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,9 +22,11 @@ from typing import Any
 import pytest
 
 from tests.integration.clouds import Api, OpenStackApi
+from tests.integration.forks import Forks, Run, anew
 from tests.integration.sandbox_guests import wait_until
 
-COLLECTION = "ansible_collections.haven.gpu.plugins.modules"
+# For tests of how often something is tried again, not of how long the pauses are.
+SHORT_PAUSES = {"_retry._FIRST_PAUSE": 0.02}
 
 
 @dataclass
@@ -58,36 +59,37 @@ class Account:
 
     api: Api
     project: str
+    forks: Forks
     calls: list[str] = field(default_factory=list)
     wrote: bool = False
 
-    def run(self, module: str, *, check: bool = False, env: dict[str, str] | None = None, **options: Any) -> Answer:
-        """Run a module; the API actions it called are in ``calls`` afterwards."""
+    def run(self, module: str, **options: Any) -> Answer:
+        """Run a module, see start(); the API actions it called are in ``calls`` afterwards."""
         began, before = time.time(), self.wrote
-        process = self.start(module, check=check, env=env, **options)
+        process = self.start(module, **options)
         out, err = process.communicate(timeout=120)
         self.calls = [entry["action"] for entry in self.api.log(began)]
         self.wrote = before or bool(self.touched)
         return Answer(json.loads(out), err, time.time() - began)
 
     def start(
-        self, module: str, *, check: bool = False, env: dict[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[str]:
+        self,
+        module: str,
+        *,
+        check: bool = False,
+        env: dict[str, str] | None = None,
+        constants: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Run | subprocess.Popen[str]:
+        """Let a module run; constants are those that are to pass faster, as Forks.start() takes them."""
         self.wrote = True
         arguments = {"cloud": self.api.cloud, "project": self.project, **options, "_ansible_check_mode": check}
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"{COLLECTION}.{module}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **self.api.environment, **(env or {})},
-        )
-        assert process.stdin
-        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
-        process.stdin.close()
-        process.stdin = None
-        return process
+        environment = {**os.environ, **self.api.environment, **(env or {})}
+        given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
+        if env and "PYTHONPATH" in env:
+            # It is about what can be imported.
+            return anew(module, given, environment)
+        return self.forks.start(module, given, environment, constants)
 
     def instance(self, name: str | list[str] = "one", **options: Any) -> Answer:
         names = [name] if isinstance(name, str) else name
@@ -120,11 +122,19 @@ class Account:
         return +counted
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """What modules are copies of."""
+    one = Forks(tmp_path_factory.mktemp("forks"))
+    yield one
+    one.close()
+
+
 @pytest.fixture
-def account(api: Api, request: pytest.FixtureRequest) -> Iterator[Account]:
+def account(api: Api, forks: Forks, request: pytest.FixtureRequest) -> Iterator[Account]:
     """A project of its own for each test, on an API without faults."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:40].strip("-")
-    account = Account(api, f"{name}-{os.urandom(3).hex()}")
+    account = Account(api, f"{name}-{os.urandom(3).hex()}", forks)
     yield account
     _end(account, api)
 
@@ -132,7 +142,7 @@ def account(api: Api, request: pytest.FixtureRequest) -> Iterator[Account]:
 @pytest.fixture
 def neighbour(account: Account, api: Api) -> Iterator[Account]:
     """Another project beside the test's own, whose name begins with that one's."""
-    other = Account(api, f"{account.project}-x")
+    other = Account(api, f"{account.project}-x", account.forks)
     yield other
     _end(other, api)
 
@@ -144,7 +154,7 @@ def _end(account: Account, api: Api) -> None:
 
 
 def _leave_nothing(account: Account, api: OpenStackApi) -> None:
-    """Guests are real there: what a test left is removed, and that nothing stays is part of every test."""
+    """What a test left is removed, and that nothing stays is part of every test."""
     left = api.adapter.resources(account.project)
     machines = [each.id for each in left if each.kind == "instance"]
     if machines:

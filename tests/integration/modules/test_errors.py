@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Account, Answer
+from .conftest import SHORT_PAUSES, Account, Answer
 
 
 def assert_plain(answer: Answer, reason: str, *said: str) -> None:
@@ -131,13 +131,13 @@ def _named_after(words: str, message: str) -> list[str]:
 
 def test_throttling_is_waited_out(account: Account) -> None:
     account.api.fail("*", 503, times=4)
-    answer = account.make(record_host_key=False)
+    answer = account.make(record_host_key=False, constants=SHORT_PAUSES)
     assert answer.ok, answer.message
 
 
 def test_throttling_without_end_is_told(account: Account) -> None:
     account.api.fail("read", 503, times=-1)
-    answer = account.make()
+    answer = account.make(constants=SHORT_PAUSES)
     read = "DescribeInstances" if account.api.cloud == "ec2" else "GET nova /v2.1/servers/detail"
     assert_plain(answer, "throttled", read.rpartition("/v2.1")[2])
     assert 3 < account.calls.count(read) <= 10

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.integration.clouds import OpenStackApi
+from tests.integration.sandbox_guests import wait_until
 
 from .conftest import Account
 from .test_errors import assert_plain
@@ -98,12 +99,14 @@ def test_an_answer_that_is_late_is_a_lost_one(account: Account, hasty: dict[str,
 
 def test_what_a_late_server_needs_is_left_for_it(account: Account, hasty: dict[str, str]) -> None:
     """No answer and no server as long as we look: what it needs stays, and the next run makes nothing twice."""
-    fault(account, "server", delay_ms=40_000)
-    answer = make_whole(account, env=hasty)
+    fault(account, "server", delay_ms=15_000)
+    answer = make_whole(account, env=hasty, constants={"_clouds.openstack.client.LOOK_FOR": 3.0})
     assert_plain(answer, "unreachable", "may still be")
     left = {kind: number for kind, number in ONE_OF_EACH.items() if kind != "instance"}
     assert counted(account) == left
-    time.sleep(15)
+    # Once nova has it and gave it its port.
+    servers = account.api.aside.compute.servers
+    assert wait_until(lambda: [each.status for each in servers(name="^one$")] == ["ACTIVE"], 40)
     again = make_whole(account)
     assert again.ok, again.message
     assert counted(account) == ONE_OF_EACH

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What only OpenStack has, and how its services fail: the real ones, with real guests."""
+"""What only OpenStack has, and how its services fail: the real ones, with servers that exist in memory only."""
 
 from __future__ import annotations
 

@@ -43,7 +43,9 @@ def until(account: Account, call: str, since: float) -> None:
 @pytest.mark.parametrize("after", ["GET nova /v2.1/flavors/detail", "POST nova /v2.1/servers"])
 def test_nova_dies_in_the_middle_of_a_creation(account: Account, after: str) -> None:
     began = time.time()
-    process = account.start("instance", name=["one"], wait_timeout=90, **account.api.basics)
+    # How long a server may wait for a host before nova counts as having forgotten it.
+    constants = {"_clouds.openstack.adapter.SCHEDULE_TIMEOUT": 10.0}
+    process = account.start("instance", name=["one"], wait_timeout=90, constants=constants, **account.api.basics)
     until(account, after, began)
     account.api.control("service", name="nova", do="kill")
     time.sleep(1)

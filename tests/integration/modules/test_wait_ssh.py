@@ -21,17 +21,18 @@ from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Setting
 from ansible_collections.haven.gpu.plugins.plugin_utils._sources.machines import machines_from
 from ansible_collections.haven.gpu.plugins.plugin_utils._ssh import inventory_files as _ssh_files
 from tests.integration.clouds import Api
+from tests.integration.forks import Forks
 from tests.integration.sandbox_guests import Sandbox
 
 from .conftest import Account, Answer
 
 
 @pytest.fixture(scope="module", params=["ec2", "openstack"])
-def guests(request: pytest.FixtureRequest) -> Iterator[Account]:
+def guests(forks: Forks, request: pytest.FixtureRequest) -> Iterator[Account]:
     """A project with a key pair and a firewall in a sandbox with guests; everything is removed at the end."""
-    name = {"ec2": "ec2_guests_api", "openstack": "openstack_api"}[request.param]
+    name = {"ec2": "ec2_guests_api", "openstack": "openstack_guests_api"}[request.param]
     api: Api = request.getfixturevalue(name)
-    account = Account(api, f"wait-{os.urandom(3).hex()}")
+    account = Account(api, f"wait-{os.urandom(3).hex()}", forks)
     key = Path(api.environment["HAVEN_SANDBOX_KEY"]).with_suffix(".pub").read_text()
     assert account.run("keypair", name="me", public_key=key).ok
     assert account.run("firewall", name="ssh", rules=[{"ports": "22", "from": ["0.0.0.0/0"]}]).ok
