@@ -15,16 +15,16 @@ NOT_SHOWN = "not shown"
 
 
 class HavenModule(AnsibleModule):  # type: ignore[misc]  # ansible-core has no types
-    """Logs the names of its options and never their values; ``hidden`` suboptions are not in its results either.
+    """Logs the names of its options, never their values. Values of ``hidden`` suboptions are not in its results either.
 
-    ansible-core logs a list or dictionary as Python writes it, where an escaped character makes a secret another text
-    than the one that is taken out. AnsibleModule(no_log=True) is no way out: the task's no_log overwrites it.
+    ansible-core logs the repr of a list or dictionary. If that escapes a character in a secret, ansible-core does not
+    recognize the secret and logs it. AnsibleModule(no_log=True) does not help, because the task's no_log overwrites it.
     """
 
     hidden: frozenset[str] = frozenset()
 
     def log(self, msg: str, log_args: Optional[Mapping[str, Any]] = None) -> None:
-        # Only the line that says how the module was called comes with arguments.
+        # Only the log entry about the call has arguments.
         if log_args is not None:
             given = sorted(name for name in log_args if self.params.get(name) is not None)
             msg = f"Invoked with the options {', '.join(given)}; their values are not logged" if given else "Invoked"
@@ -37,14 +37,14 @@ class HavenModule(AnsibleModule):  # type: ignore[misc]  # ansible-core has no t
         super().fail_json(msg, **self._invocation(), **kwargs)
 
     def _invocation(self) -> dict[str, Any]:
-        """What results show of the call at -vvv, where that is not left to ansible-core."""
+        """The call as results show it at -vvv, unless that is left to ansible-core."""
         if not self.hidden:
             return {}
         shown = {name: self._shown(name, value) for name, value in self.params.items()}
         return {"invocation": {"module_args": shown}}
 
     def _shown(self, name: str, value: Any) -> Any:
-        # A structure that was refused may still be a text with everything in it.
+        # A structure that was refused may still be a string that contains everything.
         structured = self.argument_spec.get(name, {}).get("type") in ("dict", "list")
         return NOT_SHOWN if structured and isinstance(value, str) else self._without_hidden(value)
 

@@ -4,7 +4,7 @@
 
 """Carries out plans for instances. It makes all changes and no decisions.
 
-Instances of one call go through the same steps side by side: what the API takes for many at once is one call for all.
+The instances of one call go through the same steps in parallel, with one API call for many where the API allows that.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ._ssh.checks import principal
 from ._ssh.handshake import Route
 from ._wait import explained, until_state
 
-# So many instances of one name may have come and gone within the day or so a token is remembered.
+# The maximum number of instances of one name that are created and deleted while a token is remembered, about a day.
 MAX_GENERATIONS = 200
-# Seconds: how long another controller's instance may stay out of the listing after its token was taken.
+# Seconds: how long another controller's instance may be missing from the listing after its token was used.
 LISTING_DELAY = 3.0
-# Seconds: instances boot and print their keys within this, or they do not print them.
+# Seconds within which an instance boots and prints its keys, if it prints them at all.
 HOST_KEY_TIMEOUT = 240.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One instance of a call: what is wanted, what was found and what is to be done."""
+    """One instance of a call: the request, the state found, and the plan."""
 
     spec: Spec
     observed: Observed
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Waiting:
-    """How far to wait: ``kind`` is running, ssh or none; ``route`` has the hops, the user and the key."""
+    """How long to wait: ``kind`` is running, ssh, or none; ``route`` has the hops, the user, and the key."""
 
     kind: str
     timeout: float
@@ -55,14 +55,14 @@ class Waiting:
 
 @dataclass
 class Result:
-    """The instances as they are now, in the order of the jobs; those that are gone are left out."""
+    """The instances as they are now, in the order of the jobs, without those that are gone."""
 
     instances: list[Instance] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def apply(jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> Result:
-    """Carry out the plans. A HavenError carries the instances that exist by then as its ``instances``."""
+    """Carry out the plans. On failure, the HavenError has the existing instances in ``instances``."""
     run = _Run(jobs, cloud, waiting)
     try:
         run.all_steps()
@@ -80,7 +80,7 @@ class _Run:
         self._deadline = Deadline(waiting.timeout)
         self._now: dict[str, Instance] = {}
         self._boots: dict[str, str] = {}
-        # What consoles said before a rebuild: some go on after it, and the key in it is that of a system that is gone.
+        # Console output before a rebuild. Some consoles keep it, and its host key is that of the old system.
         self._old_consoles: dict[str, str] = {}
         self._warnings: list[str] = []
         self._by_id = {job.spec.id for job in jobs if job.spec.id}
@@ -135,7 +135,7 @@ class _Run:
     def _terminate(self) -> None:
         ids = [change.target for job in self._jobs for change in job.plan.changes if change.action == "terminate"]
         follows = any(job.plan.has("create") or job.plan.has("remove") for job in self._jobs)
-        # One that somebody else, or a run that was cut off, sent away holds on to its disks until it is gone.
+        # An instance that somebody else or an interrupted run is terminating keeps its disks until it is gone.
         leaving = [each for job in self._jobs for each in job.observed.found if each.state == "terminating"]
         victims = [each for job in self._jobs for each in job.observed.found if each.id in ids]
         if ids:
@@ -221,13 +221,13 @@ class _Run:
         with ThreadPoolExecutor(min(WORKERS, len(wanted))) as pool:
             futures = {pool.submit(self._create_one, job): job for job in wanted}
             _done, unfinished = wait(futures, return_when=FIRST_EXCEPTION)
-            # What fails for one mostly fails for all: start no more.
+            # A failure usually affects all instances: start no more.
             for future in unfinished:
                 future.cancel()
         made = [self._now[job.spec.key] for future, job in futures.items() if _succeeded(future)]
         settled = self._cloud.settle(made) if made else []
         self._remember(settled)
-        # Some clouds agree to make an instance and find out later that they cannot.
+        # Some clouds accept a creation and fail later.
         refused: list[tuple[str, HavenError]] = []
         for each in settled:
             if each.gone:
@@ -262,10 +262,10 @@ class _Run:
         self._now[job.spec.key] = self._create_or_adopt(job)
 
     def _create_or_adopt(self, job: Job) -> Instance:
-        """Create the instance under the first token that is free.
+        """Create the instance with the first unused token.
 
-        A spent token means that an instance of this name was made with it: it is terminated (take the next generation),
-        or it lives, made by another controller or by a call whose answer was lost (that is the instance).
+        A used token means that an instance of this name was created with it. If that is terminated, take the next
+        generation. If it exists, another controller created it, or a call whose answer was lost, and it is the one.
         """
         if job.observed.image is None:
             raise InvalidRequest(f"Instance {job.spec.name} cannot be created without an image: give one.")
@@ -289,7 +289,7 @@ class _Run:
         )
 
     def _look_for_owner(self, spec: Spec, number: int, *, patient: bool) -> list[Instance]:
-        """Who spent this token, as far as the listing says; it may lag behind an instance made a moment ago."""
+        """Find the instance that used this token. The listing may lag behind an instance that was just created."""
         end = time.monotonic() + (LISTING_DELAY if patient else 0.0)
         pace = Pace(self._cloud.pacing)
         while True:
@@ -311,7 +311,7 @@ class _Run:
 
     def _wait(self) -> None:
         chosen = [self._now[job.spec.key] for job in self._jobs if job.spec.key in self._now]
-        # "present" leaves a stopped instance stopped, but one that is starting is waited for.
+        # "present" leaves a stopped instance stopped, but waits for one that is starting.
         starting = [each for each in chosen if each.state == "pending"]
         self._remember(until_state(self._cloud, starting, "running", self._deadline))
         self._record_host_keys()
@@ -320,7 +320,7 @@ class _Run:
             self._waiting.route.wait(running, self._deadline, self._boots)
 
     def _record_host_keys(self) -> None:
-        """Read the consoles of new instances until each has said its key, and write it to the instance's tags."""
+        """Read the consoles of new instances until each has printed its key, and record it in the instance's tags."""
         wanting = [
             self._now[job.spec.key]
             for job in self._jobs
@@ -359,7 +359,7 @@ class _Run:
     # -- book-keeping
 
     def _read_volumes_again(self) -> None:
-        """Complete what the plans compared and a later listing left out."""
+        """Read again what the plans compared and later listings do not contain."""
         bare = [
             self._now[job.spec.key]
             for job in self._jobs
@@ -375,7 +375,7 @@ class _Run:
         return [self._now[job.spec.key] for job in self._jobs if job.plan.has(action)]
 
     def _settle(self, instances: Sequence[Instance], passing: str, state: str) -> None:
-        """Wait until no instance is in a passing state any more."""
+        """Wait until no instance is in a transitional state."""
         moving = [each for each in instances if each.state == passing]
         self._remember(until_state(self._cloud, moving, state, self._deadline))
 

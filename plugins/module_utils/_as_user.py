@@ -17,15 +17,15 @@ from ._errors import HavenError
 
 
 class WorkError(HavenError):
-    """The work failed; the message is its own."""
+    """The work failed, with its own message."""
 
 
 def as_user(user: pwd.struct_passwd, work: Callable[[], Any], environment: Callable[[], Mapping[str, str]]) -> Any:
-    """What ``work`` returns, run in a child that has given up root for good.
+    """Run ``work`` in a child process that has dropped root for good, and return its result.
 
-    Root never runs a program, follows a link or writes a file inside a folder that the user may change. No session is
-    opened and no account is asked whether it may be used: this works for one that is locked. ``environment`` is made
-    before root is given up.
+    Root never runs a program, follows a link, or writes a file in a folder that the user can change. No session is
+    opened and no account is checked, so that this also works for a locked account. ``environment`` is prepared before
+    root is dropped.
     """
     if os.geteuid() not in (0, user.pw_uid):
         raise WorkError(f"Only root and {user.pw_name} can do the work of {user.pw_name}; add become: true.")

@@ -4,8 +4,8 @@
 
 """The Protocol that a cloud implements: what reads, what creates and changes, and what deletes.
 
-An adapter maps its SDK's shapes to :mod:`_models` and its errors to :mod:`_errors`, retries what may be retried, and
-decides nothing: what to do is decided in :mod:`_plan`. How a cloud is added is in CONTRIBUTING.md.
+An adapter converts its SDK's data to :mod:`_models` and its errors to :mod:`_errors`, and retries what can be retried.
+It decides nothing; :mod:`_plan` does. CONTRIBUTING.md says how to add a cloud.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
 
 
 class Asks(Protocol):
-    """Everything that changes nothing."""
+    """Everything that only reads."""
 
     name: str
     region: str
     pacing: Pacing
-    # Whether a restarted instance is seen to be pending until it is up again.
+    # Whether a restarted instance is listed as pending until it is up again.
     restart_shows: bool
 
     def in_region(self, region: str) -> Cloud:
-        """The same identity in another region of the cloud; cheaper than connecting anew."""
+        """The same identity in another region of the cloud. Cheaper than a new connection."""
 
     def regions(self) -> list[str]:
-        """The regions that the account may use."""
+        """The regions that the account can use."""
 
     def instances(
         self,
@@ -59,68 +59,68 @@ class Asks(Protocol):
         filters: Optional[Mapping[str, Sequence[str]]] = None,
         details: bool = False,
     ) -> list[Instance]:
-        """All instances of a project (None: of every project that carries the tag), terminated ones included unless
-        ``states`` says which. One listing, whatever the number. ``filters`` are the cloud's own, by name; one on the
-        state replaces ``states``. With ``details`` each carries all that the cloud said."""
+        """All instances of a project (None: of every project), including terminated ones unless ``states`` is given.
+        One listing, whatever their number. ``filters`` are the cloud's own, by name; a filter on the state replaces
+        ``states``. With ``details``, each instance also has everything that the cloud returned."""
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
-        """The instances with these ids as they are now; one not visible yet is missing from the answer. It never lists
-        more than is asked for."""
+        """The instances with these ids as they are now, without those that are not visible yet. It never lists any
+        others."""
 
     def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
-        """The same instances with their disks' sizes, types and encryption."""
+        """The same instances with the sizes, types, and encryption of their disks."""
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
         """The same instances with attributes outside the listing: termination_protection, shutdown_behavior,
-        user_data (as bytes, or as _cloud_init's digest where the cloud does not give it back), and firewall_ids. Each
-        may take a call, so only those the user set are asked for."""
+        user_data (as bytes, or as _cloud_init's digest if the cloud does not return it), and firewall_ids. Each may
+        take a call, so only those that the user set are requested."""
 
     def image(self, choice: ImageChoice) -> Image:
-        """The image to use. Raises NotFound, or InvalidRequest for a kind of choice that the cloud does not have."""
+        """The image to use. Raises NotFound, or InvalidRequest if the cloud cannot choose images like this."""
 
     def gpu(self, instance_type: str) -> Optional[Gpu]:
-        """The GPUs of an instance type; None when it has none or is not known."""
+        """The GPUs of an instance type, or None if it has none or is unknown."""
 
     def console(self, instance: Instance) -> str:
-        """The instance's console output, as far as the cloud has it."""
+        """The instance's console output, as far as it is available."""
 
     def failure(self, instance: Instance, wanted: str) -> HavenError:
-        """Why an instance went away or failed instead of reaching a state, as far as the cloud says."""
+        """Why an instance disappeared or failed instead of reaching a state, as far as the cloud says."""
 
     def leftovers(self, project: str, names: Iterable[str]) -> list[Resource]:
-        """What belongs to instances of these names, whether they exist or not, and may outlive them: disks, on some
-        clouds also ports and addresses that no instance has."""
+        """What belongs to instances of these names, existing or not, and can outlive them: disks, and on some clouds
+        unused ports and addresses."""
 
     def resources(self, project: str) -> list[Resource]:
         """Everything that carries the project's mark and is not gone."""
 
     def key_pair(self, project: str, name: str) -> Optional[KeyPair]:
-        """The project's key pair of this name; Refused when the name is taken by one without its mark."""
+        """The project's key pair of this name. Raises Refused if one without the project's mark has the name."""
 
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
-        """The project's firewall of this name. When the name is taken by one without its mark, this raises Refused, or
+        """The project's firewall of this name. If one without the project's mark has the name, this raises Refused, or
         create_firewall() does."""
 
     def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
-        """The ids of the project's firewalls of these names, as far as they exist; an id stands for itself. Only what
-        carries the project's mark is its firewall, whatever its name is. Asks the cloud once for each name."""
+        """The ids of the project's firewalls of these names, as far as they exist; an id is returned as it is. Only a
+        firewall with the project's mark counts, whatever its name is. One call for each name."""
 
 
 class Changes(Protocol):
-    """Everything that makes or changes something."""
+    """Everything that creates or changes something."""
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
-        """Create the instance, tags included, under a token made of project, name and generation.
+        """Create the instance with its tags, using a token derived from project, name, and generation.
 
-        One request makes one instance, whatever becomes of its answer: it is sent again only where the token sees to
-        that, or after a look. Whether two requests do is for the token or for settle() to see to. Raises TokenUsed when
-        the token was spent, LostAnswer when the instance may still be made, and NotFound for a firewall that the
-        project has not. Where it is refused nothing is left that was made for it.
+        One request creates one instance, even if its answer is lost: it is sent again only if the token makes that
+        safe, or after checking. For several requests, the token or settle() ensures it. Raises TokenUsed if the token
+        was used, LostAnswer if the instance may still be created, and NotFound for a firewall that is not in the
+        project. If it is refused, nothing that was created for it is left.
         """
 
     def settle(self, instances: Sequence[Instance]) -> list[Instance]:
-        """The instances that count for those made just now: others where another controller made them, too, and then
-        those made here are removed."""
+        """The instances that remain of those just created. If another controller also created them, its instances may
+        remain, and those created here are deleted."""
 
     def start(self, ids: Sequence[str]) -> None: ...
 
@@ -129,67 +129,67 @@ class Changes(Protocol):
     def restart(self, ids: Sequence[str]) -> None: ...
 
     def update(self, instance: Instance, change: Change) -> None:
-        """Carry out one change of kind "update", by its ``field``. Raises InvalidRequest for what cannot change."""
+        """Apply one change of kind "update", by its ``field``. Raises InvalidRequest if it cannot be changed."""
 
     def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
-        """Set these tags and leave the others as they are."""
+        """Set these tags and keep the others."""
 
     def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None:
-        """Take these tags away. That one is gone already is no error."""
+        """Remove these tags. A missing tag is not an error."""
 
     def import_key_pair(self, spec: KeyPairSpec) -> KeyPair:
-        """Import it, or find it when the project has one of this name already; Refused as in key_pair()."""
+        """Import it, or return the project's existing one of this name. Raises Refused like key_pair()."""
 
     def create_firewall(self, spec: FirewallSpec) -> Firewall:
-        """Create it closed for incoming traffic and, as clouds do, open for outgoing; or find it when the project has
-        one of this name already. Raises Refused for one without its mark."""
+        """Create it, closed for incoming traffic and, as usual in clouds, open for outgoing traffic; or return the
+        project's existing one of this name. Raises Refused for one without the project's mark."""
 
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
-        """Add these rules to it, as this adapter read it. That one is there already is no error."""
+        """Add these rules to the firewall as this adapter read it. An existing rule is not an error."""
 
     def close_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
-        """Take these rules off it, as this adapter read it. That one is gone already is no error."""
+        """Remove these rules from the firewall as this adapter read it. A missing rule is not an error."""
 
 
 class Removes(Protocol):
-    """Everything that removes something."""
+    """Everything that deletes something."""
 
     def terminate(self, ids: Sequence[str]) -> None:
-        """Begin to remove instances with all that goes with them. That one is gone already is no error."""
+        """Start deleting instances with everything that is deleted with them. A missing one is not an error."""
 
     def discard(self, instance: Instance) -> None:
-        """Remove an instance that never ran, with all that this run made for it."""
+        """Delete an instance that never ran, with everything that this run created for it."""
 
     def remove(self, resource: Resource) -> None:
-        """Remove something that is no instance, by its id, waiting a bounded time for a last instance to let go of it.
-        That it is gone already is no error."""
+        """Delete something other than an instance, by its id. Waits for a limited time until no instance uses it. If it
+        is missing, that is not an error."""
 
 
 class Cloud(Asks, Changes, Removes, Protocol):
-    """One region of one cloud, as one identity."""
+    """One region of one cloud, with one identity."""
 
 
 @runtime_checkable
 class Shelves(Protocol):
-    """A cloud that can give back the place of an instance and keep its disk."""
+    """A cloud that can give back the capacity of an instance and keep its disk."""
 
     def shelve(self, ids: Sequence[str]) -> None: ...
 
 
 @runtime_checkable
 class Rebuilds(Protocol):
-    """A cloud that can make the root disk of an instance anew."""
+    """A cloud that can create the root disk of an instance again."""
 
     def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
-        """From the image or from its own; its recorded host key is forgotten."""
+        """Use the given image, or the instance's own. Removes its recorded host key."""
 
 
 class CloudPackage(Protocol):
-    """What the folder of a cloud exports; nothing of it loads the SDK but ``connect``.
+    """What the folder of a cloud exports. Only ``connect`` loads the SDK.
 
-    NAME is what users write. CONNECTION and INSTANCE are argument specifications: of the options under that name, and
-    of those of instances. ENVIRONMENT and FILES are what the SDK reads: the beginnings of variables' names, and files,
-    each with the variable that names another one, if any.
+    NAME is what users write. CONNECTION and INSTANCE are argument specifications of the options under that name: for
+    the connection, and for instances. ENVIRONMENT and FILES are what the SDK reads: prefixes of environment variables,
+    and files, each with the variable that names another file, if any.
     """
 
     NAME: str
@@ -205,6 +205,6 @@ class CloudPackage(Protocol):
     def instance_options(
         self, chosen: Mapping[str, Any], params: Mapping[str, Any], names: Sequence[str]
     ) -> dict[str, Any]:
-        """The options of INSTANCE as a specification has them: ``chosen`` of the module's ``params``, for instances of
-        these names. ``former_name``, where a cloud can rename an instance, is the name it had. Raises InvalidRequest
-        for what contradicts itself."""
+        """The options of INSTANCE for a Spec: ``chosen`` from the module's ``params``, for instances of these names.
+        ``former_name``, on clouds that can rename an instance, is its previous name. Raises InvalidRequest for
+        contradictions."""

@@ -4,9 +4,9 @@
 
 """User data for cloud-init, and its console output. Pure.
 
-cloud-init prints an instance's host keys on its first boot only, and only where the image did not switch that off. A
-part of our own, run at every boot after the keys exist, prints them always, in the same form, so that whoever may read
-the console can know the instance. Another part may bring a host key along. The user's own user data travels beside
+cloud-init prints an instance's host keys only on its first boot, and only if the image did not disable that. We add a
+part that runs at every boot after the keys exist and always prints them in the same format, so that anyone who can read
+the console can identify the instance. Another part can contain a host key. The user's own user data is sent along with
 them, unchanged.
 """
 
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Optional
 from ._errors import InvalidRequest
 from ._models import HostKey
 
-# The parts of email are loaded where they are used: most runs write no user data, and are over sooner without them.
+# The email package is imported where it is used: most runs write no user data, and are faster without it.
 if TYPE_CHECKING:
     from email.message import Message
 
@@ -34,7 +34,7 @@ END = "-----END SSH HOST KEY KEYS-----"
 FILENAME = "haven-host-keys"
 INJECTED = "haven-host-key"
 
-# One printf, so that kernel messages do not land between the lines.
+# One printf, so that no kernel message appears between the lines.
 SCRIPT = f"""\
 #!/bin/sh
 # haven.gpu: say on the console who this instance is, at every boot.
@@ -47,10 +47,10 @@ _ED25519_PREFIX = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
 
 
 def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> bytes:
-    """The user data to send: ours and the user's, as the MIME message cloud-init takes apart; gzip when too long.
+    """The user data to send: ours and the user's, as a MIME message for cloud-init, compressed if it is too long.
 
-    The same text gives the same bytes, because a repeated creation must repeat its parameters. Raises InvalidRequest
-    when it stays too long.
+    The same text gives the same bytes, because a repeated creation must have the same parameters. Raises InvalidRequest
+    if it is still too long.
     """
     from email.mime.multipart import MIMEMultipart
 
@@ -60,7 +60,7 @@ def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> byt
     # Run by cloud-init at every boot, in its last stage: the keys exist then.
     message.attach(_part("x-shellscript-per-boot", SCRIPT, FILENAME))
     if host_key:
-        # Before the user's part: of two that say ssh_keys, cloud-init takes the first.
+        # Before the user's part: if two parts have ssh_keys, cloud-init uses the first.
         given = {"ed25519_private": host_key.private}
         if host_key.certificate:
             given["ed25519_certificate"] = host_key.certificate
@@ -81,7 +81,7 @@ def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> byt
 
 
 def original(data: bytes) -> str:
-    """The user's own part of what an instance was given, or all of it when it is none of ours."""
+    """The user's own part of an instance's user data, or all of it if it is not ours."""
     from email import message_from_string
     from email.message import Message
 
@@ -100,25 +100,25 @@ def original(data: bytes) -> str:
 
 
 def same(actual: bytes, wanted: str) -> bool:
-    """Whether an instance's user data carries this text: line ends and a final newline do not count."""
+    """Whether an instance's user data contains this text, ignoring line ends and a final newline."""
     return (
         original(actual).split() == wanted.split() if _is_mime(wanted) else _plain(original(actual)) == _plain(wanted)
     )
 
 
 def digest(project: str, text: str) -> str:
-    """A fingerprint of user data for clouds that do not give it back; as same(), line ends do not count.
+    """A fingerprint of user data for clouds that do not return it. Ignores line ends, like same().
 
-    Slow on purpose and salted: user data may hold a password, and whoever may read metadata can read this.
+    It is slow on purpose, and salted: user data may contain a password, and anyone who can read metadata can read this.
     """
     words = (" ".join(text.split()) if _is_mime(text) else _plain(text)).encode()
     return hashlib.scrypt(words, salt=project.encode(), n=2**14, r=8, p=1, dklen=24).hex()
 
 
 def host_key(console: str) -> Optional[str]:
-    """The ed25519 host key the instance printed last, as ``ssh-ed25519 AAAA…``; None when there is none (yet).
+    """The ed25519 host key that the instance printed last, as ``ssh-ed25519 AAAA…``, or None.
 
-    Only a complete block counts, and only a key of the right form: the console is text from the instance.
+    Only a complete block with a valid key counts, because the console contains untrusted text from the instance.
     """
     for block in reversed(_BLOCK.findall(console)):
         for encoded in _ED25519.findall(block):
@@ -128,7 +128,7 @@ def host_key(console: str) -> Optional[str]:
 
 
 def since(before: str, now: str) -> str:
-    """What a console says now beyond what it said before; it may have begun anew, or have lost its beginning."""
+    """The console output since ``before``. The console may have been cleared, or may have lost its beginning."""
     if now.startswith(before):
         return now[len(before) :]
     last = before.strip()[-200:]

@@ -4,8 +4,8 @@
 
 """Pauses Python's garbage collector where many objects are created and few are freed.
 
-An inventory makes thousands of hosts, and loading an SDK makes some ten thousand functions and classes: there are no
-cycles to be freed among them, and each search visits all.
+An inventory creates thousands of hosts, and loading an SDK creates some ten thousand functions and classes. They
+contain no cycles to free, but each collection visits all of them.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from contextlib import contextmanager
 
 from ._shortcuts import taken
 
-# Some versions of Python begin with a few.
+# Some versions of Python start with a few.
 _USUAL = gc.get_freeze_count()
 
 
 @contextmanager
 def paused(*, keep: bool = False) -> Iterator[None]:
-    """No search for cycles within the block but what it asks for.
+    """Disable automatic garbage collection within the block.
 
-    ``keep``: what there is before and after it stays, until the next such block or to the end of this process, so that
-    no search visits it.
+    ``keep``: freeze all existing objects before and after the block, until the next such block or the end of the
+    process, so that no collection visits them.
     """
     if not taken("collector"):
         yield

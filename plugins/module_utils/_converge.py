@@ -29,13 +29,13 @@ from ._retry import together
 if TYPE_CHECKING:
     from ._ssh.handshake import Route
 
-# What says nothing about the one instance that it happened with, or names it and leaves the others as they should be.
+# Errors that are not about the one instance they happened with, or that name it and do not affect the others.
 _NOT_OF_ONE = (BadCredentials, MissingLibrary, Throttled, TimedOut, UnexpectedAnswer, Unreachable, Untrusted)
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How far to wait (running, ssh or none), how many seconds, and what makes the :class:`Route` to them."""
+    """What to wait for (running, ssh, or none), how many seconds, and a function that returns the :class:`Route`."""
 
     kind: str
     timeout: float
@@ -44,7 +44,7 @@ class Patience:
 
 @dataclass
 class Converged:
-    """What became of the instances; ``diff`` is that of Ansible."""
+    """The result for the instances. ``diff`` is Ansible's."""
 
     changed: bool = False
     diff: dict[str, Any] = field(default_factory=dict)
@@ -53,10 +53,10 @@ class Converged:
 
 
 def converge(cloud: Cloud, specs: Sequence[Spec], traits: Traits, patience: Patience, check: bool) -> Converged:
-    """All together: they differ in what they are addressed by only. Raises a HavenError with ``instances``.
+    """Process all specs together; they differ only in their name or id. Raises a HavenError with ``instances``.
 
-    Instances that are given by their ids were found, not named by somebody: where one of them cannot be dealt with, the
-    others still are, each alone.
+    Instances given by id were found, not named by the user, so each is processed on its own, and the others are
+    processed even if one fails.
     """
     try:
         return _together(cloud, specs, traits, patience, check)
@@ -80,7 +80,7 @@ def _together(cloud: Cloud, specs: Sequence[Spec], traits: Traits, patience: Pat
 def _applied(
     cloud: Cloud, specs: Sequence[Spec], found: Sequence[Observed], plans: Sequence[Plan], patience: Patience
 ) -> Converged:
-    # Not before: most runs change nothing, and what does takes a while to load.
+    # Imported late: most runs change nothing, and loading it takes a while.
     from ._apply import Job, Waiting, apply
 
     jobs = [Job(*each) for each in zip(specs, found, plans)]

@@ -13,36 +13,37 @@ from typing import Any
 
 from ._models import Instance
 
-# Characters of a cloud's own words that a message repeats.
+# The maximum number of characters of a cloud's message that ours quotes.
 _LONGEST = 300
 _CUT = "[...]"
 
 
 def one_line(text: str) -> str:
-    """What a cloud says as one printable line of bounded length, without a full stop: more is said after it."""
+    """Return a cloud's message as one printable line of limited length, without a full stop, to be quoted."""
     line = "".join(character for character in " ".join(text.split()) if character.isprintable())
     return (line if len(line) <= _LONGEST else line[: _LONGEST - len(_CUT)] + _CUT).rstrip(". ")
 
 
 def shown(text: str) -> str:
-    """The text with each character that is more than its own picture written as its escape.
+    """Return the text with each character that is not plainly visible written as its escape.
 
-    A name from a cloud may hold what moves a cursor or turns the direction of writing, just where somebody decides.
+    A name from a cloud may contain characters that move the cursor or change the direction of writing, in the very
+    place where somebody makes a decision.
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 class HavenError(Exception):
-    """Base of all failures a user can act on.
+    """Base class of all failures that a user can act on.
 
-    ``reason`` is a stable word a playbook can test; ``instances`` are the instances that exist in spite of the failure.
+    ``reason`` is a stable word that a playbook can test. ``instances`` exist despite the failure.
     """
 
     reason = "error"
     instances: Sequence[Instance] = ()
-    # What else a module returns with it, by name.
+    # Further return values of the module, by name.
     values: Mapping[str, Any] = MappingProxyType({})
-    # The id of the instance that failed and was removed for it.
+    # The id of an instance that failed and was therefore deleted.
     removed: str = ""
 
     def __init__(self, message: str) -> None:
@@ -56,13 +57,13 @@ class InvalidRequest(HavenError):
 
 
 class NotFound(HavenError):
-    """Something the options name does not exist."""
+    """Something named in the options does not exist."""
 
     reason = "not_found"
 
 
 class Refused(HavenError):
-    """It can be done, but not without the user saying so: replacing, stopping, losing data."""
+    """It is possible, but needs the user's consent: replacing, stopping, losing data."""
 
     reason = "refused"
 
@@ -72,7 +73,7 @@ class BadCredentials(HavenError):
 
 
 class Denied(HavenError):
-    """A permission is missing; the message names it."""
+    """A permission is missing. The message names it."""
 
     reason = "denied"
 
@@ -90,18 +91,18 @@ class Throttled(HavenError):
 
 
 class Unreachable(HavenError):
-    """The cloud's API, or the instance, does not answer."""
+    """The cloud's API or the instance does not answer."""
 
     reason = "unreachable"
 
 
 class LostAnswer(Unreachable):
-    """A request was sent and nothing is known of what became of it; it may still be carried out."""
+    """A request was sent, but there is no answer. It may still be carried out."""
 
 
 class UnexpectedAnswer(HavenError):
-    """What answered is not the cloud's API: a sign-in page, a proxy's, another service's. It says nothing of what is
-    there and what is not."""
+    """The answer is not from the cloud's API, but a sign-in page, or from a proxy or another service. It says nothing
+    about what exists."""
 
     reason = "unexpected_answer"
 
@@ -115,25 +116,25 @@ class Unsupported(HavenError):
 
 
 class Untrusted(HavenError):
-    """Somebody shows a host key that is not the known one, or none is known."""
+    """A machine shows a host key other than the known one, or none is known."""
 
     reason = "untrusted"
 
 
 class Incomplete(HavenError):
-    """Some of what was asked for could not be done; the message names it, and the rest is done."""
+    """Part of the request failed. The message names it; the rest is done."""
 
     reason = "incomplete"
 
 
 class NotebookError(HavenError):
-    """A notebook server could not be reached, or did not do what it was asked."""
+    """A notebook server could not be reached, or did not work."""
 
     reason = "notebook"
 
 
 class CloudFailure(HavenError):
-    """The cloud answered with an error of its own that none of the others describes."""
+    """The cloud returned an error that none of the other classes describes."""
 
     reason = "cloud_failure"
 

@@ -41,7 +41,7 @@ CONNECTION: dict[str, Any] = {
 
 @dataclass
 class Outcome:
-    """What a module has to say at its end; ``diff`` only where something changes."""
+    """The result of a module. ``diff`` is set only if something changes."""
 
     changed: bool = False
     diff: Optional[dict[str, Any]] = None
@@ -53,9 +53,9 @@ Wanted = TypeVar("Wanted")
 
 
 def argument_spec(options: dict[str, Any], *, of_instances: bool = False) -> dict[str, Any]:
-    """A module's options with the common ones, and under each cloud's name what only that one has.
+    """A module's own options, the common options, and under each cloud's name the options that only this cloud has.
 
-    ``of_instances``: its options of instances as well.
+    ``of_instances``: also include the cloud's options for instances.
     """
     clouds = {
         name: {"type": "dict", "options": {**cloud.CONNECTION, **(cloud.INSTANCE if of_instances else {})}}
@@ -69,10 +69,10 @@ def run(
     read: Callable[[dict[str, Any]], Wanted],
     body: Callable[[Cloud, Wanted, bool], Outcome],
 ) -> None:
-    """Read the options, connect, let the body do its work and end the module with what it returns or raises.
+    """Read the options, connect, run the body, and exit the module with what it returns or raises.
 
-    What cannot be meant is refused before any cloud is asked. ``body`` gets the cloud, what ``read`` made of the
-    options, and whether this is check mode.
+    Invalid options are refused before the cloud is called. ``body`` gets the cloud, the result of ``read``, and whether
+    this is check mode.
     """
     try:
         wanted = read(module.params)
@@ -83,7 +83,7 @@ def run(
             ended: Union[Outcome, HavenError] = body(cloud, wanted, module.check_mode)
     except HavenError as error:
         ended = error
-    # Outside of the handler: core would append the whole chain of causes to the message.
+    # Outside the handler, because ansible-core would append the whole chain of causes to the message.
     if isinstance(ended, HavenError):
         _fail(module, ended)
     else:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A client for a notebook server behind an SSH tunnel, which does what a browser does.
 
-The server listens on a unix socket and so does our end of the tunnel (mode 0600 in a 0700 folder): nobody else on
-the controller can use the connection, as they could a TCP port.
+The server listens on a unix socket, and so does our end of the tunnel (mode 0600 in a 0700 folder). Unlike a TCP port,
+nobody else on the controller can use it.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from typing import Any
 from ._errors import NotebookError
 from ._ssh.proxy_helper import told
 
-# What a browser behind `ssh -L 8888:...` addresses; the server accepts this name only.
+# The host name that a browser behind `ssh -L 8888:...` uses. The server accepts no other.
 SITE = "localhost:8888"
 ORIGIN = f"http://{SITE}"
 
 
 @contextlib.contextmanager
 def tunnel(ssh_config: str, alias: str, user: str, timeout: float) -> Iterator[str]:
-    """Forward a private local socket to the notebook of `user` on `alias`; yields the local path.
+    """Forward a private local socket to the notebook of `user` on `alias`, and yield its path.
 
-    The login is that of `user`: nobody else may open the socket there. Strict host key checking and the hops come
+    SSH logs in as `user`, because nobody else can open the socket there. Strict host key checking and the hops come
     from `ssh_config` alone.
     """
     folder = tempfile.mkdtemp(prefix="haven-")
@@ -62,7 +62,7 @@ def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, time
     while not os.path.exists(local):
         if process.poll() is not None:
             said = process.stderr.read() if process.stderr else b""
-            # Of a host key that is not the known one, not ssh's last line says which, but ours before it.
+            # For an unexpected host key, the details are in our own line before ssh's last line.
             reason = told(said.decode(errors="replace")).rstrip(".") or "no reason given"
             raise NotebookError(f"ssh could not open a tunnel to {alias}: {reason}.")
         if time.monotonic() > deadline:
@@ -91,18 +91,18 @@ class _UnixHandler(urllib.request.HTTPHandler):
 
         return self.do_open(connection, req)
 
-    # As urllib finds them: by these names. Cookies marked "Secure" travel with requests of this scheme only.
+    # urllib finds these methods by name. It sends cookies marked "Secure" only with requests of this scheme.
     https_open = http_open
     https_request = urllib.request.HTTPHandler.http_request
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """A redirect is an answer here: to the login form, or away from it."""
+        """Return redirects, to the login form or away from it, as answers."""
 
 
 class Notebook:
-    """One visitor of the server behind `path`, a unix socket; `tls` where the server speaks TLS on it.
+    """A client of the server behind the unix socket `path`; `tls` if the server uses TLS on it.
 
     Source of the paths: https://jupyter-server.readthedocs.io/en/latest/developers/rest-api.html
     """
@@ -126,7 +126,7 @@ class Notebook:
     def request(
         self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, bytes]:
-        """(status, body) of one request; redirects are not followed."""
+        """Send a request and return (status, body). Redirects are not followed."""
         request = urllib.request.Request(self._origin + path, data=data, method=method, headers=headers or {})  # noqa: S310  # ours
         if self.cookie("_xsrf"):
             request.add_header("X-XSRFToken", self.cookie("_xsrf"))
@@ -140,11 +140,11 @@ class Notebook:
             raise NotebookError(f"The notebook server did not answer {method} {path}: {error}.") from error
 
     def cookie(self, name: str) -> str:
-        """The value of a cookie the server set, or an empty string."""
+        """The value of a cookie that the server set, or an empty string."""
         return next((c.value or "" for c in self._cookies if c.name == name), "")
 
     def json(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The decoded answer of one API call; raises on any status but 2xx."""
+        """Return the decoded answer of one API call. Raises unless the status is 2xx."""
         data = None if body is None else json.dumps(body).encode()
         status, answer = self.request(method, path, data, {"Content-Type": "application/json"})
         if status // 100 != 2:
@@ -155,7 +155,7 @@ class Notebook:
             raise NotebookError(f"The notebook server did not answer {method} {path} with JSON.") from error
 
     def await_answer(self) -> None:
-        """Wait until the server answers at all: a socket-activated or restarting one needs a moment."""
+        """Wait until the server answers. It takes a moment if it is restarting or socket-activated."""
         deadline = time.monotonic() + self._timeout
         while True:
             try:
@@ -167,7 +167,7 @@ class Notebook:
                 time.sleep(0.2)
 
     def login(self, password: str) -> None:
-        """Log in through the form, as a browser does."""
+        """Log in with the form, like a browser."""
         self.request("GET", "/login")
         form = urllib.parse.urlencode({"_xsrf": self.cookie("_xsrf"), "password": password}).encode()
         status, dummy = self.request("POST", "/login", form, {"Content-Type": "application/x-www-form-urlencoded"})
@@ -178,7 +178,7 @@ class Notebook:
             )
 
     def run_cell(self, code: str) -> str:
-        """Run one cell in a fresh kernel over its websocket; returns what it printed. The kernel is ended."""
+        """Run one cell in a new kernel over its websocket, shut the kernel down, and return what the cell printed."""
         kernel = self.json("POST", "/api/kernels", {})["id"]
         try:
             return self._execute(kernel, code)
@@ -212,7 +212,7 @@ def _connect(path: str, tls: bool, timeout: float) -> socket.socket:
     sock.connect(path)
     if not tls:
         return sock
-    # ssh has proven the host, and the socket's mode its owner: the certificate is for visitors of the port.
+    # SSH has verified the host, and the socket's mode its owner. The certificate is only for users of the port.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -220,7 +220,7 @@ def _connect(path: str, tls: bool, timeout: float) -> socket.socket:
 
 
 def _execute_request(code: str) -> dict[str, Any]:
-    """An execute_request; source: https://jupyter-client.readthedocs.io/en/stable/messaging.html."""
+    """An execute_request. Source: https://jupyter-client.readthedocs.io/en/stable/messaging.html."""
     header = {"msg_id": uuid.uuid4().hex, "msg_type": "execute_request", "version": "5.3", "session": uuid.uuid4().hex}
     header.update(username="haven", date="")
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
@@ -228,15 +228,15 @@ def _execute_request(code: str) -> dict[str, Any]:
 
 
 def _collect_output(channel: Any, request: str, deadline: float) -> str:
-    """What the cell wrote to stdout, once the kernel has both replied and become idle: they come in either order."""
+    """Return what the cell wrote to stdout, once the kernel has both replied and become idle, in either order."""
     text, error, pending = "", "", {"execute_reply", "idle"}
     while pending:
-        # The server's pings reset the receive timeout: without a deadline of our own this could wait for ever.
+        # The server's pings reset the receive timeout, so without our own deadline this could wait forever.
         if time.monotonic() > deadline:
             raise NotebookError("The kernel did not finish the cell in time; raise the timeout or look at its log.")
         message = json.loads(channel.recv())
         if message["parent_header"].get("msg_id") != request:
-            continue  # the fresh kernel's own messages
+            continue  # the new kernel's own messages
         kind, content = message["msg_type"], message["content"]
         if kind == "stream" and content["name"] == "stdout":
             text += content["text"]

@@ -19,7 +19,7 @@ from ._retry import both, together
 
 
 def observe(cloud: Cloud, specs: Sequence[Spec]) -> list[Observed]:
-    """What is known about each name, in the order of the specifications, which differ in their names only."""
+    """Return what is known about each name, in the order of the specs, which differ only in their names."""
     first = specs[0]
     names = [spec.name for spec in specs] + ([first.former_name] if first.former_name else [])
     listing, firewalls = _listing(cloud, first, names)
@@ -49,7 +49,7 @@ def observe(cloud: Cloud, specs: Sequence[Spec]) -> list[Observed]:
 
 
 def _listing(cloud: Cloud, spec: Spec, names: Sequence[str]) -> tuple[list[Instance], Optional[tuple[str, ...]]]:
-    """The instances of these names (or all, for ids), and the ids of the firewalls that are wanted if all exist."""
+    """The instances of these names (or all, for ids), and the ids of the requested firewalls if all of them exist."""
     wanted = spec.firewalls or ()
     listed = partial(cloud.instances, spec.project, () if spec.id else names)
     if not wanted or spec.state == "absent":
@@ -59,12 +59,12 @@ def _listing(cloud: Cloud, spec: Spec, names: Sequence[str]) -> tuple[list[Insta
 
 
 def _by_key(spec: Spec, listed: Sequence[Instance]) -> Mapping[str, Sequence[Instance]]:
-    """What was listed by what it is addressed by: one that is looked for by id is alone under it."""
+    """The listed instances by name, or by id for those that are requested by id."""
     return {each.id: [each] for each in listed} if spec.id else by_name(listed)
 
 
 def _renamed(spec: Spec, listed: list[Instance]) -> list[Instance]:
-    """The instance under its former name counts where there is none of the new name; its tag Name tells the plan."""
+    """Use the instance with the former name if none has the new name. The plan sees the difference in its tag Name."""
     if not spec.former_name:
         return listed
     if any(each.name == spec.name and not each.gone for each in listed):
@@ -80,7 +80,7 @@ def _with_details(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> Sequenc
 
 
 def _host_keys(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> dict[str, str]:
-    """What consoles say about running instances that have no key recorded: a run was cut off, or did not wait."""
+    """Read the consoles of running instances without a recorded key, because a run was interrupted or did not wait."""
     if not spec.record_host_key or spec.state == "absent":
         return {}
     asked = [instance for instance in live if instance.state == "running" and not instance.host_key]
@@ -89,7 +89,7 @@ def _host_keys(cloud: Cloud, spec: Spec, live: Sequence[Instance]) -> dict[str, 
 
 
 def _to_delete(spec: Spec, found: Sequence[Instance], leftovers: Sequence[Resource]) -> tuple[Resource, ...]:
-    """The disks of this name, or of the instance with this id, that do not go with the instance anyway."""
+    """The disks of this name, or of the instance with this id, that are not deleted with the instance anyway."""
     volumes = [volume for each in found for volume in each.volumes]
     going = {volume.id for volume in volumes if volume.delete_with_instance}
     own = {volume.id for volume in volumes}

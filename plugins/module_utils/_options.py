@@ -17,10 +17,10 @@ from ._models import STATES, FirewallSpec, ImageChoice, KeyPairSpec, Rule, Spec,
 from ._ownership import PREFIX, TAG_NAME, is_system
 from ._ssh import checks as _checks
 
-# Safe in a host name, a file name, an ssh alias and an API filter alike.
+# Safe in a host name, a file name, an SSH alias, and an API filter.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
-# What can be asked of an instance that is given by its id.
+# The states that can be requested for an instance given by its id.
 _STATES_BY_ID = ("running", "stopped", "restarted", "shelved", "absent")
 
 _VOLUME: dict[str, Any] = {
@@ -221,7 +221,7 @@ def keypair_spec(params: Mapping[str, Any]) -> KeyPairSpec:
     project, name = project_of(params), checked_name(params["name"], "The name of a key pair")
     public_key = None
     if params["state"] == "present":
-        # The comment does not belong to the key: another one is no difference.
+        # The comment is not part of the key.
         public_key = _checks.public_key((params["public_key"] or "").strip())
         if public_key is None:
             raise InvalidRequest(
@@ -248,7 +248,7 @@ def project_of(params: Mapping[str, Any]) -> str:
 
 
 def checked_name(name: str, what: str) -> str:
-    """A name that is the same text everywhere it is used. Raises InvalidRequest."""
+    """Check a name that is used unchanged everywhere. Raises InvalidRequest."""
     if not _NAME.fullmatch(name):
         raise InvalidRequest(
             f"{what} must be 1 to 63 letters, digits, dots, dashes or underscores and begin with a letter or digit, "
@@ -258,7 +258,7 @@ def checked_name(name: str, what: str) -> str:
 
 
 def rules(direction: str, entries: Sequence[Mapping[str, Any]], peer: str) -> frozenset[Rule]:
-    """The option's rules, flat. Raises InvalidRequest."""
+    """The option's rules as a flat set. Raises InvalidRequest."""
     flat = set()
     for entry in entries:
         first, last = _ports(entry["protocol"], entry["ports"])
@@ -298,7 +298,7 @@ def _data_volumes(entries: Sequence[Mapping[str, Any]]) -> tuple[VolumeSpec, ...
 
 
 def _tags(tags: Mapping[str, Any], reserved: tuple[str, ...]) -> dict[str, str]:
-    """``reserved``: the beginnings of tags that are the cloud's own."""
+    """Check the user's tags. ``reserved``: prefixes of the cloud's own tags."""
     for key in tags:
         if is_system(key.lower()) or key == TAG_NAME or key.lower().startswith(reserved):
             others = " or ".join((PREFIX, *reserved))
@@ -310,7 +310,7 @@ def _tags(tags: Mapping[str, Any], reserved: tuple[str, ...]) -> dict[str, str]:
 
 
 def _cloud_options(params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """What only this cloud has, as the specification has it."""
+    """The options that only this cloud has, as the Spec needs them."""
     cloud = package(params["cloud"])
     given = params[cloud.NAME] or {}
     chosen = {name: given.get(name, option.get("default")) for name, option in cloud.INSTANCE.items()}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Optional
 
-# Marks of ours begin so; users' own tags may not.
+# Our marks begin with this; the user's own tags must not.
 PREFIX = "haven:"
 TAG_PROJECT = "haven:project"
-# What people call it, under the name that clouds' consoles show.
+# The name, in the tag that the clouds' consoles show.
 TAG_NAME = "Name"
 TAG_GENERATION = "haven:generation"
 TAG_HOST_KEY = "haven:host-key"
@@ -22,17 +22,17 @@ TAG_LOGIN_USER = "haven:login-user"
 def marks(
     project: str, name: str = "", login_user: Optional[str] = None, host_key: Optional[str] = None
 ) -> dict[str, str]:
-    """The tags that say whose an instance is, what it is called, and how to log in there."""
+    """The tags for an instance's project, name, and login user."""
     known = {TAG_PROJECT: project, TAG_NAME: name, TAG_LOGIN_USER: login_user, TAG_HOST_KEY: host_key}
     return {key: value for key, value in known.items() if value}
 
 
 def generation(tags: Mapping[str, str]) -> int:
-    """Which of the instances that were made under this name it is; 0 where nothing says so."""
+    """The generation of an instance among those created under this name, or 0 if it is not recorded."""
     text = tags.get(TAG_GENERATION, "")
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def is_system(key: str) -> bool:
-    """Whether a tag is a mark, and none of the user's."""
+    """Whether a tag is a mark rather than one of the user's tags."""
     return key == TAG_NAME or key.startswith(PREFIX)

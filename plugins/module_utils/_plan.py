@@ -14,25 +14,25 @@ from ._errors import InvalidRequest, NotFound, Refused, Unsupported
 from ._models import Change, Field, Gpu, Instance, Observed, Plan, Resource, Spec, Traits, Volume, VolumeSpec
 from ._ownership import is_system
 
-# Attributes the listing does not show: (name in Spec and in Instance.attributes, changeable in place).
+# Attributes that are not in the listing: (name in Spec and in Instance.attributes, changeable in place).
 ATTRIBUTES: dict[Field, bool] = {"termination_protection": True, "shutdown_behavior": True, "user_data": False}
 _UP = ("pending", "running")
 _POWER = ("stop", "start", "restart", "shelve")
-# An instance that is starting has not said its host key yet: it is recorded while waiting.
+# A starting instance has not printed its host key yet. It is recorded while waiting.
 HOST_KEY_LATER: Field = "host_key"
-# What to use on a cloud that does not have a state.
+# Alternatives on clouds that do not have a state.
 _INSTEAD = {"shelved": "state: stopped", "rebuilt": "recreate: true"}
 
 
 def creates(spec: Spec, found: Sequence[Instance]) -> bool:
-    """Whether an instance will be made, so that its image has to be looked up first."""
+    """Whether an instance will be created, so that its image has to be looked up first."""
     if spec.state == "absent":
         return False
     return spec.recreate or spec.state == "rebuilt" or all(instance.gone for instance in found)
 
 
 def check_supported(spec: Spec, traits: Traits) -> None:
-    """Raises Unsupported for what this cloud has not."""
+    """Raises Unsupported for anything that this cloud does not have."""
     instead = _INSTEAD.get(spec.state)
     if instead and spec.state not in traits.states:
         raise Unsupported(f"{traits.title} has no state: {spec.state}: use {instead}.")
@@ -42,9 +42,9 @@ def check_supported(spec: Spec, traits: Traits) -> None:
 
 
 def plan(spec: Spec, observed: Observed, traits: Traits) -> Plan:
-    """The steps from what was found under this project and name to what is wanted.
+    """Return the steps from the state found under this project and name to the requested state.
 
-    Raises Refused, NotFound or InvalidRequest when there is no way the user has allowed.
+    Raises Refused, NotFound, or InvalidRequest if the user has not allowed any steps that lead there.
     """
     live = observed.live
     if spec.state == "absent":
@@ -70,7 +70,7 @@ def plan(spec: Spec, observed: Observed, traits: Traits) -> Plan:
 
 
 def generation(found: Sequence[Instance]) -> int:
-    """The generation the next creation under this name starts with."""
+    """The generation of the next instance created under this name."""
     return max((instance.generation for instance in found), default=0) + 1
 
 
@@ -117,7 +117,7 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
 
 
 def _named_address(spec: Spec, traits: Traits) -> Any:
-    """The public address that the user names, where the cloud takes one."""
+    """The public address that the user chose, on clouds that allow that."""
     return spec.options.get(traits.address_option)
 
 
@@ -139,7 +139,7 @@ def _volume_summary(volume: VolumeSpec, traits: Traits) -> dict[str, Any]:
 def _removals(spec: Spec, live: Sequence[Instance]) -> list[Change]:
     changes = []
     for instance in sorted(live, key=lambda each: each.id):
-        # Protection is lifted only by a user who says so in the same breath.
+        # Remove the protection only if the user asks for that in the same call.
         if spec.termination_protection is False and instance.attributes.get("termination_protection"):
             changes.append(Change("update", "termination_protection", True, False, target=instance.id))
         changes.append(Change("terminate", kind="instance", before=instance.state, target=instance.id))
@@ -181,7 +181,7 @@ def _show(value: Any) -> str:
 
 
 def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> list[Change]:
-    """Put the steps in order around the power switch."""
+    """Add stopping and starting to the steps, in the right order."""
     up = current.state in _UP
     at_once = [change for change in updates if not change.needs_stop]
     stopped_only = [change for change in updates if change.needs_stop]
@@ -213,19 +213,19 @@ def _with_power(spec: Spec, current: Instance, updates: Sequence[Change]) -> lis
 
 
 def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Change]:
-    """What differs and no cloud changes on an instance that exists."""
-    # An image chosen by name or parameter stays the right one when a newer appears: only an id is compared.
+    """Differences that no cloud can change on an existing instance."""
+    # Only an image id is compared: an image chosen by name or parameter remains right when a newer one appears.
     wanted: dict[Field, tuple[Any, Any]] = {
         "image": (current.image, spec.image.id if spec.image and spec.state != "rebuilt" else None),
         "key_pair": (current.key_pair, spec.key_pair),
-        # None: the cloud does not say, or the user did not when it was made.
+        # None: the cloud does not report it, or it was not given at creation.
         "subnet": (current.subnet, spec.subnet if current.subnet else None),
         "availability_zone": (current.availability_zone, spec.availability_zone),
         "private_address": (current.private_address, spec.private_address),
         "hibernation": (current.hibernation, spec.hibernation),
         "spot": (current.spot, True if spec.spot else None),
     }
-    # A stopped instance has no public address, whatever it was made with.
+    # A stopped instance has no public address in any case.
     if current.state == "running" and "public_address" not in traits.changeable:
         wanted["public_address"] = (current.public_address is not None, spec.public_address)
     changes = [
@@ -233,7 +233,7 @@ def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Ch
         for field, (before, after) in wanted.items()
         if after is not None and before != after
     ]
-    # What the listing does not show is settled at creation.
+    # Options that are not in the listing cannot be compared after creation.
     changes.extend(
         Change("update", "option", current.options[name], value, option=name)
         for name, value in spec.options.items()
@@ -245,7 +245,7 @@ def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Ch
 
 
 def _updates(spec: Spec, current: Instance, observed: Observed, traits: Traits) -> list[Change]:
-    """What differs and can be changed in place."""
+    """Differences that can be changed in place."""
     changes = _tag_changes(spec, current, observed.host_key, traits)
     changes.extend(_firewall_changes(spec, current, observed.firewall_ids))
     for name, value in spec.options.items():
@@ -281,7 +281,7 @@ def _tag_changes(spec: Spec, current: Instance, host_key: Optional[str], traits:
 
 
 def _firewall_changes(spec: Spec, current: Instance, wanted: Optional[Sequence[str]]) -> list[Change]:
-    """By id: a firewall that is not the project's may have the name of one that is. ``wanted`` None: one is missing."""
+    """Compare by id, because a foreign firewall may have the same name. ``wanted`` is None if one is missing."""
     if spec.firewalls is None or (wanted is not None and set(wanted) == set(current.firewall_ids)):
         return []
     before, after = list(current.firewalls), list(spec.firewalls)
@@ -296,7 +296,7 @@ def _attribute_differences(spec: Spec, current: Instance, *, in_place: bool) -> 
             continue
         if wanted == actual or (name == "user_data" and _same_user_data(spec, actual)):
             continue
-        # User data may hold secrets: that it differs is all a diff may say.
+        # User data may contain secrets: the diff only says that it differs.
         shown = ("as it was", "different") if name == "user_data" else (actual, wanted)
         changes.append(Change("update", name, *shown))
     return changes
@@ -304,7 +304,7 @@ def _attribute_differences(spec: Spec, current: Instance, *, in_place: bool) -> 
 
 def _same_user_data(spec: Spec, actual: Any) -> bool:
     wanted = spec.user_data or ""
-    # A rebuilt instance gets it anew.
+    # A rebuilt instance gets it again.
     if spec.state == "rebuilt":
         return True
     return (
@@ -315,7 +315,7 @@ def _same_user_data(spec: Spec, actual: Any) -> bool:
 
 
 def _volume_differences(spec: Spec, current: Instance, traits: Traits) -> list[tuple[Change, bool]]:
-    """Each difference of a disk, with whether it can be changed in place."""
+    """The differences of the disks, each with whether it can be changed in place."""
     by_device = {volume.device: volume for volume in current.volumes}
     root = next((volume for volume in current.volumes if volume.root), None)
     found: list[tuple[Change, bool]] = []
@@ -350,23 +350,23 @@ def _compare_volume(
 
 
 def volumes_matter(spec: Spec) -> bool:
-    """Whether sizes and types of disks have to be read to compare them."""
+    """Whether the sizes and types of disks must be read for the comparison."""
     return spec.root_volume is not None or bool(spec.data_volumes)
 
 
 def attributes_that_matter(spec: Spec) -> frozenset[str]:
-    """The attributes outside the listing that the user set."""
+    """The attributes that the user set and that are not in the listing."""
     if spec.state == "absent":
         return frozenset({"termination_protection"} if spec.termination_protection is False else ())
     wanted: set[str] = {name for name in ATTRIBUTES if getattr(spec, name) is not None}
-    # Listings that show names only have to be completed to compare ids.
+    # Some listings contain names only, so the ids have to be read for the comparison.
     if spec.firewalls is not None:
         wanted.add("firewall_ids")
     return frozenset(wanted)
 
 
 def by_name(instances: Sequence[Instance]) -> Mapping[str, list[Instance]]:
-    """What was listed, grouped by instance name."""
+    """The listed instances, grouped by name."""
     grouped: dict[str, list[Instance]] = {}
     for instance in instances:
         grouped.setdefault(instance.name, []).append(instance)

@@ -15,10 +15,10 @@ from typing import Optional, TypeVar
 from ._models import Pacing
 
 WORKERS = 10
-# How often a question to a cloud is asked at most: where it says that there are too many, and where it failed.
+# The maximum number of attempts for a call: when the cloud throttles it, and after other failures.
 THROTTLE_ATTEMPTS = 9
 OTHER_ATTEMPTS = 4
-# Seconds: the n-th pause is a random part of FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
+# Seconds: the n-th pause is random, up to FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
 _FIRST_PAUSE = 0.4
 _LONGEST_PAUSE = 8.0
 _T = TypeVar("_T")
@@ -26,12 +26,12 @@ _R = TypeVar("_R")
 
 
 def pause_after(attempts: int) -> None:
-    """Sleep before the same question is asked again, at random, since others may have been refused with us."""
+    """Sleep for a random time before the next attempt, because others may have been refused at the same time."""
     time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempts)))  # noqa: S311 -- no secret
 
 
 class Deadline:
-    """One span of time that all waiting of a run shares."""
+    """A time limit for all waiting in a run."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -47,7 +47,7 @@ class Deadline:
 
 
 class Pace:
-    """Sleeps between questions; ``first`` is how long to wait for the first one."""
+    """Sleeps between calls. ``first`` is the time before the first one."""
 
     def __init__(self, pacing: Pacing = Pacing(), first: Optional[float] = None) -> None:  # noqa: B008 -- frozen
         self._pacing = pacing
@@ -61,14 +61,14 @@ class Pace:
 
 
 def both(one: Callable[[], _T], other: Callable[[], _R]) -> tuple[_T, _R]:
-    """The results of two questions that are asked at the same time."""
+    """Call two functions in parallel and return both results."""
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(other)
         return one(), asked.result()
 
 
 def together(function: Callable[[_T], _R], items: Sequence[_T]) -> list[_R]:
-    """The function's results for all items, some at a time; the first error is raised when all have ended."""
+    """Call the function for all items, several in parallel. Raises the first error at the end."""
     if len(items) < 2:
         return [function(item) for item in items]
     with ThreadPoolExecutor(min(WORKERS, len(items))) as pool:

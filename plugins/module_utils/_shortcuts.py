@@ -4,8 +4,7 @@
 
 """Which shortcuts are enabled: code that gives the same result as the plain code, only faster.
 
-Tests and the bench switch them off, to compare with and without; what each gains is a row of the bench. There is no
-use for that outside of them.
+Tests and the bench turn them off to compare results and times. There is no other use for that.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import os
 
 _VARIABLE = "HAVEN_SHORTCUTS_OFF"
-# By name, what is done sooner.
+# What each shortcut does.
 NAMES = {
     "auth_plugins": "openstacksdk looks for authentication methods in keystoneauth only, not in all installed packages",
     "collector": "Python's search for cyclic garbage pauses where much is made and little thrown away",
@@ -33,5 +32,5 @@ _OFF = _switched_off()
 
 
 def taken(name: str) -> bool:
-    """Whether this shortcut, one of NAMES, is taken."""
+    """Whether this shortcut, one of NAMES, is enabled."""
     return name not in _OFF

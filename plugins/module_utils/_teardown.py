@@ -4,7 +4,7 @@
 
 """Deletes everything that carries a project's mark, by id, because anyone may change names.
 
-What cannot be removed keeps nothing else from being removed.
+If something cannot be deleted, everything else still is.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from ._models import Instance, Resource
 from ._retry import Deadline, together
 from ._wait import until_state
 
-# What is removed at the same time, in this order: a disk is free when its instance is gone, a firewall when every port
-# is.
+# Groups that are deleted in parallel, in this order: disks are free once their instances are gone, and firewalls once
+# all ports are.
 _ORDER = (("volume", "port", "address"), ("firewall", "key_pair"))
-# With these nothing else can be removed either.
+# After these errors, nothing else can be deleted either.
 _FINAL = (BadCredentials, UnexpectedAnswer, Unreachable)
 
 
-# How many things a message names.
+# The maximum number of resources that a message names.
 _MOST_NAMED = 10
 
 
 def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[Resource]:
-    """Remove the project's instances with their disks, then what else is its own; returns what was there.
+    """Delete the project's instances with their disks, then its other resources. Return what was found.
 
-    ``timeout``: seconds for the instances to be gone. Looks again at the end: raises Incomplete, which says what is
-    left, and other HavenErrors when the cloud cannot be asked.
+    ``timeout``: how long to wait until the instances are gone, in seconds. Lists everything again at the end and raises
+    Incomplete, which names what is left. Raises other HavenErrors if the cloud does not answer.
     """
     instances = cloud.instances(project)
     found = cloud.resources(project)
@@ -42,7 +42,7 @@ def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[R
     failures = _terminate(cloud, instances, timeout)
     staying = [each for each in instances if each.id in failures]
     for kinds in _ORDER:
-        # What is held by an instance that stays would only be waited for.
+        # Waiting for something that a remaining instance uses would be pointless.
         doomed = [each for each in found if each.kind in kinds and not any(_holds(one, each) for one in staying)]
         whys = together(lambda each: _attempt(partial(cloud.remove, each)), doomed)
         failures.update({each.id: why for each, why in zip(doomed, whys) if why})
@@ -53,14 +53,14 @@ def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[R
 
 
 def _terminate(cloud: Cloud, instances: Sequence[Instance], timeout: float) -> dict[str, str]:
-    """Terminate what is there and wait until it is gone, and so is what somebody else is terminating just now.
+    """Terminate the instances and wait until they are gone, including those that somebody else is terminating.
 
-    Returns by id why something could not be terminated.
+    Return, by id, why something could not be terminated.
     """
     ids = [each.id for each in instances if each.state not in ("terminating", "terminated")]
     failures: dict[str, str] = {}
     if ids and _attempt(partial(cloud.terminate, ids)):
-        # A call for many is refused whole where one of them is protected.
+        # A call for several instances is refused as a whole if one of them is protected.
         whys = together(lambda each: _attempt(partial(cloud.terminate, [each])), ids)
         failures = {each: why for each, why in zip(ids, whys) if why}
     leaving = [each for each in instances if each.state != "terminated" and each.id not in failures]
@@ -77,7 +77,7 @@ def _holds(instance: Instance, resource: Resource) -> bool:
 
 
 def _attempt(step: Callable[[], object]) -> str:
-    """Why it did not work; empty when it did."""
+    """Run the step. Return why it failed, or an empty string."""
     try:
         step()
     except _FINAL:

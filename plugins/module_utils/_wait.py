@@ -15,7 +15,7 @@ from ._retry import Deadline, Pace
 
 
 def explained(cloud: Cloud, instance: Instance, state: str) -> HavenError:
-    """Why an instance did not reach a state. One that never ran is removed: it counts for nothing, and may cost."""
+    """Return why an instance did not reach a state. Deletes one that never ran, because it may cost money."""
     error = cloud.failure(instance, state)
     error.removed = instance.id if instance.gone else ""
     if instance.failed_to_start:
@@ -29,7 +29,7 @@ def explained(cloud: Cloud, instance: Instance, state: str) -> HavenError:
 
 
 def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadline: Deadline) -> list[Instance]:
-    """The instances once all are in that state. Raises TimedOut, or what the cloud says when one failed."""
+    """Wait until all instances are in the state. Raises TimedOut, or the cloud's reason for a failure."""
     known = {instance.id: instance for instance in instances}
     waiting = [each.id for each in known.values() if each.state != state]
     pace = Pace(cloud.pacing, cloud.pacing.first)
@@ -44,7 +44,7 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
         seen = cloud.refresh(waiting)
         known.update(seen)
         if state == "terminated":
-            # The listing forgets terminated instances after a while.
+            # Terminated instances disappear from the listing after a while.
             waiting = [each for each in waiting if each in seen and seen[each].state != state]
             continue
         for instance in seen.values():
