@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import gate, gate_image
+from . import gate, gate_image, prepared_image
 from .errors import SandboxError
 from .registries import debian_mirrors
 
@@ -110,8 +110,11 @@ _RECIPES = {
 def locate(cache: Path, name: str) -> tuple[Path, ...]:
     """The folders of an image, topmost first; SandboxError when it is unknown or not built."""
     if name == gate.IMAGE:
-        base = locate(cache, gate_image.BASE)
-        return gate_image.folder(cache, base), *base
+        return top_layer(cache, name), *locate(cache, gate_image.BASE)
+    if name in prepared_image.IMAGES:
+        if not top_layer(cache, name).is_dir():
+            raise SandboxError(f"The image {name} is not built: take the sandbox down, then run 'up --prepared'.")
+        return top_layer(cache, name), *locate(cache, prepared_image.IMAGES[name])
     recipe = _RECIPES.get(name)
     if recipe is None:
         raise SandboxError(f"There is no image {name}: there are {', '.join(_RECIPES)}.")
@@ -119,6 +122,13 @@ def locate(cache: Path, name: str) -> tuple[Path, ...]:
     if not all(folder.is_dir() for folder in folders):
         raise SandboxError(f"The image {name} is not built: run 'up', which builds what is missing.")
     return folders
+
+
+def top_layer(cache: Path, name: str) -> Path:
+    """Where the layer of an image lies that our own roles make; it need not be there yet."""
+    if name == gate.IMAGE:
+        return gate_image.folder(cache, locate(cache, gate_image.BASE))
+    return prepared_image.folder(cache, name, locate(cache, prepared_image.IMAGES[name]))
 
 
 def build_missing(cache: Path, say: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from . import gate, images, plan, probe
+from . import gate, images, plan, prepared_image, probe
 from .errors import SandboxError
 from .keeper import Running, clear
 from .openstack import environment, template
@@ -29,10 +29,10 @@ _UP_WITHIN_S = 600.0
 _DOWN_WITHIN_S = 120.0
 
 
-def up(paths: Paths, clouds: tuple[str, ...], say: Callable[[str], None]) -> bool:
+def up(paths: Paths, clouds: tuple[str, ...], say: Callable[[str], None], *, prepared: bool = False) -> bool:
     """Bring the sandbox up; False when it was up already. Nothing is left behind when this is interrupted.
 
-    SandboxError when it is up without one of the clouds.
+    prepared: with the images that have the services' software. SandboxError when it is up without one of the clouds.
     """
     if _is_up(paths, clouds):
         return False
@@ -47,10 +47,13 @@ def up(paths: Paths, clouds: tuple[str, ...], say: Callable[[str], None]) -> boo
         if "openstack" in clouds:
             environment.install_missing(openstack_cache(), say)
             template.prepare_missing(openstack_cache(), say)
-        if not images.locate(image_cache(), gate.IMAGE)[0].is_dir():
+        if not images.top_layer(image_cache(), gate.IMAGE).is_dir():
             say("The role jump_host has changed, or is new here: applying it takes half a minute more")
+        missing = [name for name in prepared_image.IMAGES if not images.top_layer(image_cache(), name).is_dir()]
+        if prepared and missing:
+            say("Roles of the services have changed, or are new here: making prepared images takes two minutes more")
         say("Starting the sandbox")
-        plan.make(paths.dir, clouds).write(paths.plan)
+        plan.make(paths.dir, clouds, prepared=prepared).write(paths.plan)
         _make_key(paths, paths.key, "researcher")
         _make_key(paths, paths.gate_host_key, "gate")
         _launch(paths)

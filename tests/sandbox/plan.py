@@ -23,6 +23,7 @@ class Plan:
     authorities: str
     parent_proxy: tuple[str, int] | None
     clouds: tuple[str, ...]
+    prepared: bool
 
     @property
     def ranges(self) -> Ranges:
@@ -40,6 +41,7 @@ class Plan:
             data["authorities"],
             (parent[0], parent[1]) if parent else None,
             tuple(data["clouds"]),
+            data["prepared"],
         )
 
     def write(self, path: Path) -> None:
@@ -47,8 +49,11 @@ class Plan:
         path.write_text(json.dumps(asdict(self)) + "\n", encoding="utf-8")
 
 
-def make(folder: Path, clouds: tuple[str, ...]) -> Plan:
-    """Look at this machine's routes, package managers and trust; raises SandboxError when something is missing."""
+def make(folder: Path, clouds: tuple[str, ...], *, prepared: bool) -> Plan:
+    """Look at this machine's routes, package managers and trust; raises SandboxError when something is missing.
+
+    prepared: make images that have the services' software, too.
+    """
     hosts = registries.allowed_hosts()
     return Plan(
         subnet=str(ranges.choose(folder, hosts).subnet),
@@ -56,4 +61,5 @@ def make(folder: Path, clouds: tuple[str, ...]) -> Plan:
         authorities=registries.ca_bundle(),
         parent_proxy=registries.parent_proxy(),
         clouds=clouds,
+        prepared=prepared,
     )

@@ -31,7 +31,9 @@ from . import (
     inside_api,
     metadata,
     netns,
+    prepared_image,
     private,
+    role_image,
     rpc,
     unprivileged,
     wire,
@@ -85,10 +87,11 @@ class Supervisor:
         if "openstack" in clouds:  # first, because it takes longest
             unprivileged.give(self._paths.socket)
             self._start_openstack()
-        proxy = self._start_proxy()
-        self._make_gate_image(proxy["HAVEN_SANDBOX_PROXY_URL"])
-        self._start_gate(gate_listener)
+        # Before the images, which may take minutes: nova asks at its start.
         threading.Thread(target=rpc.serve, args=(machines, self._guests), daemon=True).start()
+        proxy = self._start_proxy()
+        self._make_images(proxy)
+        self._start_gate(gate_listener)
         metadata.serve(netns.listen_inside(ROUTER, METADATA_ADDRESS, 80), self._guests.facts)
         facts = {**proxy, **self._gate_facts(gate_listener)}
         if "ec2" in clouds:
@@ -100,6 +103,8 @@ class Supervisor:
             raise
         if "openstack" in clouds:
             facts |= self._await_openstack()
+        # Part of the name of an image: "haven-debian-12-${HAVEN_SANDBOX_PREPARED}2*".
+        facts["HAVEN_SANDBOX_PREPARED"] = "prepared-" if self._plan.prepared else ""
         return facts | self._start_inside_api(facts)
 
     def watch(self) -> str:
@@ -110,18 +115,25 @@ class Supervisor:
                     return f"{name} ended with {child.returncode}."
             time.sleep(0.5)
 
-    def _make_gate_image(self, proxy: str) -> None:
-        layer = images.locate(self._cache, gate.IMAGE)[0]
-        if layer.is_dir():
-            return
-        with images.only_one_builder(self._cache):
-            if layer.is_dir():  # somebody else has made it meanwhile
-                return
-            ranges = self._plan.ranges
-            access = gate_image.Access(
-                str(ranges.gate), str(ranges.gate_outside), self._paths.key, self._paths.gate_host_key, proxy
-            )
-            gate_image.make(self._guests, self._network.add_outside_leg, access, layer, private.FOLDER / "ansible")
+    def _make_images(self, proxy: dict[str, str]) -> None:
+        """Those that our own roles make, where the cache lacks them."""
+        ranges = self._plan.ranges
+        access = role_image.Access(
+            str(ranges.gate), str(ranges.gate_outside), self._paths.key, self._paths.gate_host_key,
+            proxy["HAVEN_SANDBOX_PROXY_URL"], self._paths.proxy_ca, self._network.add_outside_leg,
+        )  # fmt: skip
+        for name in (gate.IMAGE, *(prepared_image.IMAGES if self._plan.prepared else ())):
+            layer = images.top_layer(self._cache, name)
+            if layer.is_dir():
+                continue
+            with images.only_one_builder(self._cache):
+                if layer.is_dir():  # somebody else has made it meanwhile
+                    continue
+                work = private.FOLDER / "ansible"
+                if name == gate.IMAGE:
+                    gate_image.make(self._guests, access, layer, work)
+                else:
+                    prepared_image.make(self._guests, access, name, layer, work)
 
     def _start_gate(self, listener: int) -> None:
         addresses = self._plan.ranges

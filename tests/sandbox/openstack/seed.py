@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
@@ -59,6 +60,8 @@ IMAGES = (
     Image("haven-debian-12-20260101", "12", "bookworm"),
     Image("haven-debian-13-20260101", "13", "trixie"),
     Image("haven-debian-12-cuda-20260101", "12", "bookworm-cuda", gpu_ready=True),
+    Image("haven-debian-12-prepared-20260101", "12", "bookworm-prepared"),
+    Image("haven-debian-13-prepared-20260101", "13", "trixie-prepared"),
     # Newer and somebody else's, shared with whoever asks for such.
     Image("haven-debian-12-20991231", "12", "bookworm", visibility="community"),
 )
@@ -156,11 +159,27 @@ def default_rules(admin: Any) -> None:
         )  # fmt: skip
 
 
+def _await_neutron(admin: Any) -> None:
+    """Ask until neutron can ask keystone who asks: on a busy computer the first answer may be a 503."""
+    from openstack.exceptions import HttpException
+
+    for last in (False, False, False, True):
+        try:
+            list(admin.network.networks())
+        except HttpException as error:
+            if last or error.status_code != 503:
+                raise
+            time.sleep(2)
+        else:
+            return
+
+
 def networks(admin: Any, subnet: IPv4Network, pool: tuple[str, str], public: IPv4Network) -> None:
     """The guests' network, which all projects share, a network of floating IPs, and a router between them.
 
     pool: the first and the last address that servers get; public: what floating IPs are taken from.
     """
+    _await_neutron(admin)
     default_rules(admin)
     outside = admin.network.create_network(
         name=EXTERNAL_NETWORK,
