@@ -6,7 +6,7 @@ CLOUD ?= ec2
 setup = tools/setup.sh && . tools/env.sh
 guests = tools/packages.sh tests/sandbox/packages.txt
 
-.PHONY: help demo test sandbox sandbox-down bench lint docs generated unit mutation lock
+.PHONY: help demo check test test-long sandbox sandbox-down bench lint docs generated unit mutation lock
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -14,8 +14,14 @@ help: ## list the targets
 demo: ## the whole story in a sandbox, proven in a real browser (needs root)
 	@began=$$(date +%s.%N); $(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD) --began $$began
 
-test: ## check everything: lint, unit, integration, every Molecule scenario (needs root)
+check: ## after each edit: lint of what changed, unit tests, one story on EC2 (needs root)
+	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all --quick
+
+test: ## check everything: lint, unit, integration, story, every role's scenario (needs root)
 	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all
+
+test-long: ## the same, and what takes many guests or many minutes (needs root)
+	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all --long
 
 sandbox: ## start the sandbox; then: . build/sandbox/env (needs root)
 	@$(setup) && $(guests) && python -m tests.sandbox up --cloud $(CLOUD)
