@@ -89,4 +89,4 @@ def chosen(names: Iterable[str], *, long: bool = False, quick: bool = False) -> 
     for name in wanted:
         if name not in known:
             raise KeyError(name)
-    return [job for job in JOBS if job.name in wanted or (job.level in wanted and not job.quick)]
+    return [job for job in JOBS if job.name in wanted or (job.level in wanted and not job.quick and not job.long)]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -124,8 +125,12 @@ def locate(cache: Path, name: str) -> tuple[Path, ...]:
     return folders
 
 
+@functools.cache
 def top_layer(cache: Path, name: str) -> Path:
-    """Where the layer of an image lies that our own roles make; it need not be there yet."""
+    """Where the layer of an image lies that our own roles make; it need not be there yet.
+
+    Asked once: who edits a role while a sandbox is up still gets guests from the images it came up with.
+    """
     if name == gate.IMAGE:
         return gate_image.folder(cache, locate(cache, gate_image.BASE))
     return prepared_image.folder(cache, name, locate(cache, prepared_image.IMAGES[name]))

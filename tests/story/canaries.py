@@ -22,6 +22,8 @@ import boto3
 
 from ansible_collections.haven.gpu.plugins.plugin_utils._password import argon2_hash
 
+from .conftest import prepared
+
 SESSION = "canaries"
 HOST, USER = "jupyter-demo", "alice"
 # Where everybody on a machine may read, or the people who read logs; file systems in memory included. Nothing is too
@@ -71,7 +73,6 @@ class Canaries:
     def variables(self) -> dict[str, Any]:
         """What a user would write, with a secret wherever one can be given."""
         proxy = urllib.parse.urlsplit(os.environ["HAVEN_SANDBOX_PROXY_URL"])
-        instance = {"name": HOST, "image": {"name": "haven-debian-12-2*", "owner": "self"}}
         file = json.dumps({"path": "/etc/canary", "permissions": "0600", "content": self.user_data})
         return {
             "haven_secret": self.secret,
@@ -86,7 +87,7 @@ class Canaries:
                 "session_token": self.cloud_session_token,
             },
             "haven_instances": [
-                {**instance, "instance_type": "g4dn.xlarge", "user_data": f"#cloud-config\nwrite_files: [{file}]\n"}
+                {**prepared("ec2", "12", HOST), "user_data": f"#cloud-config\nwrite_files: [{file}]\n"}
             ],
             "tls_ca_passphrase": self.tls_passphrase,
             "tls_certificates": [

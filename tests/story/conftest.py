@@ -31,6 +31,8 @@ class Story:
     unset: frozenset[str] = frozenset()
     # Variables of the environment that say who asks the cloud.
     identity: Mapping[str, str] = MappingProxyType({})
+    # The host variables as they were after the last playbook: each reading takes a second.
+    _known: dict[str, Any] = dataclasses.field(init=False, repr=False, compare=False, default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -43,6 +45,7 @@ class Story:
 
     def run(self, playbook: str, *arguments: str, check: bool = True) -> str:
         """Run a playbook to its end; returns all that it printed."""
+        self._known.clear()
         done = subprocess.run(
             self.command(playbook, *arguments), cwd=ROOT, env=self.environment, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -60,7 +63,9 @@ class Story:
 
     def ssh(self, command: str, host: str = "jupyter-demo", check: bool = True, given: bytes = b"") -> str:
         """Run a shell command on a host, strictly verified, through the hops; `given` is its input."""
-        facts = self.inventory_hosts()[host]
+        if not self._known:
+            self._known.update(self.inventory_hosts())
+        facts = self._known[host]
         done = subprocess.run(
             ["ssh", "-F", facts["haven_ssh_config"], "-o", "BatchMode=yes", facts["ansible_host"], command],
             env=self.environment, check=False, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -113,6 +118,17 @@ def make_story(
     home = folder / "home"
     home.mkdir()
     return Story(project, folder / "inventory", home, unset, identity)
+
+
+def prepared(cloud: str, release: str, name: str = "jupyter-demo") -> dict[str, Any]:
+    """An entry of haven_instances like the sandbox's own, with an image that has the services' software, if there is.
+
+    The scenarios of the roles install it on plain ones.
+    """
+    image = {"name": f"haven-debian-{release}-{os.environ.get('HAVEN_SANDBOX_PREPARED', '')}2*"}
+    if cloud == "ec2":
+        return {"name": name, "image": {**image, "owner": "self"}, "instance_type": "g4dn.xlarge"}
+    return {"name": name, "image": image, "instance_type": "gpu.vgpu.1", "openstack": {"networks": ["private"]}}
 
 
 def end(story: Story) -> None:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from .conftest import ROOT, Story, changes, end, machines, make_story
+from .conftest import ROOT, Story, changes, end, machines, make_story, prepared
 
 POINTS = 10
 
 
 @pytest.fixture(scope="module")
 def story(folder: pathlib.Path) -> Iterator[Story]:
-    made = make_story(folder, "killed", {"haven_environments": []})
+    made = make_story(folder, "killed", {"haven_environments": [], "haven_instances": [prepared("ec2", "12")]})
     yield made
     end(made)
 

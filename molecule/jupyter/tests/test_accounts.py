@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
+# Both releases where time does not matter; else the one whose programs are newer.
+testinfra_hosts = ["jupyter13", *([] if os.environ.get("HAVEN_SANDBOX_PREPARED") else ["jupyter12"])]
 HOME = "/home/temp"
 
 

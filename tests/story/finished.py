@@ -1,0 +1,47 @@
+"""What holds on every machine that site.yml has finished, whatever its cloud and release."""
+
+from __future__ import annotations
+
+import json
+
+from .conftest import Story
+
+# One login for all: each through two hosts takes longer than the questions.
+QUESTIONS = r"""
+import json, os, pwd, stat, subprocess
+
+def say(*command):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout.strip()
+
+def file(path):
+    found = os.lstat(path)
+    return [stat.S_ISSOCK(found.st_mode), pwd.getpwuid(found.st_uid).pw_name, oct(stat.S_IMODE(found.st_mode))]
+
+if subprocess.run(["id", "mallory"], capture_output=True).returncode:
+    subprocess.run(["useradd", "-m", "mallory"], check=True)
+services = ("jupyter", "tensorboard")
+sockets = {name: f"/run/haven/alice/{name}.sock" for name in services}
+knock = "runuser -u mallory -- curl -s -m 5 --unix-socket {} http://localhost/; echo rc=$?"
+print(json.dumps({
+    "active": [say("systemctl", "is-active", unit) for unit in UNITS],
+    "enabled": [say("systemctl", "is-enabled", unit) for unit in UNITS],
+    "listening": say("ss", "-Hltnp").splitlines(),
+    "sockets": {name: file(path) for name, path in sockets.items()},
+    "folder": file("/run/haven/alice")[2],
+    "another user": {name: say("sh", "-c", knock.format(path)) for name, path in sockets.items()},
+}))
+"""
+UNITS = ["haven-jupyter@alice.service", "haven-tensorboard@alice.socket"]
+
+
+def assert_finished(story: Story, host: str = "jupyter-demo") -> None:
+    """Alice's services run and come back after a boot, behind sockets that are hers alone; only sshd listens on TCP."""
+    program = f"UNITS = {UNITS!r}\n{QUESTIONS}"
+    found = json.loads(story.ssh("sudo python3 -", host, given=program.encode()))
+    assert found["active"] == ["active", "active"]
+    assert found["enabled"] == ["enabled", "enabled"]
+    assert found["listening"]
+    assert all("sshd" in line or ('"systemd"' in line and ":22 " in line) for line in found["listening"]), found
+    assert found["sockets"] == {name: [True, "alice", "0o600"] for name in ("jupyter", "tensorboard")}
+    assert found["folder"] == "0o1770"  # root's, sticky, with an entry for alice alone
+    assert all("rc=7" in said for said in found["another user"].values()), found["another user"]
