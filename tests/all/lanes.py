@@ -19,7 +19,7 @@ from .times import Result, Step
 LANES = 2
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 CLOSING = re.compile(
-    r"(?:\d+ (?:passed|failed|error).* in [\d.]+s.*?|lint: everything.*|ansible-test sanity: .*)(?= =|$)"
+    r"\d+ (?:passed|failed|error).* in [\d.]+s[^=]*|lint: everything.*|ansible-test sanity: .*|mutation: \d+ lines.*"
 )
 # Molecule says so before each step.
 STEP = re.compile(r"^\S* *\S+ ➜ (\S+?): Executing")
