@@ -9,13 +9,13 @@ If something cannot be deleted, everything else still is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from ._cloud import Cloud
 from ._errors import BadCredentials, HavenError, Incomplete, UnexpectedAnswer, Unreachable
 from ._models import Instance, Resource
-from ._retry import Deadline, together
+from ._retry import Deadline, Pace, together
 from ._wait import until_state
 
 # Groups that are deleted in parallel, in this order: disks are free once their instances are gone, and firewalls once
@@ -23,8 +23,8 @@ from ._wait import until_state
 _ORDER = (("volume", "port", "address"), ("firewall", "key_pair"))
 # After these errors, nothing else can be deleted either.
 _FINAL = (BadCredentials, UnexpectedAnswer, Unreachable)
-
-
+# Seconds after an instance is gone within which its disks are, too.
+SETTLE_TIMEOUT = 30.0
 # The maximum number of resources that a message names.
 _MOST_NAMED = 10
 
@@ -41,15 +41,28 @@ def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[R
         return found
     failures = _terminate(cloud, instances, timeout)
     staying = [each for each in instances if each.id in failures]
+    leaving = {volume.id for each in instances for volume in each.volumes if volume.delete_with_instance}
     for kinds in _ORDER:
         # Waiting for something that a remaining instance uses would be pointless.
-        doomed = [each for each in found if each.kind in kinds and not any(_holds(one, each) for one in staying)]
+        held = [each.id for each in found if any(_holds(one, each) for one in staying)]
+        # The cloud deletes what goes with its instance. Asking for it would need a permission that nothing else needs.
+        doomed = [each for each in found if each.kind in kinds and each.id not in held and each.id not in leaving]
         whys = together(lambda each: _attempt(partial(cloud.remove, each)), doomed)
         failures.update({each.id: why for each, why in zip(doomed, whys) if why})
-    left = cloud.resources(project)
+    left = _settled(cloud, project, leaving)
     if left:
         raise _incomplete(project, left, failures)
     return found
+
+
+def _settled(cloud: Cloud, project: str, leaving: Collection[str]) -> list[Resource]:
+    """What is left, once the cloud had time to delete the disks that go with their instances (by id)."""
+    deadline, pace = Deadline(SETTLE_TIMEOUT), Pace(cloud.pacing, cloud.pacing.first)
+    while True:
+        left = cloud.resources(project)
+        if deadline.over or not any(each.id in leaving for each in left):
+            return left
+        pace.sleep()
 
 
 def _terminate(cloud: Cloud, instances: Sequence[Instance], timeout: float) -> dict[str, str]:

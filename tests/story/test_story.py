@@ -210,7 +210,7 @@ def test_connect_opens_the_notebook_until_disconnect(story: Story, first_run: di
         somebodys = taken.getsockname()[1]
         wanted = f"ssh_config_local_port={somebodys}"
         said = story.run("connect", "-e", wanted)
-    port = int(re.findall(r"http://localhost:(\d+) +the notebook of alice", said)[0])
+    port = int(re.findall(r"http://localhost:(\d+) +notebook of alice", said)[0])
     assert port != somebodys
     assert served(port)
     assert set(changes(story.run("connect", "-e", wanted)).values()) == {0}
