@@ -26,45 +26,67 @@ class Job:
     command: tuple[str, ...]
     minutes: float
     sandbox: bool = False
+    # Jobs that name the same thing are never run at the same time.
+    alone_on: str = ""
     # Only `make test-long` runs it.
     long: bool = False
     # Only `make check` runs it.
     quick: bool = False
 
 
-def pytest(name: str, level: str, minutes: float, *arguments: str) -> Job:
-    # Its tests' times are of use only apart from those of other processes, so the queue has the lanes, not xdist.
-    return Job(name, level, ("pytest", "-q", *arguments), minutes, sandbox=level != "unit")
+def pytest(level: str, name: str, minutes: float, *arguments: str, alone_on: str = "") -> Job:
+    # Without xdist: the queue has the lanes.
+    command = ("pytest", "-q", *arguments)
+    return Job(f"{level}-{name}" if name else level, level, command, minutes, level != "unit", alone_on)
 
 
-def scenario(name: str, minutes: float, *, long: bool = False) -> Job:
-    """A Molecule scenario."""
+def scenario(name: str, minutes: float, *, long: bool = False, alone_on: str = "") -> Job:
+    """A Molecule scenario; one of the whole story belongs to the stories."""
     command = ("molecule", "test", "--scenario-name", name)
-    return Job(f"molecule-{name}", "story" if long else "molecule", command, minutes, sandbox=True, long=long)
+    level = "story" if name.startswith("site_") else "molecule"
+    return Job(f"molecule-{name}", level, command, minutes, sandbox=True, alone_on=alone_on, long=long)
+
+
+INTEGRATION = "tests/integration"
+# These restart services and make them fail, and look at what is left in the project: nobody else may use it meanwhile.
+OPENSTACK = ("inventory/test_connections.py", "modules/test_wait_ssh.py", "test_openstack_*.py")
+
+
+def files(*patterns: str) -> tuple[str, ...]:
+    found = {path for pattern in patterns for path in (ROOT / INTEGRATION).glob(pattern)}
+    return tuple(sorted(str(path.relative_to(ROOT)) for path in found))
+
+
+def rest(folder: str) -> tuple[str, ...]:
+    """What a folder of the integration tests has beyond OPENSTACK."""
+    return tuple(name for name in files(f"{folder}test_*.py") if name not in files(*OPENSTACK))
 
 
 JOBS = (
     Job("lint", "lint", ("tools/lint.sh", "--no-sanity"), 2.0),
     Job("sanity", "lint", ("tools/sanity.sh",), 2.0),
-    pytest("unit", "unit", 2.5, "tests/unit"),
-    pytest("integration-inventory", "integration", 5, "tests/integration/inventory"),
-    pytest("integration-modules", "integration", 8, "tests/integration/modules"),
-    pytest("integration-sandbox", "integration", 5, *sorted(
-        str(path.relative_to(ROOT)) for path in ROOT.glob("tests/integration/test_*.py")
-    )),
-    pytest("story-notebook", "story", 5, "tests/story/test_story.py"),
-    pytest("story-killed", "story", 3, "tests/story/test_kill.py"),
-    pytest("story-permissions", "story", 5, "tests/story/test_permissions.py"),
+    pytest("unit", "", 1.5, "tests/unit"),
+    pytest("integration", "inventory", 3.0, *rest("inventory/")),
+    pytest("integration", "modules", 5.0, *rest("modules/")),
+    pytest("integration", "openstack", 4.0, *files(*OPENSTACK), alone_on="OpenStack"),
+    pytest("integration", "sandbox", 4.0, *rest("")),
+    pytest("story", "notebook", 4.0, "tests/story/test_story.py"),
+    pytest("story", "killed", 3.0, "tests/story/test_kill.py"),
+    pytest("story", "permissions-ec2", 2.0, "tests/story/test_permissions.py", "-k", "ec2"),
+    pytest(
+        "story", "permissions-openstack", 2.5, "tests/story/test_permissions.py", "-k", "openstack",
+        alone_on="OpenStack",
+    ),
     scenario("cuda", 2.4),
-    scenario("egress", 3.1),
-    scenario("jump_host", 4),
-    scenario("jupyter", 5),
+    scenario("egress", 1.8),
+    scenario("jump_host", 4.0),
+    scenario("jupyter", 5.0),
     scenario("ssh_config", 1.2),
-    scenario("tensorboard", 4.3),
+    scenario("tensorboard", 3.0),
     scenario("tls", 2.2),
-    scenario("venv", 3.5),
+    scenario("venv", 2.2),
     scenario("site_ec2", 5.4, long=True),
-    scenario("site_openstack", 5.8, long=True),
+    scenario("site_openstack", 5.8, long=True, alone_on="OpenStack"),
     Job("lint-changed", "lint", ("tools/lint_changed.sh",), 0.5, quick=True),
     Job("unit-together", "unit", ("pytest", "-q", "-n", "2", "tests/unit"), 0.7, quick=True),
     Job(

@@ -41,6 +41,7 @@ class Lanes:
         self.results: list[Result] = []
         self._waiting: list[Job] = []
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._taken: set[str] = set()
         self._changed = threading.Condition()
         self._stopped = False
 
@@ -86,17 +87,22 @@ class Lanes:
             result = self._one(job)
             with self._changed:
                 self._running.pop(job.name, None)
+                self._taken.discard(job.alone_on)
+                self._changed.notify_all()
                 self.results.append(result)
             if not self._stopped:
                 say(result, self.logs)
 
     def _next(self) -> Job | None:
-        """The longest that can begin; waits while there are only such as need the sandbox, and it is not up yet."""
+        """The longest that can begin; waits while there are others only."""
         with self._changed:
             while self._waiting and not self._stopped:
                 for job in self._waiting:
-                    if not job.sandbox or self.ready.is_set():
+                    if (not job.sandbox or self.ready.is_set()) and (
+                        not job.alone_on or job.alone_on not in self._taken
+                    ):
                         self._waiting.remove(job)
+                        self._taken.add(job.alone_on)
                         return job
                 self._changed.wait()
             return None
