@@ -4,8 +4,8 @@
 
 """The data models for instances and everything around them, the same for every cloud.
 
-Sizes are GiB, times are ISO 8601 in UTC, states are one of :data:`STATES`. Optional fields of a *specification* mean
-"the user did not say": they are neither compared nor changed. Optional fields of an *observation* mean "not known".
+Sizes are in GiB, times are ISO 8601 in UTC, and states are one of :data:`STATES`. In a *specification*, None means "not
+given by the user": the field is neither compared nor changed. In an *observation*, it means "not known".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GONE = ("terminating", "terminated")
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPUs of an instance: ``memory_gib`` is that of one GPU."""
+    """The GPUs of an instance. ``memory_gib`` is per GPU."""
 
     model: str
     count: int
@@ -32,7 +32,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Volume:
-    """A disk of an instance, as observed; ``size_gib``, ``type`` and ``encrypted`` are None when they were not read."""
+    """An observed disk of an instance. ``size_gib``, ``type``, and ``encrypted`` are None if they were not read."""
 
     id: str
     device: str
@@ -45,7 +45,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Instance:
-    """One instance, as observed. Everything in it came from a cloud and is untrusted text."""
+    """An observed instance. Everything in it comes from a cloud and is untrusted text."""
 
     id: str
     name: str
@@ -69,13 +69,13 @@ class Instance:
     hibernation: bool = False
     volumes: tuple[Volume, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
-    # What one cloud has and the other lacks, by option name; only what the listing shows.
+    # Values of options that only some clouds have, by option name, as far as the listing contains them.
     options: Mapping[str, Any] = field(default_factory=dict)
-    # How it is paid for, where the cloud says so: on_demand, spot, capacity_block ...; empty where it does not.
+    # The price class, if the cloud reports it: on_demand, spot, capacity_block, ...; otherwise empty.
     price_class: str = ""
-    # Everything the cloud said, in its own words and plain JSON types; only in a listing that asks for it.
+    # Everything that the cloud returned, as plain JSON types, if the listing asked for it.
     details: Mapping[str, Any] = field(default_factory=dict)
-    # Attributes outside the listing: filled by Cloud.attributes() for those asked for.
+    # Attributes that are not in the listing, as far as Cloud.attributes() was asked for them.
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -92,7 +92,7 @@ class Instance:
 
     @property
     def failed_to_start(self) -> bool:
-        """Whether it never ran and never will: it has no data and counts for nothing."""
+        """Whether it never ran and never will, so that it has no data and can be ignored."""
         return self.state == "failed" and self.launched_at is None
 
     @property
@@ -100,7 +100,7 @@ class Instance:
         return self.state in GONE or self.failed_to_start
 
     def as_dict(self) -> dict[str, Any]:
-        """The documented return value: plain types only, the same keys for every cloud."""
+        """The documented return value: plain types, with the same keys for every cloud."""
         return {
             "id": self.id,
             "name": self.name,
@@ -128,7 +128,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class ImageChoice:
-    """Exactly one of: an id, a name pattern (with an owner, newest wins), a parameter of the cloud that holds an id."""
+    """One of: an id, a name pattern (with an owner; the newest is used), or a parameter of the cloud with an id."""
 
     id: Optional[str] = None
     name: Optional[str] = None
@@ -138,7 +138,7 @@ class ImageChoice:
 
 @dataclass(frozen=True)
 class Image:
-    """``min_disk_gib`` is what a disk needs to hold it, where that is known."""
+    """An image. ``min_disk_gib`` is the minimum size of its disk, if that is known."""
 
     id: str
     name: str = ""
@@ -148,7 +148,7 @@ class Image:
 
 @dataclass(frozen=True)
 class VolumeSpec:
-    """A disk as wanted. ``device`` None is the root disk in ``Spec.root_volume``; data disks always have one."""
+    """A requested disk. Data disks always have a ``device``; for ``Spec.root_volume`` it is None."""
 
     device: Optional[str] = None
     size_gib: Optional[int] = None
@@ -159,7 +159,7 @@ class VolumeSpec:
 
 @dataclass(frozen=True)
 class Hop:
-    """A jump host; ``inside_address`` is the one that machines behind it see."""
+    """A jump host. ``inside_address`` is the address that machines behind it see."""
 
     host: str
     port: int = 22
@@ -171,8 +171,8 @@ class Hop:
 
 @dataclass(frozen=True)
 class HostKey:
-    """An ed25519 host key: ``type base64``, the private file's text, which no message or result may show, and what
-    somebody signed of it, if anything."""
+    """An ed25519 host key: ``type base64``, the text of the private key file, which must never be shown, and its
+    certificate, if it is signed."""
 
     public: str
     private: str = field(repr=False)
@@ -181,14 +181,14 @@ class HostKey:
 
 @dataclass(frozen=True)
 class Spec:
-    """One instance as wanted. None means "not said"; ``user_data`` is the user's own text, before ours is added.
+    """A requested instance. None means "not given". ``user_data`` is the user's own text, before ours is added.
 
-    ``host_key`` is made for a creation that injects it, and is no part of the wish.
+    ``host_key`` is created for an instance that gets it injected; the user does not request it.
     """
 
     project: str
     name: str
-    # Instead of the name, for an instance that exists.
+    # Instead of the name, for an existing instance.
     id: Optional[str] = None
     state: str = "present"
     image: Optional[ImageChoice] = None
@@ -222,11 +222,11 @@ class Spec:
 
     @property
     def key(self) -> str:
-        """What the instance is addressed by: its id, where that was given, or its name."""
+        """The id, if it was given, or the name."""
         return self.id or self.name
 
     def all_tags(self, host_key: Optional[str] = None) -> dict[str, str]:
-        """Every tag the instance must have, but for its generation; ``host_key`` is what its console says."""
+        """Every tag that the instance must have, except its generation. ``host_key`` is from its console."""
         if self.host_key:
             host_key = self.host_key.public
         return {**self.tags, **marks(self.project, self.name, self.login_user, host_key)}
@@ -256,9 +256,9 @@ class KeyPairSpec:
 
 @dataclass(frozen=True, order=True)
 class Rule:
-    """One permission, flat: one protocol, one range of ports, one peer, so that sets of them can be compared.
+    """A single firewall rule, with one protocol, one port range, and one peer, so that sets of rules can be compared.
 
-    ``protocol`` is tcp, udp, icmp or all; ports are -1 where the protocol has none; ``peer`` is a CIDR.
+    ``protocol`` is tcp, udp, icmp, or all. Ports are -1 for protocols without ports. ``peer`` is a CIDR.
     """
 
     direction: str
@@ -278,13 +278,13 @@ class Firewall:
     network: Optional[str]
     rules: frozenset[Rule]
     tags: Mapping[str, str] = field(default_factory=dict)
-    # Ids of groups of the same name that do not carry our mark.
+    # Ids of groups with the same name but without our mark.
     namesakes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class FirewallSpec:
-    """``ingress`` or ``egress`` None: not said, leave what is there."""
+    """A requested firewall. ``ingress`` or ``egress`` None means to keep the existing rules."""
 
     project: str
     name: str
@@ -300,7 +300,7 @@ Kind = Literal["instance", "volume", "firewall", "key_pair", "address", "port"]
 
 @dataclass(frozen=True)
 class Resource:
-    """Something that carries the project's tag. ``used`` tells whether something uses it, where that can be known."""
+    """Something that carries the project's tag. ``used`` says whether something uses it, if that is known."""
 
     kind: Kind
     id: str
@@ -314,11 +314,11 @@ class Resource:
 
 @dataclass(frozen=True)
 class Observed:
-    """What was read about one name before deciding: the instances under it, and what their plan depends on.
+    """What was read about one name before planning: its instances, and what their plan depends on.
 
-    ``image`` and ``gpu`` belong to an instance to be made; ``host_key`` is what the console of the instance says, where
-    it was read; ``leftovers`` are the disks that may be deleted with it; ``firewall_ids`` are the ids of the firewalls
-    that are wanted, None where one does not exist.
+    ``image`` and ``gpu`` are those of a new instance. ``host_key`` is from the instance's console, if it was read.
+    ``leftovers`` are the disks that can be deleted with it. ``firewall_ids`` are the ids of the requested firewalls, or
+    None if one of them does not exist.
     """
 
     found: tuple[Instance, ...] = ()
@@ -334,12 +334,12 @@ class Observed:
 
     @property
     def remnants(self) -> list[Instance]:
-        """What failed creations left behind."""
+        """What failed creations have left behind."""
         return [instance for instance in self.found if instance.failed_to_start]
 
 
 Action = Literal["create", "terminate", "start", "stop", "restart", "shelve", "rebuild", "update", "remove"]
-# What an update changes. Of a disk: which one says ``part``. An option that only some clouds have: ``option`` names it.
+# What an update changes. ``part`` says which disk; ``option`` names an option that only some clouds have.
 Field = Literal[
     "",
     "availability_zone",
@@ -372,8 +372,8 @@ Field = Literal[
 class Change:
     """One step of a plan.
 
-    ``target`` is the id of what the step works on where that is not the instance itself: a disk, or what is removed,
-    which is of that ``kind``. ``details`` are the cloud's own options that say how.
+    ``target`` is the id of what the step changes, if that is not the instance itself: a disk, or something of this
+    ``kind`` to delete. ``details`` are the cloud's own options for the step.
     """
 
     action: Action
@@ -389,24 +389,24 @@ class Change:
 
     @property
     def label(self) -> str:
-        """What a diff calls it."""
+        """Its name in a diff."""
         return f"{self.subject or self.kind} {self.target}".strip()
 
     @property
     def subject(self) -> str:
-        """What an update is about, by the names of the options."""
+        """What an update changes, in terms of the options."""
         return self.option or ".".join(filter(None, (self.part, self.field)))
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What plans have to know about a cloud, which people call ``title``.
+    """What plans need to know about a cloud. ``title`` is its name for people.
 
-    ``changeable`` are names of options that can be changed on an instance that exists; ``unsupported`` are fields of
-    Spec the cloud does not have, with a sentence; ``states`` are those that not every cloud has; ``reserved_tags`` are
-    the beginnings of tags that are the cloud's own; ``address_option`` is the option of its own, if any, that names the
-    public address to give. What a plan promises of a disk and a price has no default: a cloud that says nothing of them
-    must not promise anything.
+    ``changeable`` are options that can be changed on an existing instance. ``unsupported`` are fields of Spec that the
+    cloud does not have, each with a sentence. ``states`` are those that not every cloud has. ``reserved_tags`` are
+    prefixes of the cloud's own tags. ``address_option`` is the cloud's option for choosing a public address, if any.
+    What a plan promises about disks and prices has no default, because a cloud that does not define it must not promise
+    anything.
     """
 
     title: str
@@ -421,7 +421,7 @@ class Traits:
 
 @dataclass(frozen=True)
 class Pacing:
-    """Seconds before the first question, then between two, growing by a factor up to the longest."""
+    """Seconds before the first call and between further ones, growing by a factor up to a maximum."""
 
     first: float = 0.3
     then: float = 1.0
@@ -431,7 +431,7 @@ class Pacing:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run does to one named thing, in order. Empty means nothing to do."""
+    """The steps for one named thing, in order. Empty means that there is nothing to do."""
 
     name: str
     changes: tuple[Change, ...] = ()

@@ -21,19 +21,19 @@ from .._errors import HavenError
 from .found import DISABLED, KEY_FILES, LINGER, RECORDS, as_record, processes_of, record_of
 from .models import DEFAULT_SHELL, GROUP, Locked, Plan, Wanted
 
-# Runs a program as root and returns its status and what it said.
+# Runs a program as root and returns its status and its output.
 Run = Callable[[Sequence[str]], tuple[int, str]]
 _PATIENCE_S = 20
 
 
 class AccountError(HavenError):
-    """A program that manages accounts refused; the message has its words."""
+    """A program that manages accounts failed. The message quotes it."""
 
     reason = "account_failed"
 
 
 def apply(plan: Plan, wanted: Wanted, run: Run) -> None:
-    """Raises HavenError; what was done before it stays, and the next run goes on from there."""
+    """Apply the plan. Raises HavenError; what was done until then is kept, and the next run continues."""
     if plan.remember:
         _remember(wanted.name, plan.remember)
     if plan.create:
@@ -54,7 +54,7 @@ def apply(plan: Plan, wanted: Wanted, run: Run) -> None:
         _write_keys(user, plan.keys)
     for path in plan.remove:
         _remove(path)
-    # Last: an interrupted run must know what it still has to give back.
+    # Last, because after an interruption the next run must know what it still has to restore.
     if plan.forget:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(record_of(wanted.name))
@@ -67,7 +67,7 @@ def _must(run: Run, argv: Sequence[str]) -> None:
 
 
 def _create(wanted: Wanted, run: Run) -> None:
-    """The account comes with its mark, so that no run can be interrupted between the two."""
+    """Create the account together with its mark, so that no run can be interrupted between the two."""
     code, said = run(["groupadd", "--system", "--force", GROUP])
     if code:
         raise AccountError(f"groupadd refused to make the group {GROUP}: {said.strip() or f'status {code}'}.")
@@ -99,8 +99,8 @@ def _remember(name: str, locked: Locked) -> None:
 
 
 def _end_sessions(user: pwd.struct_passwd, run: Run) -> None:
-    """End what runs as the user. The account is locked by now: nothing new can come in."""
-    # Units of this collection would start again; a machine without systemd-logind has no sessions to end.
+    """End the user's processes. The account is already locked, so no new ones can start."""
+    # The units of this collection would restart. A machine without systemd-logind has no sessions to end.
     run(["systemctl", "stop", f"haven-*@{user.pw_name}.*"])
     run(["loginctl", "terminate-user", user.pw_name])
     deadline = time.monotonic() + _PATIENCE_S
@@ -138,7 +138,7 @@ def _write_keys(user: pwd.struct_passwd, text: str) -> None:
 
 
 def _write_text(home: str, text: str) -> None:
-    # Done as the user: a link of theirs leads only where they may write anyway.
+    # Done as the user, so that a link of theirs leads only to places where they can write anyway.
     path = os.path.realpath(os.path.join(home, KEY_FILES[0]))
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".haven-")

@@ -22,14 +22,14 @@ from .plan import is_apart
 
 RECORDS = "/var/lib/haven/accounts"
 LINGER = "/var/lib/systemd/linger"
-# sshd reads the second one, too, unless it is told otherwise.
+# By default, sshd also reads the second one.
 KEY_FILES = (".ssh/authorized_keys", ".ssh/authorized_keys2")
 DISABLED = ".haven-left"
 _LONGEST = 1 << 20
 
 
 def look(wanted: Wanted) -> Optional[Found]:
-    """None where there is no such account."""
+    """Return the account, or None if it does not exist."""
     try:
         user = pwd.getpwnam(wanted.name)
     except KeyError:
@@ -66,7 +66,7 @@ def _made_here() -> list[str]:
 
 
 def _shadow(name: str) -> tuple[Optional[int], bool]:
-    """The day of expiry and whether there is a password; both are unknown of an account that is not this machine's."""
+    """Return the expiry day and whether there is a password. Both are unknown for accounts that are not local."""
     with open("/etc/shadow", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             fields = line.rstrip("\n").split(":")
@@ -81,7 +81,7 @@ def _locked(name: str, uid: int) -> Optional[Locked]:
             locked = Locked(**json.load(file))
     except FileNotFoundError:
         return None
-    # An earlier account of this name is not this one.
+    # It may be an earlier account of the same name.
     return locked if locked.uid == uid else None
 
 
@@ -94,7 +94,7 @@ def as_record(locked: Locked) -> str:
 
 
 def _read_keys(home: str) -> tuple[str, str]:
-    """Texts of the file that sshd reads and of what was put out of its way, both with whatever the second file has."""
+    """Return the texts of the file that sshd reads and of the disabled one, each with the text of the second file."""
     current, second, *disabled = (
         _text(os.path.join(home, name + suffix)) for suffix in ("", DISABLED) for name in KEY_FILES
     )
@@ -102,7 +102,7 @@ def _read_keys(home: str) -> tuple[str, str]:
 
 
 def _text(path: str) -> str:
-    """The text of a plain file that is not too long; anything else is as good as empty."""
+    """Return the text of a regular file of limited length, or an empty string for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
@@ -117,20 +117,20 @@ def _known_keys(wanted: Wanted, *texts: str) -> set[str]:
 
 
 def _opened_by(keys: set[str], user: pwd.struct_passwd) -> tuple[str, ...]:
-    """Other accounts of this machine that one of the keys opens."""
+    """Return the other accounts on this machine that one of the keys opens."""
     others = [entry for entry in pwd.getpwall() if keys and entry.pw_uid != user.pw_uid]
     texts = {entry.pw_name: [_text(os.path.join(entry.pw_dir, name)) for name in KEY_FILES] for entry in others}
     return tuple(sorted(name for name, found in texts.items() if keys_in("\n".join(found)) & keys))
 
 
 def processes_of(uid: int) -> Iterator[int]:
-    """Processes that run as a user, or were started by one with another user's rights."""
+    """Return the processes that run as the user, or that the user started with another user's rights."""
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{name}/status", encoding="utf-8", errors="replace") as file:
                 lines = file.read().splitlines()
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # it has ended in the meantime
         fields = {key: value.split() for key, dummy, value in (line.partition(":") for line in lines)}
         if str(uid) in fields.get("Uid", [])[:2] and fields["State"][0] != "Z":
             yield int(name)

@@ -16,12 +16,12 @@ from .._errors import InvalidRequest
 
 BEGIN = "# BEGIN haven.gpu: these keys come from ssh_keys of the playbook"
 END = "# END haven.gpu"
-# Options may stand before the type, and a comment behind the key.
+# Options may precede the type, and a comment may follow the key.
 _KEY = re.compile(r"(?:^|\s)((?:sk-)?(?:ssh|ecdsa)-[a-z0-9-]+(?:@openssh\.com)?)\s+([A-Za-z0-9+/]{16,}=*)(?=\s|$)")
 
 
 def key_of(line: str) -> Optional[str]:
-    """The key of a line as ``type base64``, whatever stands around it; None where there is none."""
+    """Return the key in a line as ``type base64``, without options and comment, or None."""
     found = _KEY.search(line)
     if not found or line.lstrip().startswith("#"):
         return None
@@ -29,7 +29,7 @@ def key_of(line: str) -> Optional[str]:
         inside = base64.b64decode(found[2], validate=True)
     except (binascii.Error, ValueError):
         return None
-    # The key itself begins with the length and the name of its type.
+    # The key data begins with the length and the name of its type.
     return f"{found[1]} {found[2]}" if inside[4 : 4 + len(found[1])] == found[1].encode() else None
 
 
@@ -38,7 +38,7 @@ def keys_in(text: str) -> set[str]:
 
 
 def read_keys(texts: Iterable[str], what: str) -> tuple[str, ...]:
-    """The lines of keys that a user gave, one or several in each text. Raises InvalidRequest."""
+    """Return the key lines in the user's texts, each with one or more lines. Raises InvalidRequest."""
     lines = [line.strip() for text in texts for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
     for line in lines:
@@ -51,22 +51,22 @@ def read_keys(texts: Iterable[str], what: str) -> tuple[str, ...]:
 
 
 def with_keys(text: str, wanted: Iterable[str]) -> str:
-    """The file with our block as wanted and all other lines as they are. A key that a user has anyway is theirs."""
+    """Return the file with our block updated and all other lines unchanged. A key that the user also has is theirs."""
     own, block = _parts(text)
     there = keys_in("\n".join(own))
     new = [line for line in wanted if key_of(line) not in there]
     new = [BEGIN, *new, END] if new else []
-    # Untouched where nothing is to be done, however its lines end.
+    # Unchanged if there is nothing to do, whatever its line ends are.
     return text if new == block else "".join(f"{line}\n" for line in own + new)
 
 
 def _parts(text: str) -> tuple[list[str], list[str]]:
-    """The user's lines, and those of our block with its marks."""
+    """Return the user's lines, and the lines of our block with its markers."""
     lines = text.split("\n") if text else []
     lines = lines[:-1] if lines and not lines[-1] else lines
     if BEGIN not in lines:
         return lines, []
     begin = lines.index(BEGIN)
-    # A user who has taken the end away has made what follows their own.
+    # If the user has removed the end marker, what follows belongs to the user.
     end = lines.index(END, begin) if END in lines[begin:] else begin
     return lines[:begin] + lines[end + 1 :], lines[begin : end + 1]

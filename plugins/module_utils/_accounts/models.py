@@ -15,8 +15,8 @@ from typing import Any, Optional
 from .._errors import InvalidRequest
 from .keys import read_keys
 
-# The accounts that this collection made are members of this group. Whoever removes an account takes it out of its
-# groups, too: one that is made anew under the same name or number is its maker's alone.
+# The accounts that this collection created are members of this group. Deleting an account also removes it from its
+# groups, so that a new account with the same name or ID is not one of ours.
 GROUP = "haven-accounts"
 NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 DEFAULT_SHELL = "/bin/bash"
@@ -24,7 +24,7 @@ DEFAULT_SHELL = "/bin/bash"
 
 @dataclass(frozen=True)
 class Wanted:
-    """``state`` is present, exists or absent; ``ssh_keys`` is None where keys are not to be looked at."""
+    """A requested account. ``state`` is present, exists, or absent. ``ssh_keys`` None means to leave keys alone."""
 
     name: str
     state: str = "present"
@@ -36,16 +36,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Locked:
-    """What this collection took from an account when it locked it, and gives back when its user returns."""
+    """What this collection changed when it locked an account, and restores when the user returns."""
 
     uid: int
     expires: Optional[int] = None  # days since 1970
-    password: bool = False  # whether it could be used before
+    password: bool = False  # whether it was usable before
 
 
 @dataclass(frozen=True)
 class Found:
-    """An account as it is. ``keys`` is the text of its authorized_keys, ``elsewhere`` are other accounts they open."""
+    """An existing account. ``keys`` is the text of authorized_keys; ``elsewhere`` are other accounts that they open."""
 
     uid: int
     gid: int
@@ -66,24 +66,24 @@ class Found:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done to one account, each part of it empty where there is nothing to do."""
+    """The planned changes to one account. Each field is empty if there is nothing to do."""
 
     create: bool = False
     make_home: bool = False
-    # What usermod is to set.
+    # The options for usermod.
     settings: Mapping[str, str] = field(default_factory=dict)
     remember: Optional[Locked] = None
     forget: bool = False
-    # The new text of authorized_keys; None leaves it, and ``disable_keys`` puts it out of sshd's way.
+    # The new text of authorized_keys, or None to keep it. ``disable_keys`` moves it away from sshd.
     keys: Optional[str] = None
     disable_keys: bool = False
     end_sessions: bool = False
     end_lingering: bool = False
     remove: tuple[str, ...] = ()
-    # Why an account that is to be absent is left as it is.
+    # Why an account that should be absent is left alone.
     left: str = ""
     warnings: tuple[str, ...] = ()
-    # What is done, in the user's words.
+    # The changes in words, for the user.
     steps: tuple[str, ...] = ()
 
     @property
@@ -92,7 +92,7 @@ class Plan:
 
 
 def wanted_accounts(entries: Sequence[Mapping[str, Any]], folders: Sequence[str] = ()) -> list[Wanted]:
-    """The options ``accounts`` and ``folders``, checked. Raises InvalidRequest, which names the account."""
+    """Check the options ``accounts`` and ``folders``. Raises InvalidRequest, which names the account."""
     names = [entry["name"] for entry in entries]
     for name in names:
         if not NAME.fullmatch(name):

@@ -13,12 +13,12 @@ from typing import Optional
 from .keys import keys_in, with_keys
 from .models import Found, Locked, Plan, Wanted
 
-# As usermod(8) advises for an account that is to be used for nothing: the second day of 1970.
+# The second day of 1970, as usermod(8) recommends for an account that must not be used.
 EXPIRED = 1
 
 
 def plan(wanted: Wanted, found: Optional[Found], protected: Collection[str], today: int) -> Plan:
-    """``protected`` are the accounts that are never locked, ``today`` counts days since 1970."""
+    """Plan one account. ``protected`` accounts are never locked. ``today`` is in days since 1970."""
     if wanted.state == "absent":
         return Plan() if found is None else _leave(wanted, found, protected, today)
     if found is None:
@@ -113,7 +113,7 @@ def _lock(wanted: Wanted, found: Found, today: int) -> Plan:
 
 
 def _still_opens(wanted: Wanted, found: Found) -> tuple[str, ...]:
-    # Not removed: it may be the very key with which Ansible connects.
+    # Not removed, because Ansible may be using this very key.
     return tuple(
         f"A key of {wanted.name} also opens the account {other}: remove it from the authorized_keys there."
         for other in found.elsewhere
@@ -121,6 +121,6 @@ def _still_opens(wanted: Wanted, found: Found) -> tuple[str, ...]:
 
 
 def is_apart(path: str, others: Collection[str]) -> bool:
-    """Whether a folder can be removed as a whole: none of the others, homes and mount points, is it or lies in it."""
+    """Whether a folder can be deleted as a whole, because it contains none of the other homes and mount points."""
     inside = path.rstrip("/") + "/"
     return path.count("/") > 1 and not any(f"{other}/".startswith(inside) for other in others)
