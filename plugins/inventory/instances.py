@@ -319,14 +319,14 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             hostnames = hostnames_from(config)
             failures = [self._last_failure(path, source) for source in sources]
             answers = self._answers(sources, failures if use_cache else None)
-            # Any of them may be somebody's jump host.
+            # Any of them may be a jump host for others.
             known = [instance for answer in answers if isinstance(answer, list) for instance in answer]
             entries = [*self._static(path, machines, known), *self._listed(path, sources, answers, known)]
-            # A machine that several sources list is that of the first.
+            # If several sources list a machine, the first one counts.
             first = {entry.instance.id: entry for entry in reversed(entries)}
             ordered = self._asked([entry for entry in entries if first[entry.instance.id] is entry])
         except HavenError as error:
-            # The message says it all; the chain of causes would only repeat it.
+            # The message is complete; the chain of causes would only repeat it.
             raise AnsibleParserError(f"{self.NAME}: {error}") from None
         populate(self.inventory, ordered, hostnames, self.constructing(), self._evaluate)
 
@@ -334,16 +334,16 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
 
     def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
-        # Core fills no template into a plugin's defaults, so they cannot name its folder in DOCUMENTATION.
+        # ansible-core does not template a plugin's defaults, so DOCUMENTATION cannot contain its folder.
         for option, folder in (("ssh_folder", _folder()), ("cache_connection", _cache_folder())):
             if not self.get_option(option):
                 self.set_option(option, folder)
 
     def _wanted(self, config: Mapping[str, Any], path: str) -> dict[str, Any]:
-        """The options of the file, templates filled in; those it lacks from the variables beside it."""
+        """The options in the file, with templates rendered. Missing ones come from the variables next to it."""
         variables = self._variables_beside(path)
         self.templar.available_variables = variables
-        # From the file itself: core would cut a template for a list at its commas.
+        # From the file itself, because ansible-core would split a template for a list at its commas.
         wanted = {name: self._filled_in(name, config.get(name, self.get_option(name))) for name in FILE_OPTIONS}
         for option, variable in FALLBACKS.items():
             if wanted[option] is None and variable in variables:
@@ -371,7 +371,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
     # -- listing
 
     def _static(self, path: str, machines: list[Static], known: list[Instance]) -> list[Entry]:
-        """The entries of the file's own machines; those with the same hops share an ssh configuration."""
+        """The entries of the file's own machines. Those with the same hops share an SSH configuration."""
         machines = [dataclasses.replace(each, settings=each.settings.behind(known)) for each in machines]
         by_hops: dict[tuple[Hop, ...], list[Static]] = {}
         for each in machines:
@@ -389,7 +389,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
     def _listed(
         self, path: str, sources: list[Settings], answers: list[_sources.Answer], known: list[Instance]
     ) -> list[Entry]:
-        """The entries of all sources, one after the other. Raises HavenError."""
+        """The entries of all sources, in order. Raises HavenError."""
         entries: list[Entry] = []
         for wanted, answer in zip(sources, answers):
             try:
@@ -403,7 +403,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             machines = [_hosts.machine(instance, settings) for instance, settings in zip(answer, behind)]
             ssh_config = self._write_ssh_config(path, machines, source)
             add_source(self.inventory, source, ssh_config)
-            # Said on each host where it may differ from group_vars, which weigh more than the variables of its group.
+            # Set on each host if it can differ from group_vars, which take precedence over the variables of its group.
             own = [_hosts.hops_variable(settings) if source.looked_up or source.name else {} for settings in behind]
             entries.extend(map(Entry, answer, behind, [ssh_config] * len(behind), own))
         return entries
@@ -418,7 +418,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
         return _ssh_files.last_failure(_ssh_files.folder_of(self.get_option("ssh_folder"), path, source))
 
     def _answers(self, sources: list[Settings], failures: Optional[list[float]]) -> list[_sources.Answer]:
-        """What each source says; from the cache where it was listed since a connection failed last."""
+        """The listing of each source, from the cache if it is newer than the last failed connection."""
         if not self.get_option("cache"):
             return _sources.listings(sources)
         folder = self.get_option("cache_connection")
@@ -429,19 +429,19 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
     # -- results
 
     def _write_ssh_config(self, path: str, machines: list[Machine], settings: Settings) -> str:
-        """The ssh configuration for these machines; written on cache hits too. Returns its path."""
+        """Write the SSH configuration for these machines, on cache hits too, and return its path."""
         if settings.host_keys == TOFU:
             self.display.warning(
-                "host_keys is tofu: the first host key that a machine or hop shows is believed, whoever shows it."
+                "host_keys is tofu: the first host key that a machine or hop shows is accepted without a check."
             )
         folder, cached = self.get_option("ssh_folder"), bool(self.get_option("cache"))
         return _ssh_files.write(folder, path, machines, settings, note_failures=cached and settings.cloud != STATIC)
 
     def _asked(self, entries: list[Entry]) -> list[Entry]:
-        """The same, with the answers of those that shall be asked whether they answer. Raises HavenError."""
+        """Return the entries after probing those that should be probed. Raises HavenError."""
         if not any(entry.settings.is_probed for entry in entries):
             return entries
-        # Here, because most have no use for it and it takes a while to load.
+        # Imported late, because it is rarely needed and loading it takes a while.
         from ..plugin_utils._sources.probe import with_answers
 
         found, troubles = with_answers(entries)
@@ -450,7 +450,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
         return found
 
     def _evaluate(self, expression: str, variables: dict[str, Any]) -> Any:
-        """The value of one of the hostnames; None where this host has not what it needs."""
+        """The value of one of the hostnames, or None if this host lacks what it needs."""
         try:
             return self._compose(expression, variables)
         except AnsibleError as error:
@@ -462,7 +462,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
 
 
 def _folder() -> str:
-    """Where our files lie: beside those of ansible-core, so that ANSIBLE_HOME moves all of them."""
+    """The folder of our files, next to those of ansible-core, so that ANSIBLE_HOME moves all of them."""
     return os.path.join(constants.config.get_config_value("ANSIBLE_HOME"), "haven")
 
 
@@ -471,5 +471,5 @@ def _cache_folder() -> str:
 
 
 def _beside(inventory: str, path: str) -> str:
-    """The path, which starts at the inventory file where it is relative."""
+    """Return the path. A relative path is relative to the inventory file."""
     return os.path.join(os.path.dirname(os.path.abspath(inventory)), os.path.expanduser(path))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 
-# The costs jupyter_server itself chooses; it reads them back from the hash. Memory is in KiB.
+# The costs that jupyter_server uses; it reads them back from the hash. Memory is in KiB.
 # Source: jupyter_server/auth/security.py, passwd().
 TIME_COST = 10
 MEMORY_COST = 10240
@@ -19,23 +19,23 @@ MIN_SECRET_LENGTH = 16  # characters
 
 
 def derived_salt(secret: str, host: str, user: str) -> bytes:
-    """The salt of one account: 16 bytes that only holders of `secret` can foresee.
+    """Return the salt of one account: 16 bytes that only holders of `secret` can predict.
 
-    Raises ValueError where the secret is too short to be one, or a name is missing: two accounts would share a salt.
+    Raises ValueError if the secret is too short, or if a name is missing, so that two accounts would share a salt.
     """
     if len(secret) < MIN_SECRET_LENGTH:
         raise ValueError(f"The secret must have at least {MIN_SECRET_LENGTH} characters; make one with a generator.")
     if not host or not user:
         raise ValueError("Both host and user must be given, because the salt must differ between accounts.")
-    # The separator cannot occur in either name, so no two pairs give the same message.
+    # The separator cannot occur in a name, so no two pairs give the same message.
     message = "\0".join(("haven.gpu jupyter", host, user)).encode()
     return hmac.new(secret.encode(), message, hashlib.sha256).digest()[:SALT_LENGTH]
 
 
 def argon2_hash(password: str, *, secret: str, host: str, user: str) -> str:
-    """`password` as jupyter_server's PasswordIdentityProvider.hashed_password wants it: `argon2:$argon2id$...`.
+    """Return the hash that jupyter_server's PasswordIdentityProvider.hashed_password expects: `argon2:$argon2id$...`.
 
-    Raises ValueError for an empty password or what `derived_salt` refuses, ImportError without argon2-cffi.
+    Raises ValueError for an empty password and like `derived_salt`, and ImportError without argon2-cffi.
     """
     if not password:
         raise ValueError("The password is empty, and an empty password would let everyone in.")

@@ -21,7 +21,7 @@ from ..module_utils._ssh.checks import TOFU, VERIFIED, public_key, require_path,
 from ..module_utils._ssh.hops import FoundHops, WantedHop, found, plain, wanted_hops
 from ._version import VERSION
 
-# Where an option that the file leaves out comes from: the variables the modules and roles are given, too.
+# The variables that options come from if the file leaves them out. The modules and roles use the same variables.
 FALLBACKS = {
     "cloud": "haven_cloud",
     "projects": "haven_project",
@@ -33,7 +33,7 @@ FALLBACKS = {
     "hourly_prices": "haven_prices",
     "host_key_authority": "haven_host_key_authority",
 }
-# Stands in for the cloud of a machine that belongs to none.
+# The cloud of machines outside the cloud.
 STATIC = "static"
 EVERY_PROJECT = "*"
 EVERY_REGION = "all"
@@ -42,23 +42,23 @@ WARN = "warn"
 ADDRESSES = ("auto", "private", "public")
 DIRECT, JUMP_HOST = "direct", "jump_host"
 UNTESTED, PROBE = "untested", "probe"
-# Parts of an environment variable's or option's name that make it a secret: it never gets near a file name.
+# Parts of names of environment variables and options that mark a secret, which must not end up in a file name.
 _SECRET = ("secret", "token", "password")
 
 
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
-# A cloud's own filters: names and the values of which one must match.
+# A cloud's own filters: names and values, of which one must match.
 Filters = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of one source, checked. ``projects`` and ``regions`` hold None for "every" and "the default".
+    """The checked options of one source. None in ``projects`` means "all", and in ``regions`` "the default".
 
-    Where a hop is an instance itself, ``looked_up`` are the hops as the user wrote them, and
-    ``found_hops`` what they are once the instances are known.
-    ``name`` is empty for the one source of a file without a list of them. A machine is listed where one of the
-    ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, an hour, by instance type.
+    If a hop is an instance, ``looked_up`` are the hops as the user wrote them, and ``found_hops`` what they are once
+    the instances are known. ``name`` is empty for the only source of a file without a list of sources. An instance is
+    listed if one of the ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, per hour and
+    instance type.
     """
 
     cloud: str
@@ -87,13 +87,13 @@ class Settings:
         return self.found_hops.hops
 
     def behind(self, instances: Iterable[Instance]) -> Settings:
-        """The same with its hops looked up among these instances, where any is one. Raises NotFound."""
+        """The same settings with the hops that are instances looked up among these. Raises NotFound."""
         if not self.looked_up:
             return self
         return dataclasses.replace(self, found_hops=found(self.looked_up, instances))
 
     def to(self, id: str) -> Settings:
-        """The same with the hops that lead to the instance with this id."""
+        """The same settings with the hops to the instance with this id."""
         hops = self.found_hops.to(id)
         return self if hops is self.found_hops else dataclasses.replace(self, found_hops=hops)
 
@@ -109,7 +109,7 @@ class Settings:
         return {**self.cloud_options, "region": region} if region else dict(self.cloud_options)
 
 
-# What a source may say itself; it takes from the file what it leaves out.
+# The options that a source can have. Those that it leaves out come from the file.
 SOURCE_OPTIONS = (
     *FALLBACKS,
     "regions",
@@ -127,24 +127,24 @@ FILE_OPTIONS = (*SOURCE_OPTIONS, "sources", "machines", "hostvars")
 
 
 def hostnames_from(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """What hosts are named after, in order of preference."""
+    """The sources of host names, in order of preference."""
     wanted = options.get("hostnames") or ["name"]
     if not isinstance(wanted, Sequence) or not all(isinstance(each, str) and each for each in wanted):
         raise InvalidRequest("The option hostnames must be a list of names, tags and expressions.")
-    # Not copied: ansible-core marks expressions of the user's own file as such.
+    # Not copied, because ansible-core marks expressions from the user's own file as trusted.
     return (wanted,) if isinstance(wanted, str) else tuple(wanted)
 
 
 def sources_from(options: Mapping[str, Any]) -> list[Settings]:
-    """The settings of each source, from the plugin's options, after :data:`FALLBACKS`. Raises InvalidRequest."""
+    """Return the settings of each source, from the plugin's options with :data:`FALLBACKS`. Raises InvalidRequest."""
     listed = options.get("sources")
     if listed is None:
-        # A file with nothing but machines of its own asks no cloud.
+        # A file with nothing but machines outside the cloud needs no cloud.
         return [] if options.get("machines") and not options.get("cloud") else [settings_from(options)]
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise InvalidRequest("The option sources must be a list of dictionaries, each with a name.")
     sources = [_source_from(item, number, options) for number, item in enumerate(listed, start=1)]
-    # Group names are the same whatever the case and the separators.
+    # Group names ignore case and separators.
     taken = [re.sub(r"[^a-z0-9]", "_", source.name.lower()) for source in sources]
     for source, name in zip(sources, taken):
         if taken.count(name) > 1:
@@ -171,7 +171,7 @@ def _source_from(item: Any, number: int, options: Mapping[str, Any]) -> Settings
 
 
 def settings_from(options: Mapping[str, Any]) -> Settings:
-    """The settings of one source. Raises InvalidRequest with what to set."""
+    """Return the settings of one source. Raises InvalidRequest, which says what to set."""
     cloud = _text(options.get("cloud"))
     if not cloud:
         raise InvalidRequest(
@@ -216,7 +216,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
 
 
 def hops_of(wanted: tuple[WantedHop, ...]) -> dict[str, Any]:
-    """The fields of Settings for these hops: they are known, or to be looked up."""
+    """Return the fields of Settings for these hops, which are known or have to be looked up."""
     hops = tuple(each for each in wanted if isinstance(each, Hop))
     return {"found_hops": FoundHops(hops)} if len(hops) == len(wanted) else {"looked_up": wanted}
 
@@ -234,7 +234,7 @@ def reachable_from(options: Mapping[str, Any]) -> str:
 
 
 def _included(options: Mapping[str, Any]) -> tuple[Filters, ...]:
-    """As in amazon.aws: ``filters`` is one more of ``include_filters``, where it is given."""
+    """As in amazon.aws, ``filters`` is another entry of ``include_filters`` if it is given."""
     first = _filters("filters", options.get("filters") or {})
     return (*([first] if first else []), *_all_filters("include_filters", options.get("include_filters")))
 
@@ -269,9 +269,9 @@ def _prices(value: Any) -> dict[str, float]:
 
 
 def cache_key(settings: Settings, shape: Sequence[str], identity: Iterable[tuple[str, str]]) -> str:
-    """The name of the cached listing: another question, account, endpoint or shape of the answer is another name.
+    """Return the name of the cached listing, which differs for another query, account, endpoint, or set of fields.
 
-    ``shape`` are the fields that a listing has; ``identity`` is what else decides who asks and whom, as (name, value):
+    ``shape`` are the fields of a listing. ``identity`` is what else determines account and endpoint, as (name, value):
     environment variables and files that the SDK reads. Secrets are left out.
     """
     asked = {

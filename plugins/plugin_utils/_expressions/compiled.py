@@ -4,8 +4,8 @@
 
 """What a Jinja expression depends on, so that it need not be evaluated again for the same values. Pure.
 
-ansible-core compiles an expression each time that it evaluates one, about 0.4 ms; an inventory evaluates the same few
-for each of its hosts.
+ansible-core compiles an expression each time it evaluates it, which takes about 0.4 ms. An inventory evaluates the same
+few expressions for each of its hosts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any, Optional
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 
-# Nodes, filters and tests that give the same for the same values: no calls, so no lookups, clocks or random numbers.
+# Nodes, filters, and tests that always give the same result for the same values: no calls, lookups, times, or random
+# numbers.
 _PURE_NODES = (
     nodes.Name,
     nodes.Const,
@@ -58,37 +59,37 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Reads:
-    """The variables and their items that an expression reads, and nothing else does it depend on.
+    """The variables and items that an expression reads. It depends on nothing else.
 
-    ``alone``: it is the one path in ``paths`` and nothing more, so that its value is the one found there.
+    ``alone``: the expression is just the one path in ``paths``, so that its value is the one found there.
     """
 
     paths: tuple[Path, ...]
     alone: bool
 
     def are_in(self, variables: Mapping[str, Any]) -> bool:
-        """Whether every variable is there, whatever its items."""
+        """Whether every variable exists, whatever its items are."""
         return all(path[0] in variables for path in self.paths)
 
     def values(self, variables: Mapping[str, Any]) -> tuple[Hashable, ...]:
-        """What is found there, comparable: equal for equal values, different for different ones."""
+        """A key of the values found there, which is equal for equal values only."""
         return tuple(_frozen(path, variables) for path in self.paths)
 
     def value(self, variables: Mapping[str, Any]) -> tuple[bool, Any]:
-        """For an expression that is alone: whether there is such a value, and the value."""
+        """For an expression that is alone: whether its value exists, and the value."""
         found, rest = _follow(self.paths[0], variables)
         return not rest, found
 
 
 def reads(expression: object) -> Optional[Reads]:
-    """What the expression reads, or None where it may depend on something else."""
+    """What the expression reads, or None if it may depend on something else."""
     if not isinstance(expression, str):
         return None
     try:
         body = _ENVIRONMENT.parse("{{ " + expression + " }}").body
     except TemplateSyntaxError:
         return None
-    # More than one node: the expression has closed its brackets, which is for ansible-core to refuse.
+    # More than one node: the expression closes our brackets, and ansible-core will refuse it.
     if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
         return None
     node = body[0].nodes[0]
@@ -115,7 +116,7 @@ def _paths(node: nodes.Node) -> Iterator[Path]:
 
 
 def _path(node: nodes.Node) -> Optional[Path]:
-    """A variable, or an item of an item … of one; None for everything else."""
+    """The path of a variable or of an item in it, at any depth, or None for anything else."""
     if isinstance(node, nodes.Name):
         return (node.name,)
     if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
@@ -124,13 +125,13 @@ def _path(node: nodes.Node) -> Optional[Path]:
         step = node.attr
     else:
         return None
-    # What dictionaries have themselves is no item of theirs.
+    # The attributes of a dictionary are not its items.
     before = None if step.startswith("_") or hasattr(dict, step) else _path(node.node)
     return None if before is None else (*before, step)
 
 
 def _follow(path: Path, variables: Mapping[str, Any]) -> tuple[Any, Path]:
-    """The value at the end of the path, or where it breaks off, and the rest of the path from there."""
+    """Return the value at the end of the path, or where it breaks off, and the rest of the path."""
     value: Any = variables
     for number, step in enumerate(path):
         if type(value) is not dict or step not in value:  # pylint: disable=unidiomatic-typecheck
@@ -143,5 +144,5 @@ def _frozen(path: Path, variables: Mapping[str, Any]) -> Hashable:
     value, rest = _follow(path, variables)
     if rest and isinstance(value, dict):
         return _MISSING
-    # The type, because 1, 1.0 and True are equal.
+    # With the type, because 1, 1.0, and True are equal.
     return (type(value), value if isinstance(value, (str, int, float, type(None))) else repr(value))

@@ -4,8 +4,8 @@
 
 """compose, groups, and keyed_groups as in ansible-core, evaluated once for all hosts with the same values.
 
-What an entry means is never decided here: ansible-core carries it out on an inventory of one host, and what came of it
-is repeated for the other hosts whose variables are equal as far as the entry reads them.
+ansible-core alone decides what an entry means: it applies the entry to an inventory of one host, and the result is
+repeated for all other hosts for which the variables that the entry reads are equal.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ...module_utils._shortcuts import taken
 from .._hosts.populate import join, set_variables
 from .compiled import Reads, reads
 
-# An entry that says something else for nearly every host is carried out as usual after so many.
+# After this many different results, an entry is applied to each host as usual.
 _TRIALS = 100
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What an entry does to an inventory: groups it makes, those with the host, and (parent, child) among them."""
+    """What an entry does to an inventory: new groups, those that contain the host, and (parent, child) pairs."""
 
     variables: dict[str, Any] = field(default_factory=dict)
     groups: tuple[str, ...] = ()
@@ -40,12 +40,12 @@ class _Outcome:
 
 @dataclass
 class _Entry:
-    """One entry of an option. ``carry_out`` has ansible-core do it, for a host and its variables."""
+    """One entry of an option. ``carry_out`` lets ansible-core apply it to a host and its variables."""
 
     carry_out: Callable[[str, dict[str, Any]], None]
-    # None: it is carried out for each host.
+    # None: it is applied to each host.
     reads: Optional[Reads]
-    # The variable that it composes.
+    # The variable that it sets.
     name: str = ""
     outcomes: dict[Hashable, _Outcome] = field(default_factory=dict)
     spared: int = 0
@@ -56,12 +56,12 @@ class _Entry:
 
 
 class Constructed(Constructable):  # type: ignore[misc]
-    """For an inventory plugin, in place of Constructable."""
+    """A replacement for Constructable in an inventory plugin."""
 
     inventory: InventoryData
 
     def constructing(self) -> Callable[[str, dict[str, Any]], None]:
-        """What composes the variables of a host and adds it to its groups, from the variables that it was given."""
+        """Return a function that composes the variables of a host and adds it to its groups."""
         return partial(self._construct, self._entries())
 
     def _construct(self, entries: list[_Entry], host: str, variables: dict[str, Any]) -> None:
@@ -72,10 +72,10 @@ class Constructed(Constructable):  # type: ignore[misc]
                 known = {**known, **composed}
 
     def _construct_one(self, entry: _Entry, host: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one entry, compiled or by core; the variables that it sets."""
-        # A variable that is not among ours may be one that another inventory gives this host.
+        """Apply one entry, compiled or by ansible-core, and return the variables that it sets."""
+        # A variable that is not ours may come from another inventory.
         if entry.reads is None or not entry.reads.are_in(variables):
-            # Left as it was set: such a value need not come from a cloud, and may be a secret that stays marked as one.
+            # Unchanged, because it need not come from a cloud, and may be a secret that must stay marked as one.
             return self._carried_out(entry, host, variables)
         if not entry.pays or not taken("expressions"):
             return self._set(host, self._carried_out(entry, host, variables))
@@ -91,13 +91,13 @@ class Constructed(Constructable):  # type: ignore[misc]
         return self._repeat(entry.outcomes[same], host)
 
     def _carried_out(self, entry: _Entry, host: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """What ansible-core composes for this host itself."""
+        """What ansible-core itself composes for this host."""
         entry.carry_out(host, variables)
         composed = self.inventory.get_host(host).vars
         return {entry.name: composed[entry.name]} if entry.name in composed else {}
 
     def _tried(self, entry: _Entry, host: str, variables: dict[str, Any]) -> _Outcome:
-        """What ansible-core does for this host, found out on an inventory of its own."""
+        """What ansible-core does for this host, determined with a separate inventory."""
         ours, self.inventory = self.inventory, InventoryData()
         try:
             before = set(self.inventory.groups)
@@ -132,7 +132,7 @@ class Constructed(Constructable):  # type: ignore[misc]
     # -- entries
 
     def _entries(self) -> list[_Entry]:
-        """The entries in ansible-core's order."""
+        """The entries, in ansible-core's order."""
         strict = self.get_option("strict")
         return [
             *(self._composing(name, text, strict) for name, text in (self.get_option("compose") or {}).items()),
@@ -160,7 +160,7 @@ class Constructed(Constructable):  # type: ignore[misc]
         return _Entry(carry_out, self._reads(keyed.get("key")) if plain else None)
 
     def _reads(self, expression: Any) -> Optional[Reads]:
-        """What the expression reads, where ansible-core gives it nothing but the variables of the host."""
+        """What the expression reads, if ansible-core gives it nothing but the variables of the host."""
         merging = constants.config.get_config_value("DEFAULT_HASH_BEHAVIOUR") == "merge"
         if merging or self.get_option("use_extra_vars"):
             return None

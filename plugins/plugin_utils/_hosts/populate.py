@@ -20,17 +20,17 @@ from .._settings import Settings
 from . import variables as _hosts
 from .readable import readable
 
-# The variable that says whether a machine answers, where it was asked.
+# The variable that says whether a machine answers, if it was probed.
 ANSWERS = "haven_reachable"
-# What is done with each host and its variables once it is there.
+# A function that processes each host and its variables after it was added.
 Construct = Callable[[str, dict[str, Any]], None]
-# The value of an expression over a host's variables.
+# A function that evaluates an expression over a host's variables.
 Evaluate = Callable[[str, dict[str, Any]], Any]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One machine to list, the source it is from, the ssh configuration that leads to it, and variables of its own."""
+    """A machine to list, with its source, its SSH configuration, and its own variables."""
 
     instance: Instance
     settings: Settings
@@ -45,7 +45,7 @@ def populate(
     construct: Construct,
     evaluate: Evaluate,
 ) -> None:
-    """List each machine once, under a name of its own."""
+    """List each machine once, under a unique name."""
     inventory.add_group(_hosts.GROUP)
     known = [_variables(entry) for entry in entries]
     names = _names([entry.instance for entry in entries], known, hostnames, evaluate)
@@ -63,9 +63,9 @@ def populate(
 
 
 def join(inventory: InventoryData, host: str, group: str) -> None:
-    """Put a listed host into a group, which is made where it is missing.
+    """Add a listed host to a group, which is created if needed.
 
-    Through the group itself: the inventory checks both names and writes a line for debugging, each time.
+    Uses the group directly, because the inventory would check both names and write a debug line each time.
     """
     if group not in inventory.groups:
         inventory.add_group(group)
@@ -76,14 +76,14 @@ def join(inventory: InventoryData, host: str, group: str) -> None:
 
 
 def set_variables(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
-    """Set them on the host itself: the inventory would copy each value to note which file it is from."""
+    """Set variables on the host directly, because the inventory would copy each value to record its file."""
     target = inventory.get_host(host).set_variable if taken("populate") else partial(inventory.set_variable, host)
     for name, value in variables.items():
         target(name, readable(value))
 
 
 def _give(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> None:
-    """As set_variables, for our own names, which need no check. What another inventory set, core replaces."""
+    """Like set_variables, for our own names, which need no check. They replace those from another inventory."""
     listed = inventory.get_host(host)
     known = listed.vars
     if not taken("populate"):
@@ -97,7 +97,7 @@ def _give(inventory: InventoryData, host: str, variables: Mapping[str, Any]) -> 
 
 
 def add_source(inventory: InventoryData, settings: Settings, ssh_config: str) -> None:
-    """The group of a source, with the variables that all its machines share."""
+    """Add the group of a source, with the variables that all its machines share."""
     inventory.add_group(_hosts.GROUP)
     group = _hosts.source_group(settings)
     inventory.add_group(group)
@@ -106,7 +106,7 @@ def add_source(inventory: InventoryData, settings: Settings, ssh_config: str) ->
 
 
 def _variables(entry: Entry) -> dict[str, Any]:
-    # On the hosts, because a variable of the same name in group_vars must not switch the checking off.
+    # On the hosts, so that a variable of the same name in group_vars does not disable the check.
     arguments = {"ansible_ssh_common_args": f"-F {shlex.quote(entry.ssh_config)}"}
     return {**_hosts.hostvars(entry.instance, entry.settings), **entry.own, **arguments}
 

@@ -17,13 +17,13 @@ _NO_TEMPLATE = re.compile(r"[A-Za-z0-9 @+=:,./_~-]*")
 
 
 def readable(value: Any) -> Any:
-    """The value, its strings that cannot be templates marked as harmless; all others stay untrusted.
+    """Mark the strings in the value that cannot be templates as harmless. All others stay untrusted.
 
-    Core writes an untrusted string into ``ansible-inventory --list`` as ``{"__ansible_unsafe": ...}``, which neither
-    testinfra nor jq understands. No template is without a brace.
+    ansible-core writes an untrusted string to ``ansible-inventory --list`` as ``{"__ansible_unsafe": ...}``, which
+    neither testinfra nor jq understands. Every template contains a brace.
     """
     if isinstance(value, str):
-        # A text that core has marked as something stays what it is.
+        # A text that ansible-core has marked stays as it is.
         return _text(value) if value.__class__ is str else _text.__wrapped__(value)
     if isinstance(value, Mapping):
         return {name: readable(item) for name, item in value.items()}
@@ -32,14 +32,14 @@ def readable(value: Any) -> Any:
     return value
 
 
-# Most of what machines say of themselves they have in common: it is looked at and kept once.
+# Most values are the same for many machines, so they are converted and stored once.
 @lru_cache(maxsize=4096)
 def _text(value: str) -> str:
     return trust_as_template(value) if _NO_TEMPLATE.fullmatch(value) else value
 
 
 def plain(value: Any) -> Any:
-    """The value without core's tags and lazy containers, vaulted strings decrypted."""
+    """Return the value without ansible-core's tags and lazy containers, and with vaulted strings decrypted."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

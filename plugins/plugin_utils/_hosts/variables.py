@@ -4,8 +4,8 @@
 
 """Names, variables, groups, and SSH settings of inventory hosts. Pure.
 
-Everything in a machine came from a cloud: it is passed on as data, and where it decides something (a host's name, a
-group's, an address), it is taken only if it plainly is one.
+Everything about a machine comes from a cloud. It is passed on as data. Where it determines something (the name of a
+host or a group, an address), it is used only if it is clearly valid.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...module_utils._ssh.config import Machine
 from .._settings import Settings
 
 GROUP = "haven"
-# What is kept of a machine; host key and login user are among its tags.
+# The fields of a machine that are kept. Host key and login user are among its tags.
 FIELDS = (
     "id",
     "name",
@@ -42,14 +42,14 @@ FIELDS = (
     "tags",
     "details",
 )
-# What a host can be named after besides a tag and an expression.
+# The sources of a host's name, besides a tag and an expression.
 HOSTNAMES = ("name", "id", "private_address", "public_address")
-# As host names these would take over plays meant for the controller, or confuse a host with a group.
+# As host names, these would receive plays meant for the controller, or be confused with a group.
 _RESERVED = frozenset(["all", "ungrouped", "localhost", "127.0.0.1", GROUP])
 
 
 def pack(instance: Instance) -> dict[str, Any]:
-    """The machine as plain JSON data: FIELDS only."""
+    """Return the machine's FIELDS as plain JSON data."""
     packed = {name: getattr(instance, name) for name in FIELDS}
     packed["gpu"] = dataclasses.asdict(instance.gpu) if instance.gpu else None
     packed["tags"] = dict(instance.tags)
@@ -58,7 +58,7 @@ def pack(instance: Instance) -> dict[str, Any]:
 
 
 def unpack(packed: Mapping[str, Any]) -> Instance:
-    """The reverse of :func:`pack`. Raises KeyError or TypeError where a cache holds something else."""
+    """The reverse of :func:`pack`. Raises KeyError or TypeError if a cache contains something else."""
     values = {name: packed[name] for name in FIELDS}
     values["gpu"] = Gpu(**values["gpu"]) if values["gpu"] else None
     return Instance(**values)
@@ -67,7 +67,7 @@ def unpack(packed: Mapping[str, Any]) -> Instance:
 def wanted_name(
     preferences: Sequence[str], variables: dict[str, Any], evaluate: Callable[[str, dict[str, Any]], Any]
 ) -> str:
-    """The first of the preferences that gives a plain word for the host with these variables; empty where none does.
+    """Return the first usable name that the preferences give for the host with these variables, or an empty string.
 
     A preference is one of HOSTNAMES, ``tag:KEY``, or an expression, which ``evaluate`` turns into a value.
     """
@@ -85,8 +85,8 @@ def wanted_name(
 
 
 def names(instances: Sequence[Instance], wanted: Optional[Sequence[str]] = None) -> dict[str, str]:
-    """The host name of each machine, by id: the wanted one (its own name) where that is a plain word and nobody else's,
-    else its alias."""
+    """Return the host name of each machine, by id: the preferred one (by default its name) if it is usable and unique,
+    otherwise its alias."""
     chosen = [instance.name for instance in instances] if wanted is None else wanted
     shared = Counter(name.lower() for name in chosen)
     ids = {instance.id.lower(): instance.id for instance in instances}
@@ -99,21 +99,21 @@ def names(instances: Sequence[Instance], wanted: Optional[Sequence[str]] = None)
 
 
 def is_host_name(name: object) -> bool:
-    """Whether the text can be a host's name: a plain word that means nothing else to Ansible."""
+    """Whether the text can be a host's name and has no other meaning to Ansible."""
     return (
         isinstance(name, str) and is_alias(name) and name.lower() not in _RESERVED and not name.startswith(f"{GROUP}_")
     )
 
 
 def alias(instance: Instance) -> str:
-    """What ssh calls the machine: its id, or a stand-in where a cloud gives ids that ssh would misread."""
+    """The machine's name for ssh: its id, or a substitute if ssh would misread the id."""
     if is_alias(instance.id):
         return instance.id
     return f"unusable-id-{hashlib.sha256(instance.id.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}"
 
 
 def address(instance: Instance, settings: Settings) -> Optional[str]:
-    """Where to connect to: behind hops the private address first, without hops the public one."""
+    """The address to connect to: behind hops preferably the private one, without hops the public one."""
     private, public = instance.private_address, instance.public_address
     choice = {"private": [private], "public": [public]}.get(
         settings.address, [private, public] if settings.hops else [public, private]
@@ -122,12 +122,12 @@ def address(instance: Instance, settings: Settings) -> Optional[str]:
 
 
 def login_user(instance: Instance, settings: Settings) -> Optional[str]:
-    """The machine's own (its image decides) before the one for all."""
+    """The machine's own login user, which depends on its image, or the one for all."""
     return instance.login_user if is_user(instance.login_user) else settings.login_user
 
 
 def _certified_name(instance: Instance) -> str:
-    """What the machine's certificate must name; its id, for which there is none, where it has no plain name."""
+    """The name that the machine's certificate must have. Without a usable name it is the id, for which none exists."""
     name = principal(instance.name, instance.project)
     return name if is_alias(name) else ""
 
@@ -147,7 +147,7 @@ def machine(instance: Instance, settings: Settings) -> Machine:
 
 
 def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
-    """The variables of one host; all plain data. What is the same for all hosts is in :func:`groupvars`."""
+    """The variables of one host, as plain data. Those that are the same for all hosts are in :func:`groupvars`."""
     known = {
         "haven_id": instance.id,
         "haven_name": instance.name,
@@ -178,7 +178,7 @@ def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
 
 
 def price(instance: Instance, settings: Settings) -> Optional[float]:
-    """What the user says that its type costs an hour; the price of a spot instance is not known from its type."""
+    """The user's price per hour for the instance type. A spot instance has no known price."""
     return None if instance.price_class == "spot" else settings.prices.get(instance.instance_type or "")
 
 
@@ -198,12 +198,12 @@ def hop_as_dict(hop: Hop) -> dict[str, Any]:
 
 
 def answer_group(answers: bool) -> str:
-    """The group of a machine that was asked whether it answers."""
+    """The group of a machine that was probed."""
     return f"{GROUP}_reachable" if answers else f"{GROUP}_unreachable"
 
 
 def source_group(settings: Settings) -> str:
-    """The group of a source's machines: that of all of them where it has no name."""
+    """The group of a source's machines, or that of all machines if the source has no name."""
     return _group("source", settings.name) if settings.name else GROUP
 
 

@@ -22,7 +22,7 @@ from . import listings as _sources
 
 
 class Cache:
-    """``kept`` is core's cache of the inventory, ``save`` writes it, and ``folder`` is where its files lie, if any."""
+    """``kept`` is ansible-core's inventory cache, ``save`` writes it, and ``folder`` is where its files are, if any."""
 
     def __init__(self, kept: MutableMapping[str, Any], save: Callable[[], None], folder: str) -> None:
         self._kept = kept
@@ -30,9 +30,9 @@ class Cache:
         self._folder = os.path.expanduser(folder)
 
     def answers(self, sources: Sequence[Settings], since: Optional[Sequence[float]]) -> list[_sources.Answer]:
-        """What each source says: what is kept where that is younger than its moment, else what it says now.
+        """Return the listing of each source: the cached one if it is newer than its time in ``moments``, or new.
 
-        Without moments nothing is taken from the cache. A failure is not kept, and what was kept stays.
+        Without ``moments``, nothing is taken from the cache. A failure is not cached and does not replace a listing.
         """
         identity = _sources.identity()
         keys = [cache_key(source, _hosts.FIELDS, identity) for source in sources]
@@ -58,13 +58,13 @@ class Cache:
             return None
 
     def _put(self, listings: Mapping[str, list[Instance]], began: float) -> None:
-        """Write the cache now and make it the user's alone: core's plugins leave it readable by everybody."""
+        """Write the cache now and make it private: ansible-core's plugins leave it readable by everyone."""
         for key, instances in listings.items():
-            # One string: core would walk through, tag and copy every leaf of anything else.
+            # As one string, because ansible-core would traverse, tag, and copy everything in other values.
             packed = [_hosts.pack(instance) for instance in instances]
             self._kept[key] = json.dumps({"at": began, "machines": packed})
         self._save()
         for key in listings:
-            # Core puts prefixes of its own before the key.
+            # ansible-core adds prefixes to the key.
             for file in glob.glob(f"{glob.escape(self._folder)}/*{key}"):
                 os.chmod(file, PRIVATE)

@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 
 # Threads for all sources and regions together.
 _WORKERS = 16
-# So many machines take more memory than what asked for them.
+# From this number on, the machines take more memory than the SDK that listed them.
 _MANY = 1000
 Answer = Union[list[Instance], HavenError]
 
-# What decides, besides the options, which account and endpoint the SDKs speak to.
+# What determines the account and the endpoint of the SDKs, besides the options.
 _ENVIRONMENT = tuple(each for cloud in CLOUDS.values() for each in cloud.ENVIRONMENT)
 _ACCOUNT_FILES = tuple(each for cloud in CLOUDS.values() for each in cloud.FILES)
 
 
 def listings(sources: Sequence[Settings]) -> list[Answer]:
-    """What each source says: its machines in a stable order, or why it says nothing.
+    """Return the listing of each source: its machines in a stable order, or why it has none.
 
-    All regions of all sources are asked at the same time, as far as there are threads.
+    All regions of all sources are listed in parallel, as far as there are threads.
     """
     answers = _ask(sources)
     if sum(len(each) for each in answers if isinstance(each, list)) >= _MANY:
-        # An SDK's clients and models refer to each other, and hold 40 MiB that the hosts can have.
+        # An SDK's clients and models refer to each other, and occupy 40 MiB that the hosts can use.
         gc.collect()
     return answers
 
@@ -55,12 +55,12 @@ def _ask(sources: Sequence[Settings]) -> list[Answer]:
         return [_joined(parts) for parts in asked]
 
 
-# None: the API is asked directly. An error is why there is no proxy.
+# None: the API is called directly. An error says why there is no proxy.
 _Proxy = Union["ApiProxy", HavenError, None]
 
 
 class _ApiProxies:
-    """The proxies to the clouds' APIs, for as long as they are asked; sources with the same hops share one."""
+    """The proxies to the clouds' APIs, for as long as they are needed. Sources with the same hops share one."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
@@ -76,7 +76,7 @@ class _ApiProxies:
         if source.api_via == DIRECT:
             return None
         if source.hops not in self._known:
-            # Here, because most have no use for it and it takes a while to load.
+            # Imported late, because it is rarely needed and loading it takes a while.
             from ...module_utils._ssh.api_proxy import api_proxy
 
             try:
@@ -131,7 +131,7 @@ def _of_region(source: Settings, cloud: Cloud) -> list[Instance]:
 
 
 def identity() -> list[tuple[str, str]]:
-    """The environment and a fingerprint of the files from which an SDK takes account and endpoint."""
+    """The environment variables, and a fingerprint of the files, that determine an SDK's account and endpoint."""
     known = [(name, value) for name, value in os.environ.items() if name.startswith(_ENVIRONMENT)]
     for variable, default in _ACCOUNT_FILES:
         path = os.path.expanduser(os.environ.get(variable, default) if variable else default)

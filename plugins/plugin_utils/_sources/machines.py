@@ -4,7 +4,7 @@
 
 """Machines outside the cloud, with an address or an alias in your SSH configuration. Pure.
 
-All of it is the user's, so it is checked: what is wrong raises InvalidRequest.
+All of it is written by the user, so mistakes raise InvalidRequest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ...module_utils._ssh.hops import wanted_hops
 from .._hosts import variables as _hosts
 from .._settings import STATIC, Settings, authority_from, hops_of, reachable_from
 
-# Nobody can be asked for it.
+# There is no API to ask for it.
 STATE = "unknown"
 _FIELDS = (
     "name",
@@ -43,15 +43,15 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Static:
-    """One such machine as the rest of the inventory sees it: what a cloud would say, its hops, and for ssh."""
+    """A machine as the rest of the inventory sees it: what a cloud would report, its hops, and its SSH settings."""
 
     instance: Instance
     settings: Settings
     machine: Machine
 
     def variables(self, ssh_config: str) -> dict[str, Any]:
-        """What the machines of a cloud have in common, and a port that is not ssh's."""
-        # Said in any case: a variable for the machines of a cloud must not say whom to trust here.
+        """Variables that instances of a cloud share, and a port other than 22."""
+        # Always set, so that a variable for the instances of a cloud does not decide which machine is trusted here.
         signer = self.machine.authority
         said = _checks.Authority(signer, self.machine.identity).line if signer else ""
         shared = {**_hosts.groupvars(self.settings, ssh_config), "haven_host_key_authority": said}
@@ -59,7 +59,7 @@ class Static:
 
 
 def machines_from(options: Mapping[str, Any]) -> list[Static]:
-    """The machines of the plugin's options, which take hops, user, key and project from the file's own options."""
+    """Return the machines in the plugin's options. Hops, user, key, and project default to the file's own options."""
     listed = options.get("machines")
     if listed is None:
         return []
@@ -104,7 +104,7 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
             "Its host_key is an authority's, whose certificate must name its address: give a host name, an IPv4"
             " address, or a name before the key (with ssh_alias, put the authority into your own known_hosts instead)."
         )
-    # Behind an alias the user's own configuration says how to get in.
+    # For an alias, the user's own configuration has the login settings.
     given = {} if alias else options
     user, key = (item.get(field) or given.get(option) for field, option in _DEFAULTS)
     instance = Instance(
@@ -152,7 +152,7 @@ def _port(value: Any) -> int:
 
 
 def _project(item: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-    """Its own, else the only one of the file."""
+    """Its own project, or the only one in the file."""
     projects = options.get("projects") or []
     projects = [projects] if isinstance(projects, str) else list(projects)
     only = projects[0] if len(projects) == 1 and projects[0] != "*" else ""
@@ -177,7 +177,7 @@ def _tags(value: Any, ours: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _price(value: Any) -> dict[str, float]:
-    """By instance type, of which these machines have none."""
+    """The price of this machine. Prices by instance type do not apply, because it has no type."""
     if value is None:
         return {}
     try:

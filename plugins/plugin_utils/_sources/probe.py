@@ -4,8 +4,8 @@
 
 """Which machines answer: reads the greeting of each machine's sshd through the hops, many in parallel.
 
-However many machines there are, they cost the last hop one login. Each is a unix socket of ssh's in a private folder
-(ssh_config(5), LocalForward) that leads to it, so that no process is started for a machine.
+The last hop sees a single login, however many machines there are. ssh forwards a unix socket in a private folder to
+each machine (ssh_config(5), LocalForward), so that no process is started for a machine.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from .._hosts import variables as _hosts
 from .._hosts.populate import ANSWERS, Entry
 from .._settings import STATIC
 
-# Machines asked at the same time, and the seconds each has to answer: one that drops packets takes all of them.
+# The number of machines probed at a time, and the seconds for each. A machine that drops packets takes all of them.
 AT_ONCE = 200
 TIMEOUT = 5.0
-# Machines a login: each is an open file of ssh's.
+# Machines per login: ssh needs an open file for each.
 _A_LOGIN = 4000
 _GREETING = b"SSH-"
 
@@ -38,7 +38,7 @@ _Open = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True)
 class Target:
-    """A machine: ``id`` is the caller's, ``address`` what the last hop connects to, or we where there is none."""
+    """A machine. ``id`` is the caller's; ``address`` is what the last hop connects to, or we if there are no hops."""
 
     id: str
     address: str
@@ -47,9 +47,9 @@ class Target:
 
 
 def with_answers(entries: Sequence[Entry]) -> tuple[list[Entry], list[str]]:
-    """The entries, those that shall be asked with the variable that says whether they answer; and what is wrong.
+    """Return the entries, the probed ones with the variable that says whether they answer, and the warnings.
 
-    Only the user's own configuration knows where a machine of theirs with an alias is: it is not asked.
+    Machines with an alias are not probed, because only the user's own configuration knows their address.
     """
     asked = [each for each in entries if each.settings.is_probed and not _is_elsewhere(each)]
     answers, troubles = probe(filter(None, map(_target, asked)))
@@ -62,7 +62,7 @@ def _is_elsewhere(entry: Entry) -> bool:
 
 
 def _target(entry: Entry) -> Optional[Target]:
-    """Where to ask a machine that may answer: one that does not run, or has no address, does not."""
+    """Where to probe a machine, or None if it cannot answer because it is not running or has no address."""
     instance, settings = entry.instance, entry.settings
     address = _hosts.address(instance, settings)
     if not address or (settings.cloud != STATIC and instance.state != "running"):
@@ -71,9 +71,9 @@ def _target(entry: Entry) -> Optional[Target]:
 
 
 def probe(asked: Iterable[Target]) -> tuple[dict[str, bool], list[str]]:
-    """Whether each machine answers, by id, and a sentence for every jump host that does not.
+    """Return whether each machine answers, by id, and a sentence for every jump host that does not.
 
-    Raises Untrusted where a jump host shows another host key.
+    Raises Untrusted if a jump host shows another host key.
     """
     by_hops: dict[tuple[Hop, ...], list[Target]] = {}
     for target in asked:

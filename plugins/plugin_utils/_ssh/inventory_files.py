@@ -17,8 +17,8 @@ from .._settings import Settings
 
 
 def folder_of(parent: str, inventory: str, settings: Settings) -> str:
-    """The folder of one source in an inventory file, made where it is missing."""
-    # Where hops are looked up, what is found changes, and the folder stays.
+    """Return the folder of one source in an inventory file. It is created if needed."""
+    # The folder does not depend on looked-up hops, which change.
     hops = settings.looked_up or settings.hops
     source = (settings.name, settings.cloud, settings.projects, settings.regions, hops)
     asked = repr((os.path.abspath(inventory), *source))
@@ -28,9 +28,9 @@ def folder_of(parent: str, inventory: str, settings: Settings) -> str:
 def write(
     parent: str, inventory: str, machines: Iterable[Machine], settings: Settings, *, note_failures: bool = False
 ) -> str:
-    """The ssh configuration for these machines of one source in an inventory file. Returns its path.
+    """Write the SSH configuration for these machines of one source in an inventory file, and return its path.
 
-    With ``note_failures`` somebody asks for :func:`last_failure`.
+    ``note_failures``: record failed connections for :func:`last_failure`.
     """
     folder = folder_of(parent, inventory, settings)
     paths = Paths.of_this_run(folder, notes=note_failures)
@@ -40,7 +40,7 @@ def write(
 
 
 def last_failure(folder: str) -> float:
-    """When a connection made with the configuration in this folder failed last, in seconds since 1970; 0 is never."""
+    """When a connection with the configuration in this folder last failed, in seconds since 1970, or 0 for never."""
     try:
         return os.stat(os.path.join(folder, FAILED)).st_mtime
     except FileNotFoundError:
@@ -48,7 +48,7 @@ def last_failure(folder: str) -> float:
 
 
 def _await_failures(path: str) -> None:
-    """Make the file whose time the helper sets when a connection fails."""
+    """Create the file whose time the helper updates when a connection fails."""
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _files.PRIVATE))
     except FileExistsError:

@@ -23,7 +23,7 @@ _FIELDS = frozenset(["name", "id", "address", "port", "host_key", "user", "priva
 
 @dataclass(frozen=True)
 class Defaults:
-    """What holds for every machine that does not say otherwise: ``forwards`` are local ports and socket paths."""
+    """The defaults for all machines. ``forwards`` are local ports and socket paths."""
 
     user: Optional[str] = None
     private_key: Optional[str] = None
@@ -32,11 +32,11 @@ class Defaults:
 
 
 def user_config(machines: Iterable[Any], hops: Any, paths: Paths, defaults: Defaults) -> dict[str, dict[str, Any]]:
-    """``known_hosts``, ``helper`` and ``config``: each file as the module haven.gpu.files takes it.
+    """Return the files ``known_hosts``, ``helper``, and ``config``, as the module haven.gpu.files takes them.
 
-    ``hops`` lead to all machines; with None, to each its own. A machine is either the variables of a host of our
-    inventory (untrusted: what cannot be used is left out) or the user's own dictionary with name, address and host_key
-    (checked: InvalidRequest says what is wrong).
+    ``hops`` lead to all machines; with None, each uses its own. A machine is either the variables of a host in our
+    inventory (untrusted, so unusable values are left out) or the user's own dictionary with name, address, and host_key
+    (mistakes raise InvalidRequest).
     """
     if defaults.user:
         _checks.require_user(defaults.user, "The user of the ssh configuration")
@@ -47,7 +47,7 @@ def user_config(machines: Iterable[Any], hops: Any, paths: Paths, defaults: Defa
             by_hops.setdefault(_hops_to(machine, wanted), []).append(_machine(machine, defaults))
     texts = _files.texts(by_hops, paths, host_keys=defaults.host_keys)
     files = (("known_hosts", paths.known_hosts), ("helper", paths.helper), ("config", paths.config))
-    # The helper is a program: its text tells nobody what changes.
+    # The helper is a program, so its diff would not help anyone.
     return {
         name: {"path": path, "content": texts[path], "mode": f"{_files.PRIVATE:04o}", "diff": name != "helper"}
         for name, path in files
@@ -55,9 +55,9 @@ def user_config(machines: Iterable[Any], hops: Any, paths: Paths, defaults: Defa
 
 
 def _hops_to(machine: Any, wanted: Optional[Sequence[WantedHop]]) -> tuple[Hop, ...]:
-    """The hops that lead to the machine: those that are wanted for all, else its own.
+    """The hops to the machine: those for all machines, otherwise its own.
 
-    Where one that is wanted has to be looked up, the inventory has done that, and its machines know the outcome.
+    If one of those for all has to be looked up, the inventory has done that, and its machines have the result.
     """
     ours = isinstance(machine, Mapping) and "haven_id" in machine and "haven_hops" in machine
     if ours and (wanted is None or any(isinstance(each, HopLookup) for each in wanted)):
@@ -66,7 +66,7 @@ def _hops_to(machine: Any, wanted: Optional[Sequence[WantedHop]]) -> tuple[Hop, 
 
 
 def _is_configured(machine: Any) -> bool:
-    """Whether it is a host of our inventory that stands in the user's own configuration already."""
+    """Whether it is a host of our inventory that is already in the user's own configuration."""
     return isinstance(machine, Mapping) and machine.get("haven_cloud") == STATIC and not machine.get("haven_address")
 
 
@@ -75,7 +75,7 @@ def _machine(machine: Any, defaults: Defaults) -> Machine:
         raise InvalidRequest("A machine must be a dictionary with at least a name, an address and a host_key.")
     if "haven_id" in machine:
         signer = machine.get("haven_host_key_authority")
-        # That of a machine of no cloud says what its certificate names it by.
+        # The host key of a machine outside the cloud contains the name in its certificate.
         own = _checks.authority(signer)
         certified = _checks.principal(str(machine["haven_name"]), str(machine["haven_project"])) if signer else ""
         return Machine(
