@@ -11,7 +11,7 @@ guests = tools/packages.sh tests/sandbox/packages.txt
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
-demo: ## the whole story in a sandbox, proven in a real browser (needs root)
+demo: ## create a notebook in a sandbox and use it in a real browser (needs root)
 	@began=$$(date +%s.%N); $(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD) --began $$began
 
 check: ## after each edit: lint of what changed, unit tests, one story on EC2 (needs root)
@@ -32,19 +32,19 @@ sandbox-down: ## remove the sandbox and everything in it (needs root)
 bench: ## compare with amazon.aws and openstack.cloud on the same services; writes build/bench/
 	@$(setup) && python -m tests.bench
 
-lint: ## every static check
+lint: ## run every static check
 	@$(setup) && tools/lint.sh
 
-generated: ## write what is generated: from the clouds' folders, and from the roles' argument specs
+generated: ## write the generated files
 	@$(setup) && python -m tools.generated
 
 docs: generated ## build the documentation
 	@$(setup) && install -d -m 0755 build/docs && antsibull-docs collection --use-current --dest-dir build/docs haven.gpu
 
-unit: ## the tests that need neither root nor a sandbox
+unit: ## run the tests that need neither root nor a sandbox
 	@$(setup) && pytest -q -n 2 tests/unit
 
-mutation: ## break one line at a time and expect a red test (needs root)
+mutation: ## break one line of code at a time and expect a failing test (needs root)
 	@$(setup) && $(guests) && python -m tests.all mutation
 
 lock: ## update the pinned dependencies

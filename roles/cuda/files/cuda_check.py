@@ -41,9 +41,9 @@ ANSWER = "haven-framework: "
 
 # What to do, by reason. Every Problem's reason is a key.
 ADVICE = {
-    "no_gpu": "Choose an instance type with a GPU, or say that none is expected (cuda_required: false).",
+    "no_gpu": "Choose an instance type with a GPU, or set cuda_required: false if none is expected.",
     "driver_missing": (
-        "Use an image that brings one: on EC2 a Deep Learning Base GPU AMI (SSM parameter /aws/service/deeplearning/"
+        "Use an image that includes one: on EC2 a Deep Learning Base GPU AMI (SSM parameter /aws/service/deeplearning/"
         "ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id), elsewhere your cloud's CUDA image "
         "(often named like ubuntu-24.04-cuda-*)."
     ),
@@ -51,10 +51,10 @@ ADVICE = {
         "Restart into a kernel that has the driver, or build it for this one "
         "(install the kernel's headers, then run `dkms autoinstall`)."
     ),
-    "driver_not_loaded": "Load it (`modprobe nvidia`); where that fails `dmesg` says why, Secure Boot for instance.",
+    "driver_not_loaded": "Load it (`modprobe nvidia`). If that fails, `dmesg` says why, for instance Secure Boot.",
     "nouveau_in_the_way": "Blacklist nouveau (`modprobe.blacklist=nouveau`) and restart.",
     "device_node_missing": (
-        "Make it (`nvidia-modprobe -u -c=0` as root); with nvidia-modprobe installed this happens at every start."
+        "Create it (`nvidia-modprobe -u -c=0` as root). If nvidia-modprobe is installed, this happens at every start."
     ),
     "binding_missing": "Run the role haven.gpu.cuda again.",
     "library_missing": "Install the userspace part of the same driver version (libnvidia-ml1 or libnvidia-compute-…).",
@@ -64,7 +64,7 @@ ADVICE = {
     "nvml_error": "Look at `dmesg` for lines with NVRM.",
     "too_few_gpus": (
         "Choose an instance type with more GPUs, or lower cuda_gpu_count; "
-        "where one has failed, stop and start the instance."
+        "if one has failed, stop and start the instance."
     ),
     "framework_cannot_compute": "Install a build of it that fits this driver, and let its user open the device nodes.",
 }
@@ -394,10 +394,10 @@ def write_record(path: Path, text: str) -> None:
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     """Return the options; argparse ends the program with status 2 where they are wrong."""
-    parser = argparse.ArgumentParser(description="Say whether CUDA programs can work on this machine, and why not.")
+    parser = argparse.ArgumentParser(description="Check whether CUDA programs can run on this machine, and why not.")
     option = parser.add_argument
     option("--json", action="store_true", help="print the whole report as JSON instead of a sentence")
-    option("--gpus", type=int, default=1, metavar="N", help="how many GPUs there must be at least (1)")
+    option("--gpus", type=int, default=1, metavar="N", help="minimum number of GPUs (1)")
     option("--none-expected", action="store_true", help="record that no GPU is expected, and check nothing")
     option("--framework-python", type=Path, metavar="PATH", help="interpreter whose framework must compute")
     option("--framework-user", default="nobody", metavar="USER", help="user to run that interpreter as (nobody)")
