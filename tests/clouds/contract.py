@@ -43,6 +43,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Rule,
     Spec,
     Traits,
+    VolumeSpec,
 )
 from ansible_collections.haven.gpu.plugins.module_utils._ownership import TAG_GENERATION, TAG_PROJECT
 
@@ -239,8 +240,12 @@ class Contract:
         (stopped,) = world.converge(dataclasses.replace(spec, state="stopped")).instances
         assert (stopped.id, stopped.state) == (first.id, "stopped")
         assert not world.converge(dataclasses.replace(spec, state="stopped")).changed
+        larger = dataclasses.replace(spec, state="stopped", instance_type=world.other_type)
+        assert world.converge(larger).changed
+        assert not world.converge(larger).changed
+        spec = dataclasses.replace(spec, instance_type=world.other_type)
         (started,) = world.converge(dataclasses.replace(spec, state="running")).instances
-        assert (started.id, started.state) == (first.id, "running")
+        assert (started.id, started.state, started.instance_type) == (first.id, "running", world.other_type)
         protected = dataclasses.replace(spec, termination_protection=True)
         assert world.converge(protected).changed
         assert not world.converge(protected).changed
@@ -256,6 +261,39 @@ class Contract:
             with pytest.raises(InvalidRequest):
                 world.cloud().update(machine, change)
             assert world.written(began) == []
+
+    def test_a_machine_has_what_it_was_made_with(self, world: World) -> None:
+        project = world.project()
+        firewalls = [world.cloud().create_firewall(FirewallSpec(project, name)) for name in ("web", "more")]
+        world.cloud().import_key_pair(KeyPairSpec(project, "alice", public_key=PUBLIC_KEY))
+        disk = VolumeSpec(device="/dev/sdf", size_gib=1)
+        whole = {"firewalls": ("web",), "key_pair": "alice", "data_volumes": (disk,), "user_data": "#!/bin/sh\ntrue\n"}
+        spec = world.spec(project, **whole)
+        made = world.made(spec)
+        assert made.key_pair == "alice"
+        assert not world.converge(spec).changed
+        (attributed,) = world.cloud().with_attributes(world.living(project), ["firewall_ids"])
+        assert set(attributed.firewall_ids) == {firewalls[0].id}
+        # What differs is seen.
+        with pytest.raises(Refused):
+            world.converge(dataclasses.replace(spec, user_data="#!/bin/sh\nfalse\n"))
+        larger = dataclasses.replace(spec, data_volumes=(dataclasses.replace(disk, size_gib=2),), firewalls=("more",))
+        (changed,) = world.converge(larger).instances
+        assert changed.id == made.id
+        assert not world.converge(larger).changed
+        (attributed,) = world.cloud().with_attributes(world.living(project), ["firewall_ids"])
+        assert set(attributed.firewall_ids) == {firewalls[1].id}
+        (data,) = [each for each in changed.volumes if not each.root]
+        assert (data.size_gib, data.delete_with_instance) == (2, False)
+        # The disk outlives it, and goes when it is named.
+        assert world.converge(dataclasses.replace(spec, state="absent")).changed
+        assert [each.id for each in world.cloud().leftovers(project, ["one"])] == [data.id]
+        assert world.cloud().leftovers(project, ["on", "one.more"]) == []
+        gone = dataclasses.replace(spec, state="absent", delete_volumes=True)
+        assert world.converge(gone).changed
+        assert not world.converge(gone).changed
+        kinds = [each.kind for each in world.cloud().resources(project)]
+        assert sorted(kinds) == ["firewall", "firewall", "key_pair"]
 
     # -- removing
 

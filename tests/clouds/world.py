@@ -37,6 +37,7 @@ class World(abc.ABC):
     package: CloudPackage
     image: ImageChoice
     instance_type: str
+    other_type: str
     # An id that no instance has.
     unknown_id: str
 
@@ -124,6 +125,7 @@ class World(abc.ABC):
 class MemoryWorld(World):
     image = ImageChoice(name="memory-*")
     instance_type = "small"
+    other_type = "medium"
     unknown_id = "m-999999"
 
     def __init__(self, folder: Path) -> None:

@@ -32,6 +32,7 @@ class SandboxWorld(World):
         self.package = package(api.cloud)
         self.image = ImageChoice(**api.basics["image"])
         self.instance_type = api.basics["instance_type"]
+        self.other_type = api.other_type
         self.strangers: list[tuple[str, str]] = []
 
     def unreachable(self) -> Cloud:

@@ -172,6 +172,30 @@ def as_it_comes(self: Account) -> Any:
     return open(self._file, "a+", encoding="utf-8")
 
 
+def of_the_whole_project(self: Memory, project: str, _names: Iterable[str]) -> list[Resource]:
+    return list(self._resources("volume", project))
+
+
+def nothing(self: Memory, _project: str, _names: Iterable[str]) -> list[Resource]:
+    return []
+
+
+def kept(self: Memory, resource: Resource) -> None:
+    """It says that it is removed."""
+
+
+def but_for_user_data(self: Memory, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
+    return list(whole.with_attributes(self, instances, set(names) - {"user_data"}))
+
+
+def without_its_key(*asked: Any) -> Any:
+    return dataclasses.replace(whole.instance(*asked), key_pair=None)
+
+
+def all_but_its_disks(self: Account, region: str, token: str, wanted: Any, disks: Sequence[Any]) -> Any:
+    return whole.account_create(self, region, token, wanted, disks[:1])
+
+
 # What is broken, by what, and which test has to notice.
 Fault = tuple[Any, str, Callable[..., Any], str]
 FAULTS: list[Fault] = [
@@ -195,6 +219,13 @@ FAULTS: list[Fault] = [
     (Memory, "terminate", unprotected, "test_power_and_size_change_as_asked"),
     (Memory, "update", swallowed, "test_power_and_size_change_as_asked"),
     (Memory, "update", swallowed, "test_what_cannot_be_changed_is_refused_as_such"),
+    (Memory, "leftovers", of_the_whole_project, "test_a_machine_has_what_it_was_made_with"),
+    (Memory, "leftovers", nothing, "test_a_machine_has_what_it_was_made_with"),
+    (Memory, "remove", kept, "test_a_machine_has_what_it_was_made_with"),
+    (Memory, "with_attributes", but_for_user_data, "test_a_machine_has_what_it_was_made_with"),
+    (Memory, "update", swallowed, "test_a_machine_has_what_it_was_made_with"),
+    (shapes, "instance", without_its_key, "test_a_machine_has_what_it_was_made_with"),
+    (Account, "create", all_but_its_disks, "test_a_machine_has_what_it_was_made_with"),
     (Memory, "terminate", all_of_the_project, "test_only_what_was_named_is_removed"),
     (Memory, "terminate", only_what_is_there, "test_only_what_was_named_is_removed"),
     (Memory, "remove", by_its_name, "test_only_what_was_named_is_removed"),
