@@ -101,7 +101,10 @@ class Access:
         return shapes.firewall(item)
 
     def create_firewall(self, spec: FirewallSpec) -> Firewall:
-        """Create the group, closed for incoming traffic and, as OpenStack makes it, open for outgoing."""
+        """Create the group, closed for incoming traffic and, as OpenStack makes it, open for outgoing; or find it."""
+        known = self.firewall(spec.project, spec.name, None)
+        if known:
+            return known
         description = spec.description or f"haven.gpu project {spec.project}"
         body = {
             "security_group": {

@@ -120,7 +120,9 @@ def own_groups(items: Iterable[Mapping[str, Any]], project: str, name: str) -> t
     of the others with its name."""
     found = [dict(item) for item in items if item.get("name") == scoped(project, name)]
     ours = [item for item in found if unmarked(item.get("description"))[:2] == (project, name)]
-    return sorted(ours, key=lambda item: str(item["id"])), sorted(str(item["id"]) for item in found if item not in ours)
+    # The first that was made: machines may use it already.
+    ours.sort(key=lambda item: (str(item.get("created_at") or ""), str(item["id"])))
+    return ours, sorted(str(item["id"]) for item in found if item not in ours)
 
 
 def volume_mark(item: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -239,3 +239,16 @@ def test_a_compute_service_that_is_too_old_is_refused() -> None:
 def test_what_is_free_is_told_without_what_has_no_limit() -> None:
     absolute = {"maxTotalInstances": 10, "totalInstancesUsed": 4, "maxTotalCores": -1, "maxTotalRAMSize": 2048}
     assert shapes.free({"absolute": absolute}) == "6 of 10 instances, 2 of 2 GiB of memory"
+
+
+def test_of_two_firewalls_of_a_name_the_one_that_was_there_first_is_taken() -> None:
+    """Machines may use it already when another controller makes one whose id sorts lower."""
+    mark = shapes.marked("pathology", "web", "ours")
+    items = [
+        {"id": "a", "name": "pathology/web", "description": mark, "created_at": "2026-03-01T09:00:01Z"},
+        {"id": "b", "name": "pathology/web", "description": mark, "created_at": "2026-03-01T09:00:00Z"},
+        {"id": "c", "name": "pathology/web", "description": "theirs", "created_at": "2026-02-01T09:00:00Z"},
+    ]
+    ours, others = shapes.own_groups(items, "pathology", "web")
+    assert [item["id"] for item in ours] == ["b", "a"]
+    assert others == ["c"]
