@@ -267,7 +267,12 @@ class Contract:
         firewalls = [world.cloud().create_firewall(FirewallSpec(project, name)) for name in ("web", "more")]
         world.cloud().import_key_pair(KeyPairSpec(project, "alice", public_key=PUBLIC_KEY))
         disk = VolumeSpec(device="/dev/sdf", size_gib=1)
-        whole = {"firewalls": ("web",), "key_pair": "alice", "data_volumes": (disk,), "user_data": "#!/bin/sh\ntrue\n"}
+        whole: dict[str, Any] = {
+            "firewalls": ("web",),
+            "key_pair": "alice",
+            "data_volumes": (disk,),
+            "user_data": "#!/bin/sh\ntrue\n",
+        }
         spec = world.spec(project, **whole)
         made = world.made(spec)
         assert made.key_pair == "alice"
