@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Lets the SDKs reach an API that only the jump host reaches: an HTTP proxy on loopback that knows CONNECT only.
+"""An HTTP proxy on loopback, for CONNECT only, through which the SDKs reach an API that only the jump host can reach.
 
-Each connection through it is a stream of one SSH connection; TLS is between the SDK and the API, whose certificate is
-checked against its real name. Other local users reach the port, but not the credential, which exists in this process
-only and ends with it.
+Each connection through it is a stream of one SSH connection. TLS runs between the SDK and the API, whose certificate is
+checked against its real name. Other local users can connect to the port, but do not have the password, which exists
+only in this process.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from .master import HeldConnection, held
 
 _USER = "haven"
 _BUFFER = 1 << 16
-# Seconds that an SDK may take to accept what the API has sent.
+# Seconds that an SDK may take to read what the API has sent.
 STALLED = 120.0
-# What sshd says where its own configuration or its machine's firewall is against it.
+# What sshd reports if its configuration or its machine's firewall refuses the connection.
 _FORBIDDEN = re.compile(r"administratively prohibited|No route to host|Permission denied|Operation not permitted")
 _DESTINATION = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^:\[\]]+)):([0-9]{1,5})")
 
 
 class ApiProxy:
-    """The proxy, as those see it who use it."""
+    """The proxy, as its users see it."""
 
     def __init__(self, connection: HeldConnection) -> None:
         self.connection = connection
@@ -51,23 +51,23 @@ class ApiProxy:
 
     @property
     def url(self) -> str:
-        """What an SDK is configured with; it holds the credential, so it goes into no log and no environment."""
+        """The proxy's URL for an SDK. It contains the password, so it must not get into a log or the environment."""
         return f"http://{_USER}:{self._secret}@127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def proxies(self) -> dict[str, str]:
-        """The form both SDKs take. Plain HTTP comes here, too, to be refused."""
+        """The proxy settings in the form that both SDKs accept. Plain HTTP also comes here, to be refused."""
         return {"http": self.url, "https": self.url}
 
     def require_tls(self, url: str) -> None:
-        """Raises InvalidRequest for an address without TLS: the jump host could read the credentials."""
+        """Raises InvalidRequest for an endpoint without TLS, because the jump host could read the credentials."""
         if not url.lower().startswith("https://"):
             raise InvalidRequest(
                 f"api_via: jump_host carries TLS only, and {url} is plain HTTP: use the API's https address."
             )
 
     def take_failure(self) -> Optional[HavenError]:
-        """Why a stream over the jump host failed since this was asked last; for who saw a connection fail."""
+        """Why a stream over the jump host failed since the last call, for a caller whose connection failed."""
         failure, self._failure = self._failure, None
         return failure
 
@@ -78,9 +78,9 @@ class ApiProxy:
         return hmac.compare_digest(authorization.encode("utf-8", "replace"), wanted.encode())
 
     def carry(self, client: socket.socket, host: str, port: int) -> None:
-        """Let the client talk to the host until one of them has had enough."""
+        """Connect the client and the host until one of them hangs up."""
         target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        # With a time limit Python copes with ssh, which makes the same socket non-blocking.
+        # ssh makes the socket non-blocking, which Python handles only if it has a timeout.
         client.settimeout(STALLED)
         seen = os.path.getsize(self.connection.log)
         with subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -92,9 +92,9 @@ class ApiProxy:
             answered = _copy(ssh, client)
             said = ssh.stderr.read().decode(errors="replace") if ssh.stderr else ""
             if ssh.wait() != 0 and not answered:
-                # Before the client learns of the end, so that it finds the reason here.
+                # Before the client notices the end, so that it finds the reason here.
                 self._failure = self._reason(target, said + self.connection.said(seen))
-            # ssh waits for the client's end, and the client for the server's.
+            # ssh waits for the client to close, and the client for the server.
             with contextlib.suppress(OSError):
                 client.shutdown(socket.SHUT_RDWR)
 
@@ -124,7 +124,7 @@ class ApiProxy:
 
 @contextlib.contextmanager
 def api_proxy(hops: Sequence[Hop]) -> Iterator[ApiProxy]:
-    """A proxy over these hops while the context lasts. Raises what :func:`master.held` raises."""
+    """A proxy over these hops for the duration of the context. Raises like :func:`master.held`."""
     if not hops:
         raise InvalidRequest("api_via: jump_host needs hops: set them (haven_hops), or use api_via: direct.")
     with held(hops) as connection:
@@ -138,13 +138,13 @@ def api_proxy(hops: Sequence[Hop]) -> Iterator[ApiProxy]:
 
 class _Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
-    # A stream that still waits for its API ends with the SSH connection.
+    # A stream that is still waiting for the API ends with the SSH connection.
     block_on_close = False
     request_queue_size = 64
     proxy: ApiProxy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up in the middle is nobody's concern."""
+        """Ignore errors from clients that hang up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -168,11 +168,11 @@ class _Handler(BaseHTTPRequestHandler):
         proxy.carry(self.connection, host, int(match.group(3)))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a request holds the credential."""
+        """Log nothing, because requests contain the password."""
 
 
 def _copy(ssh: subprocess.Popen[bytes], client: socket.socket) -> bool:
-    """Pass on what comes from the API until its end; whether anything came. What the client says ssh reads itself."""
+    """Forward data from the API until it ends. Return whether there was any. ssh itself reads the client's data."""
     answered = False
     stream = ssh.stdout
     if stream is None:

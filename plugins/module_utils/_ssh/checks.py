@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What hops, machines, keys and paths must be before they get anywhere near ssh. Pure.
+"""Checks for hops, machines, keys, and paths before they are passed to ssh. Pure.
 
-What the *user* wrote is required to be right: the functions that begin with ``require`` raise InvalidRequest, in a
-sentence that begins with what they are told is wrong ("The user of hop 2"). What a *cloud* said is only ever looked at,
-by those that begin with ``is`` and by :func:`public_key`: who asks leaves out what is not plainly what it should be.
+Values from the *user* must be right: functions named ``require…`` raise InvalidRequest, with a sentence that begins
+with the value's description ("The user of hop 2"). Values from a *cloud* are only tested, by functions named ``is…``
+and by :func:`public_key`, and the caller leaves out those that are not clearly valid.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .._models import Hop
 VERIFIED = "verified"
 TOFU = "tofu"
 
-# Patterns are matched with fullmatch; none admits a blank, a quote, a token (%), a pattern character or a leading "-".
+# Used with fullmatch. No pattern allows a space, a quote, a token (%), a wildcard, or a leading "-".
 _ALIAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9._@-]{0,63}")
 _SOCKET = re.compile(r"/[A-Za-z0-9._/-]{1,100}")
-# A control character ends the line, a quote or a backslash the word, and "${" cannot be escaped in ssh_config.
+# Control characters end the line, quotes and backslashes end the word, and "${" cannot be escaped in ssh_config.
 _UNSAFE_IN_PATH = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\"'\\]|\$\{")
 KEY_TYPES = frozenset(
     [
@@ -47,12 +47,12 @@ _HOP_FIELDS = frozenset(["host", "port", "user", "key", "host_key", "inside_addr
 
 
 def is_alias(text: object) -> bool:
-    """Whether ssh takes the text as one plain name, in a command line and in a Host line."""
+    """Whether ssh treats the text as one plain name, on a command line and in a Host line."""
     return isinstance(text, str) and _ALIAS.fullmatch(text) is not None
 
 
 def is_socket(text: object) -> bool:
-    """Whether the text is a plain absolute path, as of a unix socket on a machine."""
+    """Whether the text is a plain absolute path, such as that of a unix socket on a machine."""
     return isinstance(text, str) and _SOCKET.fullmatch(text) is not None
 
 
@@ -80,9 +80,9 @@ def _is_ip_address(text: str) -> bool:
 
 
 def public_key(text: object) -> Optional[str]:
-    """``type base64`` of an OpenSSH public key without its comment, or None where the text is not exactly one.
+    """Return ``type base64`` of an OpenSSH public key, without its comment, or None if the text is not exactly one key.
 
-    The type is compared with the one inside the blob (RFC 4253, 6.6), so that neither can lie about the other.
+    The type must match the one inside the blob (RFC 4253, 6.6).
     """
     if not isinstance(text, str) or len(text) > 4096 or not text.isprintable():
         return None
@@ -101,19 +101,19 @@ def public_key(text: object) -> Optional[str]:
 
 
 class Authority(NamedTuple):
-    """A signer's public key, and the name that its certificate must hold: empty for the host's own."""
+    """A signer's public key, and the name that the certificate must contain, or '' for the host's own name."""
 
     key: str
     name: str = ""
 
     @property
     def line(self) -> str:
-        """As it stands where a host key may stand."""
+        """The form in which it is written instead of a host key."""
         return " ".join(filter(None, ("@cert-authority", self.name, self.key)))
 
 
 def authority(text: object) -> Optional[Authority]:
-    """What ``@cert-authority [name] type base64`` says; None where it is none."""
+    """Parse ``@cert-authority [name] type base64``. Return None for anything else."""
     marker, _blank, rest = text.strip().partition(" ") if isinstance(text, str) else ("", "", "")
     name, _blank, key = rest.strip().partition(" ")
     if name in KEY_TYPES:
@@ -123,14 +123,14 @@ def authority(text: object) -> Optional[Authority]:
 
 
 def principal(name: str, project: str) -> str:
-    """What a machine's certificate names it by: known before it is made, and nobody else's."""
+    """The name in a machine's certificate, which is unique and known before the machine is created."""
     return f"{name}.{project}".lower()
 
 
 def hops_from(value: object) -> list[Hop]:
-    """The hops of an option or variable: a list of dictionaries with host, port, user, key and host_key.
+    """Return the hops in an option or variable: a list of dictionaries with host, port, user, key, and host_key.
 
-    Raises InvalidRequest for anything that ssh could take for something else.
+    Raises InvalidRequest for anything that ssh could misread.
     """
     if value is None or value == "":
         return []
@@ -172,7 +172,7 @@ def _require_hop(hop: Hop, number: int) -> None:
 
 
 def require_known_fields(item: Mapping[Any, Any], known: Iterable[str], what: str) -> None:
-    """Of a dictionary of the user's."""
+    """Check the fields of a dictionary from the user."""
     unknown = sorted(str(name) for name in item if name not in known)
     if unknown:
         raise InvalidRequest(f"{what} has unknown fields ({', '.join(unknown)}): use {', '.join(sorted(known))}.")
@@ -180,7 +180,7 @@ def require_known_fields(item: Mapping[Any, Any], known: Iterable[str], what: st
 
 def require_alias(text: object, what: str) -> str:
     if not isinstance(text, str) or not is_alias(text):
-        raise InvalidRequest(f"{what} is no plain word: {shown(text)}; use letters, digits, dots and dashes.")
+        raise InvalidRequest(f"{what} cannot be used: {shown(text)}; use letters, digits, dots, and dashes.")
     return text
 
 
@@ -197,7 +197,7 @@ def require_user(text: object, what: str) -> str:
 
 
 def require_port(value: object, what: str) -> int:
-    """``what`` has the port."""
+    """Check a port. ``what`` is the thing that has it."""
     text = str(value)
     if not (re.fullmatch(r"[0-9]{1,5}", text) and 0 < int(text) < 65536):
         raise InvalidRequest(f"{what} has no valid port: {shown(value)}; use 1 to 65535.")
@@ -211,7 +211,7 @@ def require_socket(text: object, what: str) -> str:
 
 
 def require_path(path: str, what: str) -> str:
-    """A path that can be written to an ssh configuration."""
+    """Check that a path can be written to an SSH configuration."""
     if not path or path.startswith("-") or path.lower() == "none" or _UNSAFE_IN_PATH.search(path):
         raise InvalidRequest(
             f"{what} cannot be written to an ssh configuration: {shown(path)}; avoid quotes, backslashes, ${{ and"
@@ -221,10 +221,10 @@ def require_path(path: str, what: str) -> str:
 
 
 def require_host_key(text: object, what: str, *, may_be_signed: bool = True) -> str:
-    """``may_be_signed``: may also say whose signature the host is known by, see :func:`authority`."""
+    """Check a host key. ``may_be_signed``: it can also be a certificate authority, see :func:`authority`."""
     if isinstance(text, str) and (public_key(text) or (may_be_signed and authority(text))):
         return text
-    signed = ", or say @cert-authority and the key of who signs such keys" if may_be_signed else ""
+    signed = ", or give @cert-authority and the public key of your certificate authority" if may_be_signed else ""
     raise InvalidRequest(
         f"{what} is not an OpenSSH public key such as 'ssh-ed25519 AAAA...': read it on that host from"
         f" /etc/ssh/ssh_host_ed25519_key.pub{signed}."
@@ -232,12 +232,12 @@ def require_host_key(text: object, what: str, *, may_be_signed: bool = True) -> 
 
 
 def require_checking(text: str) -> str:
-    """How host keys are checked."""
+    """Check the value of host_keys."""
     if text not in (VERIFIED, TOFU):
         raise InvalidRequest(f"host_keys must be verified or tofu, not {shown(text)}.")
     return text
 
 
 def shown(value: object) -> str:
-    """The value as it may stand in a comment or message: one line of plain ASCII, shortened."""
+    """Return the value for a comment or message: one line of plain ASCII, shortened."""
     return ascii(value)[:60]

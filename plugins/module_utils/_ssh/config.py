@@ -2,15 +2,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Hops and trust as one OpenSSH client configuration. Pure: text out; :mod:`files` puts it where ssh finds it.
+"""The OpenSSH client configuration for hops and machines, with their host keys. Pure; :mod:`files` writes the files.
 
-``ssh -J`` hands a hop neither key nor known_hosts, and ``-o`` options do not reach it at all; a file given with ``-F``
-reaches every hop. So the inventory, the ``instance`` module and the user's own configuration all use this text. Beside
-it lies :mod:`proxy_helper`, by which all machines share one connection to each hop, and which refuses a wrong key.
+``ssh -J`` passes neither keys nor known_hosts to a hop, and ``-o`` options do not apply to it, but a file given with
+``-F`` does. So the inventory, the ``instance`` module, and the user's own configuration all use this text. Next to it
+is :mod:`proxy_helper`, through which all machines share one connection to each hop, and which refuses a wrong key.
 
-Two kinds of values go in. What the *user* wrote (hops, paths, key files) is checked and raises InvalidRequest. What a
-*cloud* said (ids, addresses, users and keys from tags) is untrusted: a value that is not plainly what it should be is
-left out and a comment names the field, so that one strange machine never breaks, and never steers, the others.
+There are two kinds of values. Those from the *user* (hops, paths, key files) are checked and raise InvalidRequest.
+Those from a *cloud* (ids, addresses, users and keys from tags) are untrusted: a value that is not clearly valid is left
+out, with a comment, so that one machine can neither break nor influence the others.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ NO_ADDRESS = "this-machine-has-no-usable-address.invalid"
 
 @dataclass(frozen=True)
 class Paths:
-    """Where the files of one configuration lie: in ``folder``, an absolute path.
+    """The paths of one configuration's files, in ``folder``, an absolute path.
 
-    ``included_by`` is the configuration that ssh is started with, where it is another one, which includes this: it is
-    read for the hops, too; empty for ssh's own default. ``python`` runs the helper: words, the first an absolute path.
-    With ``notes`` the helper makes all connections, and notes beside it when one fails.
+    ``included_by`` is the configuration that ssh is started with if that includes this one. It is also read for the
+    hops. It is empty for ssh's own default. ``python`` is the command that runs the helper, with an absolute path.
+    With ``notes``, the helper makes all connections, and records failures in a file next to it.
     """
 
     folder: str
@@ -61,7 +61,7 @@ class Paths:
 
     @classmethod
     def of_this_run(cls, folder: str, *, notes: bool = False) -> Paths:
-        """Of a configuration that is used with ``-F`` on this controller, whose Python is the one that runs this."""
+        """The paths of a configuration that is used with ``-F`` on this controller, with the current Python."""
         return cls(folder, python=(sys.executable,) if sys.executable else cls.python, notes=notes)
 
     @property
@@ -78,20 +78,20 @@ class Paths:
 
     @property
     def read_for_hops(self) -> str:
-        """What ssh reads for the hops; empty for its own default."""
+        """The configuration that ssh reads for the hops, or '' for its own default."""
         return self.config if self.included_by is None else self.included_by
 
 
 @dataclass(frozen=True)
 class Forward:
-    """A port on this computer's loopback addresses that leads to a unix socket on the machine. From the user."""
+    """A port on this computer's loopback addresses, forwarded to a unix socket on the machine. From the user."""
 
     port: int
     socket: str
 
 
 class HopForward(NamedTuple):
-    """A unix socket on this computer, by its absolute path, that leads from the last hop to this host and port."""
+    """A unix socket on this computer, with an absolute path, forwarded from the last hop to this host and port."""
 
     socket: str
     host: str
@@ -102,14 +102,14 @@ class HopForward(NamedTuple):
 class Machine:
     """One machine as ssh sees it.
 
-    ``alias`` is what one types after ``ssh``; ``identity`` is what its host key is filed under (the instance id, so
-    that a new address or name changes nothing), the alias where it is empty; ``name`` is what people call it, for
-    messages. With an ``authority``, a public key, the machine is known by a certificate of that signer for its
-    identity, and ``host_key`` counts for nothing. ``key`` (a path on the controller), ``authority``, ``port`` and
-    ``forwards`` are the user's; all else may come from a cloud. ``forwards`` are opened by every connection, so they
-    belong in the user's own configuration only.
-    With ``own_config`` the alias is one of the user's own configuration, which says what is not said here: address,
-    user, keys, and which host key to trust. ``depth`` is how many of the hops lead to it, None for all: a hop may be
+    ``alias`` is what one types after ``ssh``. ``identity`` is what its host key is stored under: the instance id, so
+    that a new address or name changes nothing, or the alias if it is empty. ``name`` is its name in messages. With an
+    ``authority``, a public key, the machine must show a certificate by that signer for its identity, and ``host_key``
+    is ignored. ``key`` (a path on the controller), ``authority``, ``port``, and ``forwards`` are from the user;
+    everything else may come from a cloud. Every connection opens the ``forwards``, so they belong only in the user's
+    own configuration.
+    With ``own_config``, the alias is in the user's own configuration, which provides what is not given here: address,
+    user, keys, and the host key to trust. ``depth`` is the number of hops to it, or None for all, because a hop can be
     one of the machines.
     """
 
@@ -132,7 +132,7 @@ class Machine:
 
 
 def hop_alias(hops: Sequence[Hop], index: int) -> str:
-    """The Host name of a hop: readable, and different where other hops lead to it."""
+    """The Host name of a hop. It is readable, and depends on the hops before it."""
     chain = "\n".join(repr(hop) for hop in hops[: index + 1])
     readable = re.sub(r"[^a-z0-9]+", "-", hops[index].host.lower()).strip("-")[:40]
     return f"{_HOP}{readable}-{hashlib.sha256(chain.encode()).hexdigest()[:10]}"
@@ -146,11 +146,11 @@ def render(
     host_keys: str = VERIFIED,
     hop_forwards: Iterable[HopForward] = (),
 ) -> str:
-    """The ssh configuration for these machines behind these hops (outermost first, none: direct).
+    """Return the SSH configuration for these machines behind these hops (outermost first; none means direct).
 
-    With ``host_keys="tofu"`` a key that is not known is accepted and written to ``<known_hosts>.accepted``, which
-    nothing here overwrites. Where ssh is given this text with ``-F``, the user's own settings fill in what it leaves
-    open. ``hop_forwards`` are opened by every connection to the last hop, which there must be.
+    With ``host_keys="tofu"``, an unknown key is accepted and written to ``<known_hosts>.accepted``, which is never
+    overwritten here. If the text is used with ``-F``, the user's own settings apply wherever it sets nothing.
+    ``hop_forwards`` are opened by every connection to the last hop, which must exist.
     """
     hops = hops_from(hops)
     aliases = [hop_alias(hops, index) for index in range(len(hops))]
@@ -162,12 +162,12 @@ def render(
         blocks.append(_block(alias, lines))
     blocks += _machines(machines, set(aliases), common)
     if paths.included_by is None:
-        # Without "Match all" the Include would belong to the last Host.
+        # Without "Match all", the Include would belong to the last Host.
         blocks.append("Match all\n  Include ~/.ssh/config")
     if paths.notes:
-        # To notice which machine does not answer. The last, because of several values ssh takes the first.
+        # To record which machine does not answer. At the end, because ssh uses the first of several values.
         blocks.append(_block(f"* !{_HOP}*", [_direct(paths)]))
-    # Not added to the whole, which has megabytes where the machines are thousands.
+    # Not concatenated with the rest, which is megabytes long for thousands of machines.
     blocks[-1] += "\n"
     return "\n\n".join(blocks)
 
@@ -186,7 +186,7 @@ class _Common:
     def of(cls, hops: Sequence[str], paths: Paths, host_keys: str) -> _Common:
         known = [_quoted(paths.known_hosts, "The path of known_hosts")]
         if host_keys == TOFU:
-            # ssh writes what it accepts to the first file; ours is rewritten and would forget.
+            # ssh writes accepted keys to the first file. Ours is rewritten and would lose them.
             known.insert(0, _quoted(f"{paths.known_hosts}.accepted", "The path of known_hosts"))
         return cls(
             checking=f"StrictHostKeyChecking {'accept-new' if host_keys == TOFU else 'yes'}",
@@ -202,10 +202,10 @@ class _Common:
 
 
 def _hop(hop: Hop, alias: str, index: int, common: _Common) -> list[str]:
-    """The lines about the hop alone."""
+    """The lines of the hop itself."""
     lines = [f"HostName {hop.host}", f"Port {hop.port}", common.checking]
     if hop.host_key:
-        # A certificate is for the host that it names.
+        # A certificate is valid for the host that it names.
         signer = authority(hop.host_key)
         known_as = signer.name or hop.host if signer else alias
         lines += [f"HostKeyAlias {known_as}", *_kind(hop.host_key), *common.trusted]
@@ -213,14 +213,14 @@ def _hop(hop: Hop, alias: str, index: int, common: _Common) -> list[str]:
 
 
 def _machines(machines: Iterable[Machine], taken: set[str], common: _Common) -> Iterator[str]:
-    """The blocks of the machines; ``taken`` are the names of the hops, which no machine can have."""
+    """The blocks of the machines. ``taken`` are the names of the hops, which a machine cannot have."""
     for machine in machines:
         alias = machine.alias.lower() if is_alias(machine.alias) else ""
         if not alias or alias in taken or not is_alias(machine.filed_under):
             yield f"# Left out, the name cannot be used: {shown(machine.alias)}"
             continue
         taken.add(alias)
-        # The key of a machine of the user's own configuration may be in the user's own known_hosts.
+        # The key of a machine in the user's own configuration may be in the user's own known_hosts.
         kind = _kind(None if machine.authority else machine.host_key)
         trusted = [] if machine.own_config and not machine.host_key else [*kind, *common.trusted]
         proxy_command = common.proxy_commands[: machine.depth][-1:]
@@ -228,7 +228,7 @@ def _machines(machines: Iterable[Machine], taken: set[str], common: _Common) -> 
 
 
 def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
-    """The known_hosts file that belongs to :func:`render`: a line for each known key, with a name for people."""
+    """The known_hosts file for :func:`render`: a line for each known key, with a readable name."""
     hops = hops_from(hops)
     keys: dict[str, str] = {}
     for index, hop in enumerate(hops):
@@ -248,16 +248,16 @@ def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
 
 
 def _kind(host_key: Optional[str]) -> list[str]:
-    """The line by which ssh asks for the kind of key that is known; else it would run the helper to find out."""
+    """The line that makes ssh request the known type of key. Otherwise it would run the helper to find out."""
     kind = (host_key or "").partition(" ")[0]
     if kind not in KEY_TYPES:
         return []
-    # RSA keys are used with newer digests than the one they are called after.
+    # RSA keys are used with newer digests than their name says.
     return [f"HostKeyAlgorithms ^{'rsa-sha2-512,rsa-sha2-256' if kind == 'ssh-rsa' else kind}"]
 
 
 def _through(hop: str, paths: Paths, host_keys: str) -> str:
-    """The ProxyCommand for what lies behind this hop."""
+    """The ProxyCommand for machines behind this hop."""
     read = paths.read_for_hops
     config = f"'{_escaped(read, 'The path of the ssh configuration')}'" if read else "-"
     return f"{_proxy_command(paths)} through {host_keys} {config} {hop} '[%h]:%p'"
@@ -269,7 +269,7 @@ def _direct(paths: Paths) -> str:
 
 
 def _proxy_command(paths: Paths) -> str:
-    """The beginning of a line that has the helper connect. A shell runs it, where double quotes would do less."""
+    """The beginning of a line that lets the helper connect. A shell runs it, where double quotes are not enough."""
     command = _run_by_ssh(paths).replace('"', "'")
     return f"ProxyCommand {command}"
 
@@ -280,14 +280,14 @@ def _run_by_ssh(paths: Paths) -> str:
 
 
 def _machine(machine: Machine, proxy_command: list[str], nowhere: str) -> list[str]:
-    """The lines about the machine alone. One without address has ``nowhere`` instead of the ``proxy_command``."""
+    """The lines of the machine itself. One without an address has ``nowhere`` instead of the ``proxy_command``."""
     lines = []
     if machine.own_config:
         lines += proxy_command
     elif is_address(machine.address):
         lines += [f"HostName {machine.address}", *proxy_command]
     else:
-        # Without this line ssh would look the alias up in DNS and go wherever that leads.
+        # Without this line, ssh would look up the alias in DNS and connect to the result.
         lines += [f"HostName {NO_ADDRESS}", nowhere]
     user = machine.user
     if user is not None and not is_user(user):
@@ -305,12 +305,12 @@ def _machine(machine: Machine, proxy_command: list[str], nowhere: str) -> list[s
 def _settings(user: Optional[str], key: Optional[str], where: str) -> list[str]:
     lines = [f"User {user}"] if user else []
     if key:
-        # Without a file every key of the agent and the default files are tried, FIDO keys included. With one, an agent
-        # that holds it still signs, passphrase or not: ssh finds it by its public half.
+        # Without a file, all keys in the agent and the default files are tried, including FIDO keys. With a file, an
+        # agent that has the key still signs, with or without a passphrase, because ssh finds it by its public key.
         lines += [f"IdentityFile {_quoted(key, f'The path of the key of {where}')}", "IdentitiesOnly yes"]
     return [
         *lines,
-        # Connections are shared by us, and by Ansible under the machine's id; a user's own path may go by address.
+        # We share connections, and so does Ansible by the machine's id. A user's own path may use the address.
         "ControlPath none",
         "CheckHostIP no",
         "VerifyHostKeyDNS no",
@@ -325,7 +325,7 @@ def _settings(user: Optional[str], key: Optional[str], where: str) -> list[str]:
 def _forward(forward: Forward) -> str:
     socket = require_socket(forward.socket, "The socket to forward to")
     port = require_port(forward.port, "The forward")
-    # "localhost" keeps it on the loopback addresses even where the user's own configuration has GatewayPorts.
+    # "localhost" keeps it on the loopback addresses even if the user's own configuration sets GatewayPorts.
     return f"LocalForward localhost:{port} {socket}"
 
 
@@ -338,10 +338,10 @@ def _block(alias: str, lines: Iterable[str]) -> str:
 
 
 def _quoted(path: str, what: str) -> str:
-    """The path as one word of ssh_config. Raises InvalidRequest where that is impossible."""
+    """Return the path as one word of ssh_config. Raises InvalidRequest if that is impossible."""
     return f'"{_escaped(path, what)}"'
 
 
 def _escaped(path: str, what: str) -> str:
-    """The path with its tokens escaped."""
+    """Return the path with its tokens escaped."""
     return require_path(path, what).replace("%", "%%")

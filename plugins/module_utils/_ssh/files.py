@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A configuration as files that are the user's alone: known_hosts, the proxy helper, and what names both."""
+"""Writes a configuration as private files: known_hosts, the proxy helper, and the configuration that uses both."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from .config import HopForward, Machine, Paths
 PRIVATE = 0o600
 # Bytes.
 _PART = 1 << 16
-# Machines by the hops that lead to them, outermost first.
+# Machines by their hops, outermost first.
 ByHops = Mapping[tuple[Hop, ...], Sequence[Machine]]
 
 
 def texts(
     machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forwards: Iterable[HopForward] = ()
 ) -> dict[str, str]:
-    """The text of each file by its path, what others name before those that name it. Raises InvalidRequest.
+    """Return the text of each file by its path, in an order in which files exist before others refer to them.
+    Raises InvalidRequest.
 
     The arguments are :func:`config.render`'s.
     """
@@ -40,7 +41,7 @@ def texts(
 
 
 def write(machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forwards: Iterable[HopForward] = ()) -> str:
-    """Write :func:`texts` into their folder, which is made where it is missing. Returns the configuration's path."""
+    """Write :func:`texts` to their folder, which is created if needed. Return the path of the configuration."""
     said = texts(machines, paths, host_keys=host_keys, hop_forwards=hop_forwards)
     private_folder(paths.folder)
     for path, text in said.items():
@@ -49,35 +50,35 @@ def write(machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forw
 
 
 def _merged(known: Sequence[str]) -> str:
-    """Several known_hosts files as one: machines behind other hops may have some of these in common."""
+    """Merge several known_hosts files. Machines behind different hops may have some lines in common."""
     if len(known) == 1:
         return known[0]
     return "".join(dict.fromkeys(line for text in known for line in text.splitlines(keepends=True)))
 
 
 def _helper() -> str:
-    # It is read, not used, and only where a configuration is written.
+    # It is only read, and only if a configuration is written.
     from . import proxy_helper
 
     return inspect.getsource(proxy_helper)
 
 
 def private_folder(path: str) -> str:
-    """Make the folder, or make it the user's alone. Returns its path."""
+    """Create the folder, or make it private. Return its path."""
     os.makedirs(path, mode=0o700, exist_ok=True)
     os.chmod(path, 0o700)
     return path
 
 
 def write_private(path: str, text: str) -> bool:
-    """Put the text into the file, whole or not at all, readable by its owner only. Returns whether it was changed.
+    """Write the text to the file, as a whole or not at all, readable only by its owner. Return whether it changed.
 
-    Another run may write the same file at the same time; readers see the old text or the new one.
+    Another run may write the same file at the same time. Readers see either the old or the new text.
     """
     content = text.encode()
     if _holds(path, content):
         return False
-    # mkstemp makes files with mode 0600.
+    # mkstemp creates files with mode 0600.
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".haven-")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -90,7 +91,7 @@ def write_private(path: str, text: str) -> bool:
 
 
 def _holds(path: str, content: bytes) -> bool:
-    """Whether the file is private and has exactly this content; read in parts, as it may have that of thousands."""
+    """Whether the file is private and has exactly this content. It is read in parts, because it can be large."""
     try:
         with open(path, "rb") as file:
             found = os.fstat(file.fileno())

@@ -26,7 +26,7 @@ PLAIN: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("host", "-oProxyCommand=x", "The host of a tunnel is no plain word: '-oProxyCommand=x'"),
+        ("host", "-oProxyCommand=x", "The host of a tunnel cannot be used: '-oProxyCommand=x'"),
         ("user", "a b", "The user of a tunnel is not a user name: 'a b'"),
         ("forwards", (Forward(0, "/run/a.sock"),), "A forward of a tunnel has no valid port: 0; use 1 to 65535"),
         ("forwards", (Forward(8888, "a:b"),), "The socket of a forward must be a plain absolute path, not 'a:b'"),
@@ -39,7 +39,7 @@ def test_what_ssh_could_misread_is_refused(field: str, value: Any, message: str)
 
 @pytest.mark.parametrize("name", ["../box", "", "a b", "-x"])
 def test_a_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="The name of a tunnel is no plain word"):
+    with pytest.raises(InvalidRequest, match="The name of a tunnel cannot be used"):
         Tunnels(str(tmp_path)).get(name)
-    with pytest.raises(InvalidRequest, match="The project of a tunnel is no plain word"):
+    with pytest.raises(InvalidRequest, match="The project of a tunnel cannot be used"):
         project_folder(str(tmp_path), name)
