@@ -77,7 +77,10 @@ def test_stopping_ends_what_runs_and_begins_nothing_new(lanes: Lanes, tmp_path: 
     assert not (tmp_path / "three.log").exists()
 
 
-def test_times_know_set_up_from_call_and_the_table_names_the_slowest(lanes: Lanes, tmp_path: Path) -> None:
+def test_times_know_set_up_from_call_and_the_table_names_the_slowest(
+    lanes: Lanes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     (tmp_path / "test_it.py").write_text(
         "import time, pytest\n@pytest.fixture\ndef slow(): time.sleep(0.3)\ndef test_one(slow): time.sleep(0.1)\n"
     )
