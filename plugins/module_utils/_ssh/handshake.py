@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether instances can be reached and are who they should be: a real ssh, through the hops, strictly checked.
+"""Checks with ssh that instances can be reached through the hops and show the right host key.
 
-ssh itself does the work, so that agents, passphrases, FIDO keys and the user's own configuration keep working.
+ssh itself does the work, so that agents, passphrases, FIDO keys, and the user's own configuration are used.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .config import Machine, Paths
 from .hops import HopLookup, WantedHop, found
 from .proxy_helper import REFUSED, told
 
-# Seconds for one try; the configuration's own ConnectTimeout counts for each hop.
+# Seconds for one attempt. The ConnectTimeout in the configuration applies to each hop.
 ONE_TRY = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Route:
-    """How to get to the instances: the hops, outermost first, and as whom.
+    """How to connect to the instances: the hops, outermost first, the user, and the key.
 
-    ``listed`` says which instances there are: hops may be among them, even among those that are waited for.
+    ``listed`` returns the existing instances. Hops may be among them, even among those that are waited for.
     """
 
     wanted: tuple[WantedHop, ...] = ()
@@ -40,7 +40,7 @@ class Route:
     private_key: Optional[str] = None
 
     def boots(self, instances: Sequence[Instance]) -> dict[str, str]:
-        """The id of the boot each instance is in, as far as it answers: a restart is over when it is another one."""
+        """The boot id of each instance that answers. A restart is complete when it has changed."""
         known = [each for each in instances if each.host_key]
         with tempfile.TemporaryDirectory(prefix="haven-") as folder:
             config = self._write_configuration(folder, known)
@@ -48,9 +48,9 @@ class Route:
         return {each.id: answer.said for each, answer in zip(known, answers) if answer.succeeded}
 
     def wait(self, instances: Sequence[Instance], deadline: Deadline, before: Mapping[str, str]) -> None:
-        """Return when every instance has answered a verified handshake, in a boot other than the one ``before``.
+        """Wait until every instance has answered a verified handshake, with another boot id than in ``before``.
 
-        Raises Untrusted at once, and TimedOut with what ssh said last.
+        Raises Untrusted at once, or TimedOut with the last message from ssh.
         """
         keyless = [each.name for each in instances if not each.host_key]
         if keyless:
@@ -69,7 +69,7 @@ class Route:
         return _files.write({hops.hops: machines}, Paths.of_this_run(folder))
 
     def _machine(self, instance: Instance, depth: int) -> Machine:
-        # Behind hops an instance is known by its private address; from outside only the public one leads there.
+        # Behind hops, instances are reached at their private address, from outside only at the public one.
         addresses = (instance.private_address, instance.public_address)
         first, second = addresses if depth else addresses[::-1]
         return Machine(
@@ -102,7 +102,7 @@ def _wait_for_one(config: str, instance: Instance, deadline: Deadline, before: O
         if answer.succeeded and answer.said != before:
             return
         if answer.refused:
-            # Waiting does not make it the right one.
+            # Waiting would not help.
             raise Untrusted(
                 f"{answer.said}. If it was, make sure which of them is right before you change the tag haven:host-key,"
                 " or the host_key of a hop."
@@ -117,9 +117,9 @@ def _wait_for_one(config: str, instance: Instance, deadline: Deadline, before: O
 
 
 def _attempt(command: Sequence[str], seconds: float) -> _Answer:
-    """One handshake: what the instance printed, or the last thing ssh said."""
+    """Make one handshake. Return the instance's output, or the last message from ssh."""
     try:
-        # run_command belongs to AnsibleModule and knows no time limit.
+        # run_command belongs to AnsibleModule and has no timeout.
         done = subprocess.run(  # pylint: disable=ansible-bad-function
             command,
             stdin=subprocess.DEVNULL,

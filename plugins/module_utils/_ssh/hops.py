@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Jump hosts that are instances themselves: named by name or tag, found wherever their address is now. Pure.
+"""Jump hosts that are instances, given by name or tag, and looked up to find their current address. Pure.
 
-What a cloud says of such an instance is untrusted, as of every other: its host key is the one recorded in its tags.
+Like all data from a cloud, that about these instances is untrusted. Their host keys are those recorded in their tags.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from .._errors import InvalidRequest, NotFound
 from .._models import Hop, Instance
 from .checks import Authority, hops_from, is_address, is_alias, is_user, principal, public_key
 
-# Passes the checks of what the user says besides the address, which is not known yet.
+# Passes the checks while the address is not known yet.
 _NOWHERE = "to-be-looked-up.invalid"
 
 
 @dataclass(frozen=True)
 class HopLookup:
-    """A jump host by its name or its tags; ``rest`` is what the user says of it otherwise.
+    """A jump host given by name or tags. ``rest`` are the user's other settings for it.
 
-    Where an ``authority``, a public key, vouches for machines, no tag says whom to trust.
+    With an ``authority``, a public key, its certificates decide which machine is trusted, not tags.
     """
 
     rest: Hop
@@ -36,7 +36,7 @@ class HopLookup:
 
     @property
     def shown(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
         return self.instance or ", ".join(f"{key}={value}" for key, value in self.tags)
 
     def means(self, instance: Instance) -> bool:
@@ -49,13 +49,13 @@ WantedHop = Union[Hop, HopLookup]
 
 @dataclass(frozen=True)
 class FoundHops:
-    """The jump hosts with their addresses; ``ids`` are those of the instances, in the same order, '' for others."""
+    """The jump hosts with their addresses. ``ids`` are their instance ids, in the same order, or '' for others."""
 
     hops: tuple[Hop, ...] = ()
     ids: tuple[str, ...] = ()
 
     def to(self, id: str) -> FoundHops:
-        """The hops that lead to the instance with this id: to a jump host those before it."""
+        """The hops to the instance with this id. For a jump host, those before it."""
         if id not in self.ids:
             return self
         depth = self.ids.index(id)
@@ -63,9 +63,9 @@ class FoundHops:
 
 
 def wanted_hops(value: object, authority: Optional[str] = None) -> tuple[WantedHop, ...]:
-    """The hops of an option: as :func:`hops_from` takes them, or with ``instance`` or ``tag`` instead of ``host``.
+    """Return the hops in an option: as for :func:`hops_from`, or with ``instance`` or ``tag`` instead of ``host``.
 
-    ``authority`` is the public key of who vouches for instances, if anybody does. Raises InvalidRequest.
+    ``authority`` is the public key of the authority that signs the instances' host keys, if any. Raises InvalidRequest.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         return tuple(hops_from(value))
@@ -77,7 +77,7 @@ def _wanted(item: Any, number: int) -> WantedHop:
     given = {key: value for key, value in item.items() if value not in (None, "", {})} if _is_mapping(item) else {}
     lookups = [key for key in ("host", "instance", "tag") if key in given]
     if lookups == ["host"] or not lookups:
-        # As if it stood in its place, for the number in the message.
+        # In its place in the list, for the number in the message.
         return hops_from([Hop(_NOWHERE)] * (number - 1) + [given or item])[-1]
     if len(lookups) > 1:
         raise InvalidRequest(f"Hop {number} has {' and '.join(lookups)}: give one of them.")
@@ -93,10 +93,10 @@ def _is_mapping(value: object) -> bool:
 
 
 def found(wanted: Iterable[WantedHop], instances: Iterable[Instance]) -> FoundHops:
-    """The hops, each instance among them with its address and host key as they are now. Raises NotFound.
+    """Return the hops, with the current address and host key of those that are instances. Raises NotFound.
 
-    From outside it is reached by its public address, from another hop by its private one. Of several with the same
-    tags the first by name is taken.
+    The first hop is reached at its public address, further ones at their private address. If several instances have the
+    tags, the first by name is used.
     """
     running = sorted((each for each in instances if each.state == "running"), key=lambda each: (each.name, each.id))
     hops: list[Hop] = []
@@ -136,21 +136,21 @@ def _hop(wanted: HopLookup, instance: Optional[Instance], inside: bool) -> Hop:
 
 
 def _host_key(wanted: HopLookup, instance: Instance) -> Optional[str]:
-    """The recorded one, or the authority and the name that its certificate must hold, which the user has said."""
+    """The recorded host key, or the authority and the name that the certificate must contain, given by the user."""
     if not wanted.authority:
         return public_key(instance.host_key)
     name = principal(wanted.instance, instance.project)
     if not wanted.instance or not is_alias(name):
-        # Else whoever writes tags would choose who of those with a certificate it is.
+        # Otherwise, anyone who can write tags could choose among the machines with a certificate.
         raise InvalidRequest(
-            f"The jump host {wanted.shown} has no host_key, and with a host_key_authority no tag says whom to trust: "
-            "give the hop its host_key, or its instance instead of tag."
+            f"The jump host {wanted.shown} has no host_key, and with a host_key_authority, no tag decides which "
+            "machine is trusted: give the hop its host_key, or its instance instead of tag."
         )
     return Authority(wanted.authority, name).line
 
 
 def plain(wanted: Iterable[WantedHop], what: str) -> tuple[Hop, ...]:
-    """The hops where none has to be looked up first. Raises InvalidRequest with what it is that needs addresses."""
+    """Return the hops if none has to be looked up. Otherwise raise InvalidRequest, which says what needs addresses."""
     hops = tuple(wanted)
     looked_up = [each.shown for each in hops if isinstance(each, HopLookup)]
     if looked_up:

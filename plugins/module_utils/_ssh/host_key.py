@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A host key made on the controller, for an instance that gets it with its user data."""
+"""Creates a host key on the controller, for an instance that gets it with its user data."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .proxy_helper import told
 
 
 def make(signer: Optional[str] = None, principal: str = "") -> HostKey:
-    """A new ed25519 key, and a certificate for the principal by a signer, whose private key is in that file, or in the
-    agent where the file is the public one. Nothing of it stays here but what is returned. Raises InvalidRequest.
+    """Return a new ed25519 key, and a certificate for the principal by the signer, whose private key is in that file,
+    or in the agent if the file contains the public key. Nothing else of it is kept. Raises InvalidRequest.
     """
-    # Both are the user's alone: the folder is made with mode 0700, the private file with 0600.
+    # Both are private: the folder has mode 0700, the private file 0600.
     with tempfile.TemporaryDirectory(prefix="haven-") as folder:
         path = os.path.join(folder, "key")
-        # No passphrase is no secret.
+        # An empty passphrase is not a secret.
         _ssh_keygen("-t", "ed25519", "-N", "", "-C", "", "-f", path)
         if signer:
             where = ["-U"] if signer.endswith(".pub") else []
@@ -35,7 +35,7 @@ def make(signer: Optional[str] = None, principal: str = "") -> HostKey:
 
 def _ssh_keygen(*arguments: str) -> None:
     try:
-        # run_command belongs to AnsibleModule. A passphrase is not asked for: there is no terminal.
+        # run_command belongs to AnsibleModule. Without a terminal, ssh-keygen cannot ask for a passphrase.
         done = subprocess.run(  # pylint: disable=ansible-bad-function
             ["ssh-keygen", "-q", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
@@ -43,8 +43,8 @@ def _ssh_keygen(*arguments: str) -> None:
         raise InvalidRequest("A host key needs the program ssh-keygen: install the OpenSSH client.") from error
     if done.returncode != 0:
         raise InvalidRequest(
-            f"ssh-keygen could not make the host key ({told(done.stderr)}): host_key_signer must be the private key of"
-            " your authority without a passphrase, or its public key, ending in .pub, where an agent holds the private."
+            f"ssh-keygen could not create the host key ({told(done.stderr)}): host_key_signer must be the private key "
+            "of your authority, without a passphrase, or its public key, ending in .pub, if an agent has the other."
         )
 
 

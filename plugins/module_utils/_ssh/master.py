@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One verified SSH connection to the last jump host, held open for many streams to go through.
+"""A verified SSH connection to the last jump host that is kept open for many streams.
 
-OpenSSH itself makes it (ssh_config(5), ControlMaster), so that agents, FIDO keys and the user's own configuration keep
-working; each stream is a channel of that one connection, and costs the jump host no further login.
+OpenSSH itself opens it (ssh_config(5), ControlMaster), so that agents, FIDO keys, and the user's own configuration are
+used. Each stream is a channel of that connection, without another login on the jump host.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from . import files as _files
 from .config import HopForward, Paths, hop_alias
 from .proxy_helper import REFUSED, told
 
-# Seconds: a connection whose owner was killed ends itself this long after its last stream.
+# Seconds after its last stream until a connection whose owner was killed closes by itself.
 PERSIST = 30
 # Seconds for each hop to answer and log us in.
 LOGIN_TIMEOUT = 25.0
-# ssh puts a suffix of 17 characters to the socket's path while it makes it; systems allow 104 or 108 in all.
+# ssh appends 17 characters to the socket's path while it creates it. Systems allow 104 or 108 characters in total.
 _LONGEST_FOLDER = 60
 
 
 @dataclass(frozen=True)
 class HeldConnection:
-    """The connection: ``folder`` is a private one that ends with it."""
+    """The connection. ``folder`` is private and deleted with it."""
 
     hops: tuple[Hop, ...]
     folder: str
 
     @property
     def log(self) -> str:
-        """The path of what ssh says about the connection and its streams."""
+        """The path of ssh's log about the connection and its streams."""
         return os.path.join(self.folder, "log")
 
     def command(self, *arguments: str) -> list[str]:
         """An ssh command that goes through this connection."""
         config, control = Paths(self.folder).config, os.path.join(self.folder, "s")
-        # What the user's own configuration may say otherwise: reasons are read from the log.
+        # The user's own configuration may differ, but reasons are read from the log.
         settings = ["BatchMode=yes", "LogLevel=INFO", "PermitLocalCommand=no", "RemoteCommand=none"]
         options = [word for setting in settings for word in ("-o", setting)]
         return [
@@ -62,7 +62,7 @@ class HeldConnection:
         ]
 
     def said(self, since: int = 0) -> str:
-        """What ssh has written to the log behind that many bytes."""
+        """What ssh has written to the log after that many bytes."""
         with open(self.log, encoding="utf-8", errors="replace") as log:
             log.seek(since)
             return log.read()
@@ -70,10 +70,10 @@ class HeldConnection:
 
 @contextlib.contextmanager
 def held(hops: Sequence[Hop], forwards: Sequence[tuple[str, str, int]] = ()) -> Iterator[HeldConnection]:
-    """Hold a connection over these hops, outermost first, while the context lasts.
+    """Hold a connection over these hops, outermost first, for the duration of the context.
 
-    ``forwards`` are names of unix sockets in its folder, each with the host and the port that it leads to from the last
-    hop. Host keys are checked strictly, always. Raises Unreachable, Untrusted, InvalidRequest.
+    ``forwards`` are names of unix sockets in its folder, each with the host and the port that it is forwarded to from
+    the last hop. Host keys are always checked strictly. Raises Unreachable, Untrusted, or InvalidRequest.
     """
     base = tempfile.gettempdir()
     folder = tempfile.mkdtemp(prefix="haven-", dir=base if len(base) < _LONGEST_FOLDER else "/tmp")  # noqa: S108
@@ -89,8 +89,8 @@ def held(hops: Sequence[Hop], forwards: Sequence[tuple[str, str, int]] = ()) -> 
 
 
 def _log_in(connection: HeldConnection) -> None:
-    # Into the background once the last hop has let us in; with -E, because that closes stderr.
-    # Each forward is an open file, and many systems start with a limit of 1024 or less.
+    # It goes to the background after the login on the last hop, which closes stderr, hence -E.
+    # Each forward is an open file, and many systems have a default limit of 1024 or less.
     roomy = ["sh", "-c", 'ulimit -S -n 8192 2>/dev/null || ulimit -S -n "$(ulimit -H -n)"; exec "$@"', "sh"]
     background = ["-f", "-N", "-M", "-o", f"ControlPersist={PERSIST}", "-o", "ControlMaster=yes", "-E", connection.log]
     status = _run([*roomy, *connection.command(*background)], connection, LOGIN_TIMEOUT * len(connection.hops))
@@ -99,8 +99,8 @@ def _log_in(connection: HeldConnection) -> None:
 
 
 def _run(command: Sequence[str], connection: HeldConnection, seconds: float) -> int:
-    """The exit status; 124, as of timeout(1), where it took too long."""
-    # A file, since a pipe would stay open as long as the connection; ssh for an earlier hop knows no -E.
+    """Run ssh and return the exit status, or 124, like timeout(1), if it took too long."""
+    # To a file, because a pipe would stay open as long as the connection. For an earlier hop, ssh has no -E.
     with open(connection.log, "a", encoding="utf-8") as log:
         try:
             done = subprocess.run(  # pylint: disable=ansible-bad-function
@@ -114,7 +114,7 @@ def _run(command: Sequence[str], connection: HeldConnection, seconds: float) -> 
 
 
 def _failure(connection: HeldConnection, status: int) -> HavenError:
-    """Why the connection could not be made, in a sentence that names the hop where ssh named it."""
+    """Why the connection failed, in a sentence that names the hop if ssh named it."""
     said = connection.said()
     last = told(said)
     if last.startswith(REFUSED):
@@ -125,9 +125,11 @@ def _failure(connection: HeldConnection, status: int) -> HavenError:
     where = f"The jump host {hop.host}"
     if "Host key verification failed" in said:
         return Untrusted(
-            f"{where} is not known by the host key it shows: set the hop's host_key, or see to your own known_hosts."
+            f"{where} shows a host key that is not known: set the hop's host_key, or add it to your own known_hosts."
         )
     if "Permission denied" in said:
-        return Unreachable(f"{where} does not let us in: check the hop's user and key, or whether the agent has it.")
+        return Unreachable(
+            f"{where} refuses the login: check the hop's user and key, and whether the agent has the key."
+        )
     last = "no answer in time" if status == 124 else (last or f"ssh ended with {status}").rstrip(".")
     return Unreachable(f"{where} cannot be reached ({last}): check the hops, their ports and the network.")

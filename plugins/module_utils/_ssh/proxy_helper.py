@@ -2,24 +2,25 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What ssh runs on the controller: the shared connection to a jump host, and words for a wrong host key.
+"""The helper that ssh runs on the controller, for shared connections to jump hosts and clear errors about host keys.
 
-A copy of this file lies beside each ssh configuration of ours, which names it in up to three places:
+A copy of this file is next to each of our SSH configurations, which use it in up to three places:
 
-- ``ProxyCommand … through MODE CONFIG HOP DESTINATION`` carries one connection through the one that all share to this
-  jump host. ``ControlMaster auto`` would not do: of twenty that start at once each finds no master and opens its own.
-- ``ProxyCommand … direct DESTINATION`` connects without one, as ssh does by itself, but for the sentence below.
-- ``KnownHostsCommand … check MODE PURPOSE HOST FINGERPRINT KEY FILE…`` vouches for nothing. Where the key that a
-  machine shows is not the recorded one, it names the machine and both fingerprints, of which ssh says one, and fails,
-  by which ssh ends the connection: ``-o StrictHostKeyChecking=no``, which ANSIBLE_HOST_KEY_CHECKING=False puts on the
-  command line, cannot switch that off.
+- ``ProxyCommand … through MODE CONFIG HOP DESTINATION`` sends a connection through the shared connection to this jump
+  host. ``ControlMaster auto`` would not work: twenty connections that start together all find no master, and each opens
+  its own.
+- ``ProxyCommand … direct DESTINATION`` connects without a jump host, like ssh itself, except for the error message.
+- ``KnownHostsCommand … check MODE PURPOSE HOST FINGERPRINT KEY FILE…`` never adds a key. If a machine shows a key other
+  than the recorded one, it names the machine and both fingerprints (ssh shows only one) and fails, so that ssh ends the
+  connection. ``-o StrictHostKeyChecking=no``, which ANSIBLE_HOST_KEY_CHECKING=False puts on the command line, cannot
+  disable that.
 
-Where any of them fails, the time of the file FAILED beside this one is set, if there is one: an inventory asks its
-cloud anew then, since what it has kept may be out of date.
+If any of them fails, it updates the time of the file FAILED next to this one, if that exists. An inventory then lists
+its cloud again, because its cache may be outdated.
 
-Standard library only, run with ``-IS``: it depends on no environment, and starts quickly. It runs twice for each
-connection, which for twenty machines at once is a good part of the whole: so what takes a while to load is loaded where
-it is used, and of the library only what is written in C is used by all.
+It uses only the standard library and runs with ``-IS``, so that it does not depend on the environment and starts
+quickly. It runs twice for each connection, which matters with twenty machines at once. Therefore slow imports are made
+where they are needed, and all other modules are written in C.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ import stat
 import sys
 import time
 
-# What type checkers take for true.
+# Type checkers treat this as true.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from types import FrameType
     from typing import Any, Optional
 
-# The file in an inventory's folder whose time is that of the last failure.
+# The file in an inventory's folder that has the time of the last failure.
 FAILED = "failed"
-# How it begins to tell of a wrong host key.
+# The beginning of messages about a wrong host key.
 REFUSED = "haven.gpu refuses "
-# Seconds that a connection to a jump host outlives the last one through it.
+# Seconds that the shared connection stays open after the last connection through it.
 PERSIST = 60
-# Seconds for one address of a machine; who runs ssh mostly waits for less.
+# Seconds for one address of a machine. Callers of ssh usually wait for less.
 _PATIENCE = 15
 _TOLD = "haven.gpu: "
 _FAILED = 255
@@ -57,10 +58,10 @@ _FOR_HOSTS = 2
 
 
 def through(mode: str, config: str, hop: str, destination: str) -> int:
-    """Carry standard input and output to ``[host]:port`` behind the hop. Returns the exit status.
+    """Connect standard input and output to ``[host]:port`` behind the hop, and return the exit status.
 
-    ``config`` is what ssh reads for the hop, its own defaults where it is "-". ``mode`` says how unknown host keys are
-    treated: who checks strictly never uses what somebody opened who does not.
+    ``config`` is the configuration for the hop, or "-" for ssh's defaults. ``mode`` says how unknown host keys are
+    treated. A caller that checks strictly never uses a connection from one that does not.
     """
     _end_with_ssh()
     ssh = ["ssh"] if config == "-" else ["ssh", "-F", config]
@@ -76,14 +77,14 @@ def through(mode: str, config: str, hop: str, destination: str) -> int:
             return _refuse(reason)
         _leave_terminal()
         status = _run([*shared, "-o", "ControlMaster=no", "-W", destination, hop])
-        # A jump host that was restarted shows only when it is used: nothing has been carried then, so try anew.
+        # A restart of the jump host is noticed only now. Nothing has been sent yet, so try again.
         if status == 0 or _is_open(control):
             break
     return _refuse(f"{_TOLD}the jump host {hop} opened no connection to {destination}.") if status else 0
 
 
 def direct(destination: str) -> int:
-    """Carry standard input and output to ``[host]:port``. Returns the exit status."""
+    """Connect standard input and output to ``[host]:port``, and return the exit status."""
     import _socket
 
     _end_with_ssh()
@@ -107,7 +108,7 @@ def direct(destination: str) -> int:
 
 
 def _carry(link: Any) -> int:
-    """Pass on in both directions until the server has no more to say."""
+    """Forward data in both directions until the server closes the connection."""
     import _socket
     import _thread
 
@@ -118,14 +119,14 @@ def _carry(link: Any) -> int:
         except OSError:  # the server has hung up
             return
 
-    # Each waits for its own side: one that waits for both could have both wait for it.
+    # Each thread waits for one side only, because waiting for both could block both.
     _thread.start_new_thread(forth, ())
     _pour(link.fileno(), 1)
     return 0
 
 
 def _pour(source: int, sink: int) -> None:
-    """Copy to the end, or until either side is gone."""
+    """Copy until the end, or until either side is closed."""
     try:
         while data := os.read(source, 1 << 16):
             rest = memoryview(data)
@@ -136,7 +137,7 @@ def _pour(source: int, sink: int) -> None:
 
 
 def _end_with_ssh() -> None:
-    """End in order when ssh ends us, which it does after each connection and when it has lost its patience."""
+    """Exit properly when ssh terminates us, after each connection and after a timeout."""
 
     def end(_signal: int, _frame: Optional[FrameType]) -> None:
         if _is_unheard():
@@ -148,7 +149,7 @@ def _end_with_ssh() -> None:
 
 
 def _is_unheard() -> bool:
-    """Whether the first words of our own ssh (RFC 4253, 4.2) still wait to be carried: then nobody has answered."""
+    """Whether the greeting of our own ssh (RFC 4253, 4.2) is still unread, so that there was no answer yet."""
     try:
         os.set_blocking(0, False)
         return os.read(0, 4) == b"SSH-"
@@ -157,7 +158,7 @@ def _is_unheard() -> bool:
 
 
 def _private_folder() -> Optional[str]:
-    """A folder of the user's own with a short path, which sockets need; None where somebody else took its name."""
+    """A private folder with a short path, which sockets need, or None if the name belongs to somebody else."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     parent = runtime if 0 < len(runtime) < 40 and os.path.isdir(runtime) else "/tmp"  # noqa: S108 -- see below
     folder = os.path.join(parent, f"haven-ssh-{os.getuid()}")
@@ -171,8 +172,8 @@ def _private_folder() -> Optional[str]:
 
 
 def _is_open(control: str) -> bool:
-    """Whether a master listens there: what a dead one left refuses."""
-    # What the module socket is made of, which takes as long to load as all else here.
+    """Whether a master is listening on the socket. The socket of a dead one refuses connections."""
+    # The C part of the module socket, which takes as long to load as everything else here.
     import _socket
 
     link = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -183,7 +184,7 @@ def _is_open(control: str) -> bool:
 
 
 def _open(shared: Sequence[str], hop: str, control: str) -> str:
-    """Open the connection that all share, unless somebody else just did. Returns why that cannot be, or nothing."""
+    """Open the shared connection, unless another process just did. Return why that failed, or an empty string."""
     began = time.time()
     lock = os.open(f"{control}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -201,15 +202,15 @@ def _open(shared: Sequence[str], hop: str, control: str) -> str:
 
 
 def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
-    """Start the master, in the background once it is logged in. Returns why not, or nothing."""
+    """Start the master, which goes to the background after the login. Return why that failed, or an empty string."""
     import tempfile
 
     if os.path.lexists(control):
         os.unlink(control)
     options = ["ControlMaster=yes", f"ControlPersist={PERSIST}", "ClearAllForwardings=yes", "PermitLocalCommand=no"]
     arguments = [word for option in options for word in ("-o", option)]
-    # A file: what stays in the background must not hold the pipe that our caller reads to its end. A terminal is for
-    # people, who may have to touch a token now.
+    # To a file, because the background process must not keep the pipe open that our caller reads. A terminal is left
+    # alone for people who may have to touch a token now.
     with tempfile.TemporaryFile() as said:
         stderr = None if sys.stderr.isatty() else said.fileno()
         status = _run([*shared, *arguments, "-f", "-N", hop], quiet=True, stderr=stderr)
@@ -223,9 +224,9 @@ def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
 
 
 def told(said: str) -> str:
-    """What counts in ssh's output: our own words, also on an earlier hop's behalf; else the last line.
+    """Return the relevant line of ssh's output: our own message, also from an earlier hop, otherwise the last line.
 
-    No more than one line, of at most 500 printable characters.
+    At most 500 printable characters.
     """
     lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
     ours = [line[line.index(mark) :] for line in lines for mark in (REFUSED, _TOLD) if mark in line]
@@ -233,7 +234,7 @@ def told(said: str) -> str:
 
 
 def _failed_since(path: str, began: float) -> Optional[str]:
-    """Why somebody else failed while we waited for the lock: twenty must not wait for a dead jump host in turn."""
+    """Why another process failed while we waited for the lock. Twenty must not wait for a dead jump host in turn."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read() if os.fstat(file.fileno()).st_mtime >= began else None
@@ -247,45 +248,44 @@ def _note(path: str, text: str) -> None:
 
 
 def _refuse(reason: str) -> int:
-    """Be the server that says why it disconnects (RFC 4253, 4.2, 6 and 11.1), and return the exit status.
+    """Act as a server that disconnects with a reason (RFC 4253, 4.2, 6 and 11.1), and return the exit status.
 
-    ssh shows that, while it throws away what a ProxyCommand writes to stderr where ControlPersist is set, as it is for
-    Ansible.
+    ssh shows that reason. It discards the stderr of a ProxyCommand if ControlPersist is set, as Ansible does.
     """
     import struct
 
-    # First of all: ssh ends us as soon as it knows.
+    # First of all, because ssh terminates us as soon as it knows.
     _note_failure()
     text = reason.encode("ascii", "replace")[:400]
     payload = b"\x01" + struct.pack(">II", _BY_APPLICATION, len(text)) + text + struct.pack(">I", 0)
     padding = 8 - (5 + len(payload)) % 8 + 8
     packet = struct.pack(">IB", 1 + len(payload) + padding, padding) + payload + bytes(padding)
-    # It hangs up when it has read this; before that it wants to tell us things.
+    # ssh hangs up when it has read this. Before that, it sends data.
     signal.alarm(5)
     try:
         for each in (0, 1):
-            # What ran here may have left them otherwise.
+            # They may have been changed here.
             os.set_blocking(each, True)
         os.write(1, b"SSH-2.0-haven.gpu\r\n" + packet)
         while os.read(0, 65536):
             pass
-    except OSError:  # it is gone
+    except OSError:  # ssh has ended
         pass
     return _FAILED
 
 
 def _leave_terminal() -> None:
-    """So that an interrupt there does not end a connection that others use."""
+    """Start a new session, so that an interrupt does not end a connection that others use."""
     try:
         os.setsid()
-    except OSError:  # it leads a session already
+    except OSError:  # it already leads a session
         return
 
 
 def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] = None) -> int:
-    """Run it to its end, and end it when we are ended. With ``quiet`` it has neither input nor output.
+    """Run the program to its end, and terminate it if we are terminated. ``quiet``: without input and output.
 
-    ``stderr`` is a file descriptor. The system's own call: the module subprocess takes longer to load than this runs.
+    ``stderr`` is a file descriptor. Uses a system call, because the module subprocess takes longer to load than this.
     """
     opened = [(os.POSIX_SPAWN_OPEN, each, os.devnull, os.O_RDWR, 0) for each in ((0, 1) if quiet else ())]
     given = [(os.POSIX_SPAWN_DUP2, stderr, 2)] if stderr is not None else []
@@ -295,7 +295,7 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] =
             list(command),
             os.environ,
             file_actions=[*opened, *given],
-            # Python ignores these, and a program would inherit that.
+            # Python ignores these signals, and the program would inherit that.
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
     except OSError as error:
@@ -314,7 +314,7 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] =
 
 
 def check(mode: str, host: str, fingerprint: str, key: str, files: Sequence[str]) -> bool:
-    """Whether the key is the known one, or in mode tofu the first one; says who shows a wrong one, and what it is."""
+    """Whether the key is known, or in mode tofu the first one. Otherwise prints the machine and both fingerprints."""
     entries = [entry for file in files for entry in _entries(file, host)]
     known = [entry.fingerprint for entry in entries if not entry.signs]
     signers = [entry.fingerprint for entry in entries if entry.signs]
@@ -325,14 +325,18 @@ def check(mode: str, host: str, fingerprint: str, key: str, files: Sequence[str]
     _note_failure()
     name = next((entry.name for entry in entries if entry.name), "")
     who = f"{name} ({host})" if name and name != host else host
-    why = "Somebody else answers at its address, or it was made anew without us" if entries else "Record it first"
+    why = (
+        "Another machine answers at its address, or it was created again without haven.gpu"
+        if entries
+        else "Record it first"
+    )
     right = " or ".join([*known, *(f"one signed by {each}" for each in signers)]) or "none"
     _say(f"{REFUSED}{who}: it shows the host key {fingerprint}, and {right} is known. {why}.")
     return False
 
 
 class _Entry:
-    """A key that a host is known by, or whose signature it is known by, and the host's name from the comment."""
+    """The key of a host, or of the authority that signs its certificate, and the host's name from the comment."""
 
     def __init__(self, fingerprint: str, name: str, signs: bool) -> None:
         self.fingerprint = fingerprint
@@ -355,9 +359,9 @@ def _entries(path: str, host: str) -> Iterator[_Entry]:
 
 
 def _signer(key: str, host: str) -> str:
-    """The fingerprint of who signed this host certificate for the host; nothing where it is none, or not valid now.
+    """The fingerprint of the signer of this host certificate, or '' if it is not a certificate or not valid now.
 
-    The format is OpenSSH's PROTOCOL.certkeys. ssh has checked the signature by then: it reads no certificate without.
+    The format is OpenSSH's PROTOCOL.certkeys. ssh has already checked the signature.
     """
     import struct
 
@@ -385,7 +389,7 @@ def _signer(key: str, host: str) -> str:
 
 
 def _cut(data: bytes) -> tuple[bytes, bytes]:
-    """The string at the beginning (RFC 4251, 5), and what follows."""
+    """Return the string at the beginning (RFC 4251, 5), and the rest."""
     length = int.from_bytes(data[:4], "big")
     if len(data) < 4 + length:
         raise ValueError("cut short")
@@ -402,7 +406,7 @@ def _decoded(key: str) -> bytes:
 
 
 def _fingerprint(key: bytes) -> str:
-    """As ssh writes it: the digest's base64 form without its padding."""
+    """The fingerprint as ssh writes it: the digest in base64 without padding."""
     import binascii
 
     return "SHA256:" + binascii.b2a_base64(_sha256(key), newline=False).decode().rstrip("=")
@@ -417,7 +421,7 @@ def _sha256(data: bytes) -> bytes:
 def _note_failure() -> None:
     try:
         os.utime(os.path.join(os.path.dirname(os.path.abspath(__file__)), FAILED))
-    except OSError:  # nobody asks for it
+    except OSError:  # it is not wanted
         return
 
 
@@ -431,7 +435,7 @@ def main(arguments: Sequence[str]) -> int:
     verb, *rest = arguments
     if verb == "check":
         mode, purpose, host, fingerprint, key, *files = rest
-        # Before it knows the key, ssh asks for the kinds of keys that are known.
+        # Before it knows the key, ssh asks for the known types of keys.
         return 0 if purpose != "HOSTNAME" or check(mode, host, fingerprint, key, files) else 1
     return direct(*rest) if verb == "direct" else through(*rest)
 

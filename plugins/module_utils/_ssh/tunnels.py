@@ -1,18 +1,18 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tunnels that stay open behind a user's back: local ports that lead to unix sockets on a machine.
+"""Tunnels that stay open in the background: local ports that are forwarded to unix sockets on a machine.
 
-Each is a shell that starts ssh again whenever it ends, in a session of its own, so that neither the end of the play nor
-that of the terminal takes it along. Nothing else is needed for it: a POSIX shell and OpenSSH, on Linux and macOS alike.
+Each is a shell in its own session that starts ssh again whenever it ends, so that it survives the play and the
+terminal. It needs only a POSIX shell and OpenSSH, on Linux or macOS.
 
-A tunnel NAME has these files in a folder of the user's alone:
+A tunnel NAME has these files in a private folder:
 
-  NAME.json   what was asked for, the ports that were chosen, and the process group
-  NAME.lock   locked by the shell (flock) while it lives, however it ends: a process's number alone proves nothing
-  NAME.up     there while ssh is connected and its forwards are open
-  NAME.lost   there from the end of the first attempt on
-  NAME.log    what ssh said in its last attempt
+  NAME.json   the request, the chosen ports, and the process group
+  NAME.lock   locked by the shell (flock) while it is running, because a process ID alone proves nothing
+  NAME.up     exists while ssh is connected and its forwards are open
+  NAME.lost   exists after the end of the first attempt
+  NAME.log    the output of ssh in its last attempt
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from .proxy_helper import told
 _KINDS = ("up", "lost", "log", "lock", "json")
 _EVERY_S = 0.1
 _END_WITHIN_S = 10.0
-_PORTS_TRIED = 100  # from the wanted one upwards, before any free one will do
+_PORTS_TRIED = 100  # from the requested one upwards, then any free one
 
-# $1: the files' path up to their kind, then the command. An attempt that hangs is ended, because the wait for a packet
-# that somebody drops is longer than any patience; one that lasted counts as none that failed.
+# $1: the path of the files without the suffix; then the command. An attempt that hangs is terminated, because waiting
+# for dropped packets takes too long. An attempt that lasted does not count as a failure.
 _KEEPER = """\
 log=$1.log lost=$1.lost up=$1.up pause=1
 shift
@@ -76,7 +76,7 @@ class TunnelError(HavenError):
 
 @dataclass(frozen=True)
 class Wish:
-    """A tunnel as wanted: to whom (an alias in an ssh configuration), as whom, and the ports it would like."""
+    """A requested tunnel: the host (an alias in an SSH configuration), the user, and the preferred ports."""
 
     ssh_config: str
     host: str
@@ -93,14 +93,14 @@ class Wish:
 
 @dataclass(frozen=True)
 class Tunnel:
-    """A tunnel as it is: ``ports`` are the local ones, in the order of the wish; ``group`` its process group."""
+    """An existing tunnel. ``ports`` are the local ones, in the order of the request; ``group`` is its process group."""
 
     wish: Wish
     ports: tuple[int, ...]
     group: int = 0
 
     def forwards_as_dicts(self) -> list[dict[str, Any]]:
-        """The documented return value: what was asked for, where it is, and who has what was asked for."""
+        """The documented return value: the request, the actual ports, and what uses the requested ones."""
         found = []
         for port, forward in zip(self.ports, self.wish.forwards):
             taken = {} if port == forward.port else {"taken_by": holder(forward.port)}
@@ -109,19 +109,19 @@ class Tunnel:
 
 
 class Tunnels:
-    """All tunnels of a folder, which is made where it is missing."""
+    """All tunnels in a folder, which is created if needed."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
     def names(self) -> list[str]:
-        """The names of all tunnels that were opened and not closed, alive or not."""
+        """The names of all tunnels that were opened and not closed, running or not."""
         if not os.path.isdir(self._folder):
             return []
         return sorted(name[: -len(".json")] for name in os.listdir(self._folder) if name.endswith(".json"))
 
     def get(self, name: str) -> Optional[Tunnel]:
-        """The tunnel of that name, if its shell lives; it may be between two attempts."""
+        """The tunnel of that name, if its shell is running. It may be between two attempts."""
         require_alias(name, "The name of a tunnel")
         return self._read(name) if self._lives(name) else None
 
@@ -130,9 +130,9 @@ class Tunnels:
         return os.path.exists(self._path(name, "up"))
 
     def start(self, name: str, wish: Wish) -> Tunnel:
-        """Choose ports and start it; returns before it is up. One of that name must have been closed."""
+        """Choose ports and start the tunnel, without waiting for it. An earlier one of that name must be closed."""
         private_folder(self._folder)
-        # A port is promised once: the next to choose sees this one among those that live.
+        # Each port is assigned once: the next tunnel sees this one among the running ones.
         with self._locked(".ports"):
             others = [self._read(other) for other in self.names() if other != name and self._lives(other)]
             ports = _choose(wish.forwards, {port for other in others if other for port in other.ports})
@@ -140,9 +140,9 @@ class Tunnels:
             return self._launch(name, Tunnel(wish, ports))
 
     def await_up(self, name: str, within_s: float, *, at_first_attempt: bool) -> None:
-        """Wait until it is connected; TunnelError has what ssh said last.
+        """Wait until it is connected. Raises TunnelError with the last message from ssh.
 
-        at_first_attempt: what fails once fails for good, such as a key that is refused. Later it is the network.
+        at_first_attempt: one failure is final, for instance because a key is refused. Later failures are the network's.
         """
         deadline = time.monotonic() + within_s
         while not self.is_up(name):
@@ -151,7 +151,7 @@ class Tunnels:
             time.sleep(_EVERY_S)
 
     def close(self, name: str) -> None:
-        """End it and remove its files; nothing happens when there is none."""
+        """Stop the tunnel, if there is one, and delete its files."""
         tunnel = self._read(name)
         deadline = time.monotonic() + _END_WITHIN_S
         number = signal.SIGTERM
@@ -186,7 +186,7 @@ class Tunnels:
                 umask=0o077,
             )
         except BlockingIOError:
-            raise TunnelError(f"Somebody else is opening the tunnel {name} right now: try again.") from None
+            raise TunnelError(f"Another process is opening the tunnel {name} right now: try again.") from None
         finally:
             os.close(lock)
         started = Tunnel(tunnel.wish, tunnel.ports, process.pid)
@@ -209,12 +209,12 @@ class Tunnels:
     def _last_words(self, name: str) -> str:
         try:
             with open(self._path(name, "log"), encoding="utf-8", errors="replace") as log:
-                return told(log.read()) or "ssh has said nothing."
+                return told(log.read()) or "ssh printed no message."
         except FileNotFoundError:
-            return "ssh has said nothing."
+            return "ssh printed no message."
 
     def _read(self, name: str) -> Optional[Tunnel]:
-        """What is noted; None where nothing is, or somebody's hand was in it."""
+        """The recorded tunnel, or None if there is none or the file was modified."""
         try:
             with open(self._path(name, "json"), encoding="utf-8") as file:
                 noted: dict[str, Any] = json.load(file)
@@ -241,12 +241,12 @@ class Tunnels:
 
 
 def project_folder(folder: str, project: str) -> str:
-    """Where a project's tunnels are noted. Raises InvalidRequest."""
+    """The folder of a project's tunnels. Raises InvalidRequest."""
     return os.path.join(folder, require_alias(project, "The project of a tunnel"))
 
 
 def holder(port: int) -> str:
-    """Who listens on this port of the loopback addresses, as far as this user may know it."""
+    """What listens on this port on the loopback addresses, as far as this user can see it."""
     try:
         asked = ["ss", "-Hltnp", f"sport = :{port}"]
         said = subprocess.run(  # pylint: disable=ansible-bad-function
@@ -276,7 +276,7 @@ def _command(tunnel: Tunnel) -> list[str]:
 
 
 def _choose(forwards: Collection[Forward], taken: set[int]) -> tuple[int, ...]:
-    """A free port for each: the wanted one, else the next after it, else any. taken: promised to other tunnels."""
+    """Choose a free port for each: the requested one, the next after it, or any. taken: assigned to other tunnels."""
     chosen: list[int] = []
     for forward in forwards:
         for port in [*range(forward.port, min(forward.port + _PORTS_TRIED, 65536)), 0]:
@@ -292,9 +292,9 @@ def _choose(forwards: Collection[Forward], taken: set[int]) -> tuple[int, ...]:
 
 
 def _free(port: int) -> int:
-    """The port if nobody has it on 127.0.0.1 nor, where this computer has IPv6, on ::1; 0 if somebody does.
+    """Return the port if it is free on 127.0.0.1 and, if this computer has IPv6, on ::1; otherwise 0.
 
-    A browser that asks for localhost takes either. Port 0 stands for any that is free.
+    A browser may use either for localhost. Port 0 means any free port.
     """
     with contextlib.ExitStack() as held:
         for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):

@@ -81,7 +81,7 @@ def test_a_user_or_key_that_is_none_is_not_taken_from_the_tags() -> None:
 
 def test_where_an_authority_vouches_for_machines_no_tag_says_whom_to_trust() -> None:
     gate = instance("gate", tags={"role": "gate", "haven:host-key": OTHER})
-    with pytest.raises(InvalidRequest, match="role=gate has no host_key, and with a host_key_authority no tag says"):
+    with pytest.raises(InvalidRequest, match="role=gate has no host_key, and with a host_key_authority, no tag"):
         found(wanted_hops([{"tag": {"role": "gate"}}], KEY), [gate])
     (hop,) = found(wanted_hops([{"tag": {"role": "gate"}, "host_key": OTHER}], KEY), [gate]).hops
     assert hop.host_key == OTHER

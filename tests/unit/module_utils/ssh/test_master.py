@@ -58,8 +58,8 @@ def test_the_files_are_the_users_alone_and_end_with_the_connection(
 @pytest.mark.parametrize(
     ("said", "kind", "message"),
     [
-        ("Permission denied (publickey).", Unreachable, r"jump host fd00::1 does not let us in"),
-        ("Host key verification failed.", Untrusted, r"jump host fd00::1 is not known by the host key it shows"),
+        ("Permission denied (publickey).", Unreachable, r"jump host fd00::1 refuses the login"),
+        ("Host key verification failed.", Untrusted, r"jump host fd00::1 shows a host key that is not known"),
         (
             "haven.gpu refuses gate (x): it shows the host key A, and B is known.",
             Untrusted,
