@@ -1,4 +1,4 @@
-"""Runs the jobs in as many lanes as there are cores, the longest first; each job's output goes to a log of its own."""
+"""Runs the jobs in two lanes, the longest first; the output of each goes to a log of its own."""
 
 from __future__ import annotations
 
