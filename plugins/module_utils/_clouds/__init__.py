@@ -4,7 +4,7 @@
 
 """The clouds, one folder each. Only these folders import an SDK or use a cloud's own terms.
 
-Who wants a cloud asks here by its name; :mod:`registry` is made from the folders.
+Callers get a cloud here by its name. :mod:`registry` is generated from the folders.
 """
 
 from __future__ import annotations
@@ -21,17 +21,16 @@ if TYPE_CHECKING:
 
 
 def package(cloud: str) -> CloudPackage:
-    """What is known of a cloud without asking it. Raises InvalidRequest for one that nobody has added."""
+    """Return what is known about a cloud without calling it. Raises InvalidRequest for an unknown cloud."""
     if cloud not in CLOUDS:
         raise InvalidRequest(f"There is no cloud called {cloud!r}: choose one of {', '.join(sorted(CLOUDS))}.")
     return CLOUDS[cloud]
 
 
 def connect(cloud: str, options: Optional[Mapping[str, Any]] = None, proxy: Optional[ApiProxy] = None) -> Cloud:
-    """The adapter for ``cloud``, with its own options (region, credentials, endpoint).
+    """Return the adapter for ``cloud``, with its own options (region, credentials, endpoint).
 
-    Nothing is asked yet, though a cloud may begin to log in. ``proxy`` leads to an API that only a jump host
-    reaches; it has to stay open as long as the adapter is used.
-    Raises MissingLibrary, BadCredentials, InvalidRequest, Unsupported.
+    It makes no call yet, but may start to log in. ``proxy`` is for an API that only a jump host can reach, and must
+    stay open as long as the adapter is used. Raises MissingLibrary, BadCredentials, InvalidRequest, or Unsupported.
     """
     return package(cloud).connect(dict(options or {}), proxy)

@@ -13,8 +13,8 @@ from .._errors import UnexpectedAnswer
 
 
 class Answer(dict[str, Any]):
-    """An answer by name. A name that every answer of its kind has and this one lacks means that another program
-    answered, such as a network's sign-in page: that must not look like "nothing there"."""
+    """An answer with values by name. If a name is missing that every such answer has, something else has answered, such
+    as a sign-in page of the network. That must not look like an empty answer."""
 
     def __init__(self, values: Mapping[str, Any], unexpected: Callable[[], UnexpectedAnswer]) -> None:
         super().__init__(values)

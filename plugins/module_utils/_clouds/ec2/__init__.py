@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTION", "ENVIRONMENT", "FILES", "INSTANCE", "NAME", "TRAITS", "connect", "instance_options"]
 
 NAME = "ec2"
-# What decides, besides the options, which account and endpoint the SDK speaks to: the beginnings of variables' names,
-# and files, each with the variable that names another one.
+# What determines the SDK's account and endpoint besides the options: prefixes of environment variables, and files, each
+# with the variable that names another file.
 ENVIRONMENT: tuple[str, ...] = ("AWS_",)
 FILES: tuple[tuple[str, str], ...] = (
     ("AWS_CONFIG_FILE", "~/.aws/config"),
@@ -28,9 +28,9 @@ FILES: tuple[tuple[str, str], ...] = (
 
 
 def connect(options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> Cloud:
-    """The adapter for one region, by options as in CONNECTION.
+    """Return the adapter for one region, with the options in CONNECTION.
 
-    Raises MissingLibrary, BadCredentials, InvalidRequest.
+    Raises MissingLibrary, BadCredentials, or InvalidRequest.
     """
     from .adapter import Ec2
     from .client import Connection

@@ -17,13 +17,13 @@ from .client import Connection, RefusedCall
 
 
 class Access:
-    """The part of the adapter that says who may come in."""
+    """The part of the adapter for key pairs and firewalls."""
 
     def __init__(self, connection: Connection) -> None:
         self._ec2 = connection
 
     def key_pair(self, project: str, name: str) -> Optional[KeyPair]:
-        """The project's key pair of this name; Refused when the name is taken by something without the tag."""
+        """The project's key pair of this name. Raises Refused if one without the tag has the name."""
         wanted = shapes.scoped(project, name)
         found = self._ec2.call(
             "DescribeKeyPairs", IncludePublicKey=True, Filters=shapes.filters({"key-name": [wanted]})
@@ -49,7 +49,7 @@ class Access:
                 TagSpecifications=shapes.tag_specifications(tags, "key-pair"),
             )
         except RefusedCall as refused:
-            # Imported already: an answer was lost, or another controller was faster.
+            # Already imported: an answer was lost, or another controller was faster.
             found = self.key_pair(spec.project, spec.name) if refused.code == "InvalidKeyPair.Duplicate" else None
             if found is None:
                 raise refused.explain() from refused
@@ -68,7 +68,7 @@ class Access:
         return found[0] if found else None
 
     def create_firewall(self, spec: FirewallSpec) -> Firewall:
-        """Create the group, closed for incoming traffic and, as EC2 makes it, open for outgoing."""
+        """Create the group, closed for incoming traffic and, by EC2's default, open for outgoing traffic."""
         tags = {TAG_PROJECT: spec.project, TAG_NAME: spec.name}
         network = {"VpcId": spec.network} if spec.network else {}
         description = spec.description or f"haven.gpu project {spec.project}"

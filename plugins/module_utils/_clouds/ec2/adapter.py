@@ -21,13 +21,13 @@ from .access import Access
 from .client import Connection, RefusedCall
 
 _SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentInstanceTerminated")
-# Filters that say which states are meant.
+# Filters on the state.
 _STATE_FILTERS = frozenset(["instance-state-name", "instance-state-code"])
-# Instances: a page is held whole while it is read, and one of the 1,000 that EC2 would give takes 13 MiB more.
+# Instances per page. A page is in memory while it is read; one of 1,000 instances would take another 13 MiB.
 _PAGE = 500
-# Seconds: a security group or a volume is in use until a terminated instance has let go of it.
+# Seconds until a security group or a volume is no longer in use by a terminated instance.
 RELEASE_TIMEOUT = 120.0
-# Kind: (the action that deletes it, its parameter, the errors that say that it is still used, the one that it is gone)
+# Kind: (the action that deletes it, its parameter, the errors if it is still in use, the error if it does not exist)
 _DELETIONS: dict[Kind, tuple[str, str, tuple[str, ...], str]] = {
     "volume": ("DeleteVolume", "VolumeId", ("VolumeInUse",), "InvalidVolume.NotFound"),
     "firewall": (
@@ -35,7 +35,7 @@ _DELETIONS: dict[Kind, tuple[str, str, tuple[str, ...], str]] = {
     ),
     "key_pair": ("DeleteKeyPair", "KeyPairId", (), "InvalidKeyPair.NotFound"),
 }  # fmt: skip
-# Ours: (the API's name for it in the question, in the answer)
+# Our name: (the API's name in the request, in the answer)
 _ATTRIBUTES = {
     "termination_protection": ("disableApiTermination", "DisableApiTermination"),
     "shutdown_behavior": ("instanceInitiatedShutdownBehavior", "InstanceInitiatedShutdownBehavior"),
@@ -44,10 +44,10 @@ _ATTRIBUTES = {
 
 
 class Ec2(Access):
-    """One region of EC2 as one identity."""
+    """One region of EC2, with one identity."""
 
     name = "ec2"
-    # At most one question a second.
+    # At most one call per second.
     pacing = Pacing()
     restart_shows = False
 
@@ -61,7 +61,7 @@ class Ec2(Access):
     def in_region(self, region: str) -> Ec2:
         return Ec2(self._ec2.in_region(region))
 
-    # -- looking
+    # -- reading
 
     def instances(
         self,
@@ -76,7 +76,7 @@ class Ec2(Access):
         conditions: dict[str, Sequence[str]] = (
             {f"tag:{TAG_PROJECT}": [project]} if project else {"tag-key": [TAG_PROJECT]}
         )
-        # A filter takes 200 values; beyond that the whole project is listed and sorted out here.
+        # A filter accepts 200 values. For more, the whole project is listed and filtered here.
         if 0 < len(wanted) <= 200:
             conditions[f"tag:{TAG_NAME}"] = sorted(wanted)
         if states and not own.keys() & _STATE_FILTERS:
@@ -92,7 +92,7 @@ class Ec2(Access):
         return sorted(item["RegionName"] for item in listed if item.get("OptInStatus") != "not-opted-in")
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
-        # By filter, not by id: an instance the API does not show yet is then missing instead of an error.
+        # By filter rather than by id, so that an instance that is not visible yet is missing instead of an error.
         found: dict[str, Instance] = {}
         for start in range(0, len(ids), 200):
             chunk = self._listed(shapes.filters({"instance-id": ids[start : start + 200]}))
@@ -123,7 +123,7 @@ class Ec2(Access):
         try:
             answer = self._ec2.attempt("DescribeInstanceTypes", InstanceTypes=[instance_type])
         except RefusedCall:
-            # No more than a detail: the creation itself says what is wrong with a type or a permission.
+            # Not essential: the creation itself reports what is wrong with a type or a permission.
             return None
         for item in answer["InstanceTypes"]:
             for gpu in item.get("GpuInfo", {}).get("Gpus", []):
@@ -188,7 +188,7 @@ class Ec2(Access):
         try:
             answer = self._ec2.attempt("GetConsoleOutput", InstanceId=instance.id, Latest=True)
         except RefusedCall as refused:
-            # Types before Nitro have no latest output, only what was kept after the boot.
+            # Types before Nitro have no latest output, only the output saved after the boot.
             if refused.code not in ("UnsupportedOperation", "InvalidParameterCombination"):
                 raise refused.explain() from refused
             answer = self._ec2.call("GetConsoleOutput", InstanceId=instance.id)
@@ -214,7 +214,7 @@ class Ec2(Access):
             found.extend(make(item) for item in items)
         return found
 
-    # -- making
+    # -- creating
 
     def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
         wanted = set(names)
@@ -257,7 +257,7 @@ class Ec2(Access):
         return made
 
     def settle(self, instances: Sequence[Instance]) -> list[Instance]:
-        # Client tokens have seen to it already.
+        # Client tokens ensure this.
         return list(instances)
 
     def failure(self, instance: Instance, wanted: str) -> HavenError:
@@ -274,7 +274,7 @@ class Ec2(Access):
         except RefusedCall as refused:
             if refused.code != "InvalidInstanceID.NotFound":
                 raise refused.explain() from refused
-            # One that EC2 has forgotten by now lets it refuse all.
+            # If EC2 no longer knows one of them, it refuses the whole call.
             for each in ids if len(ids) > 1 else ():
                 self.terminate([each])
 
@@ -327,7 +327,7 @@ class Ec2(Access):
         return [_volume_resource(item) for item in items]
 
     def discard(self, instance: Instance) -> None:
-        # What never ran has been terminated by EC2 itself, with all that came with it.
+        # EC2 itself has terminated an instance that never ran, with everything that belongs to it.
         self.terminate([instance.id])
 
     def remove(self, resource: Resource) -> None:

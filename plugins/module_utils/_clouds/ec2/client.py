@@ -4,8 +4,8 @@
 
 """A connection to EC2's API: the SDK, its settings, and which calls are retried.
 
-This folder is the only code that knows the AWS SDK. It uses botocore, the part of boto3 that
-speaks to the API: boto3's own layer above it costs 0.13 s a module run and nothing here needs it.
+Only this folder uses the AWS SDK. It uses botocore, the part of boto3 that calls the API. The layer that boto3 adds
+takes 0.13 s per module run and is not needed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ else:
 
 
 class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
-    """The API answered a call with an error; ``code`` is its name."""
+    """The API returned an error for a call. ``code`` is its name."""
 
     def __init__(self, code: str, message: str, action: str, service: str) -> None:
         super().__init__(f"{action}: {code}")
@@ -61,21 +61,21 @@ class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
 
 
 class Connection:
-    """Clients for EC2 (and SSM when needed) of one region and identity; made lazily. Threads may share it."""
+    """Clients for EC2 (and SSM if needed) for one region and identity, created on demand. Threads can share it."""
 
     def __init__(self, options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> None:
-        """``proxy``: takes all calls, where only a jump host reaches the API."""
+        """``proxy``: for all calls, if only a jump host can reach the API."""
         if not HAS_BOTOCORE:
             raise MissingLibrary("boto3")
         self._options = options
         self._proxy = proxy
         self._clients: dict[str, Any] = {}
-        # A session is none to share among threads; the clients that it makes are. Made for all regions.
+        # Threads cannot share a session, but its clients. It is created once for all regions.
         self._making = Lock()
         try:
             self._session = self._make_session(options)
             if proxy:
-                # For the SDK's own clients, too, such as the one that assumes a role.
+                # Also for the SDK's own clients, such as the one that assumes a role.
                 self._session.set_default_client_config(botocore.config.Config(proxies=proxy.proxies))
             self.region: str = options.get("region") or self._session.get_config_variable("region") or ""
         except botocore.exceptions.ProfileNotFound as error:
@@ -86,7 +86,7 @@ class Connection:
             raise InvalidRequest("No AWS region is set: set ec2.region, or AWS_REGION, or one in the profile.")
 
     def in_region(self, region: str) -> Connection:
-        """The same identity in another region, with what botocore has read and worked out for this one."""
+        """The same identity in another region, which reuses the data that botocore has loaded for this one."""
         other = copy.copy(self)
         other._options = {**self._options, "region": region}
         other._clients = {}
@@ -94,17 +94,17 @@ class Connection:
         return other
 
     def call(self, action: str, /, service: str = "ec2", **parameters: Any) -> dict[str, Any]:
-        """Call one API action, trying again what is worth it; errors are HavenErrors."""
+        """Call one API action, with retries. Errors are HavenErrors."""
         try:
             return self.attempt(action, service=service, **parameters)
         except RefusedCall as refused:
             raise refused.explain() from refused
 
     def attempt(self, action: str, /, service: str = "ec2", **parameters: Any) -> dict[str, Any]:
-        """As call(), for those who tell errors apart by code: raises RefusedCall.
+        """Like call(), for callers that distinguish errors by code. Raises RefusedCall.
 
-        Throttling, failures of the server and lost connections are tried again, with jitter and bounded. Everything
-        sent through here may be sent twice: creations carry tokens, the rest says how things shall be.
+        Throttling, server failures, and lost connections are retried a limited number of times, with jitter. Everything
+        here can be sent twice: creations carry tokens, and all other calls set a state.
         """
         tries = 0
         while True:
@@ -122,15 +122,15 @@ class Connection:
             pause_after(tries)
 
     def pages(self, action: str, key: str, /, **parameters: Any) -> list[dict[str, Any]]:
-        """All items of a listing."""
+        """All items in a listing."""
         return list(self.items(action, key, **parameters))
 
     def items(
         self, action: str, key: str, /, unwanted: Sequence[str] = (), **parameters: Any
     ) -> Iterator[dict[str, Any]]:
-        """The items of a listing one by one, so that no more than a page is held in memory.
+        """Yield the items in a listing, so that only one page is in memory.
 
-        ``unwanted`` names the elements of the answer that are left out.
+        ``unwanted`` are elements of the answer to leave out.
         """
         token: Optional[str] = None
         while True:
@@ -152,7 +152,7 @@ class Connection:
             raise self._unexpected(action, service) from error
         except sdk.ClientError as error:
             detail = error.response.get("Error", {})
-            # An answer without a body, or whose body is no error of the API, carries its HTTP status as the code.
+            # If the answer has no body, or the body is not an API error, the code is the HTTP status.
             code = str(detail.get("Code") or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or "")
             if code.startswith(("2", "3", "4")):
                 raise self._unexpected(action, service) from error
@@ -174,7 +174,7 @@ class Connection:
         return Answer(answer, functools.partial(self._unexpected, action, service))
 
     def _lost(self, error: Exception, service: str) -> HavenError:
-        """Why there was no connection to the API."""
+        """Why the connection to the API failed."""
         proxy_failure = self._proxy.take_failure() if self._proxy else None
         if proxy_failure:
             return proxy_failure
@@ -240,10 +240,10 @@ class Connection:
         session.register_component("response_parser_factory", parser.Factory(usual))
         if taken("service_list"):
             loader = session.get_component("data_loader")
-            # By itself it looks into the folder of each of 400 services, twice, to learn that EC2 is one of them.
+            # By default, it looks into the folders of all 400 services, twice, to find EC2.
             loader.list_available_services = lambda type_name: _names_in(loader.search_paths)
         if profile:
-            # Looked at here, so that a wrong name is told before anything else.
+            # Checked here, so that a wrong name is reported before anything else.
             session.get_scoped_config()
         return session
 

@@ -38,7 +38,7 @@ THROTTLED = frozenset(
         "TooManyRequestsException",
     }
 )
-# The server failed, and the same request may well succeed.
+# The server failed, but the same request may succeed.
 TRANSIENT = frozenset({"InternalError", "InternalFailure", "ServiceUnavailable", "Unavailable", "RequestTimeout"})
 
 _CREDENTIALS = frozenset(
@@ -97,7 +97,7 @@ _MISSING = {
 
 
 def from_code(code: str, message: str, action: str, service: str = "ec2") -> HavenError:
-    """The error for one refused call; ``action`` is the API's own name for it."""
+    """Return the error for a refused call. ``action`` is the API's name for it."""
     said = tidy(message)
     for matches, make in _KINDS:
         if matches(code, said):
@@ -108,7 +108,7 @@ def from_code(code: str, message: str, action: str, service: str = "ec2") -> Hav
 
 
 def tidy(message: str) -> str:
-    """One line of bounded length, without the encoded dump AWS appends to refusals."""
+    """Return one line of limited length, without the encoded data that AWS appends to refusals."""
     return one_line(message.partition("Encoded authorization failure message")[0])
 
 
@@ -122,7 +122,7 @@ def _credentials(code: str, _said: str, _action: str, _service: str) -> HavenErr
 
 
 def _denied(_code: str, said: str, action: str, service: str) -> HavenError:
-    # The message names the exact permission when it is another than the call's own (iam:PassRole, for one).
+    # The message names the exact permission if it differs from the call's own, such as iam:PassRole.
     named = re.search(r"perform:? ([a-z0-9-]+:[A-Za-z]+)", said)
     permission = named.group(1) if named else f"{service}:{action}"
     return Denied(f"These AWS credentials lack the permission {permission}: have it added to their policy.")
@@ -181,7 +181,7 @@ def _about_type(code: str, said: str) -> bool:
 
 
 _Make = Callable[[str, str, str, str], HavenError]
-# In order: the first that matches (code, message) speaks.
+# In order: the first that matches (code, message) is used.
 _KINDS: tuple[tuple[Callable[[str, str], bool], _Make], ...] = (
     (lambda code, _said: code in _CREDENTIALS, _credentials),
     (lambda code, _said: code in _DENIED, _denied),

@@ -4,7 +4,7 @@
 
 """The GPUs of common EC2 instance types, so that these need no call. Memory is in GiB per GPU.
 
-Source: DescribeInstanceTypes, 2026. A type that is not here is asked for (ec2.py).
+Source: DescribeInstanceTypes, 2026. For a type that is not here, the adapter calls it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _FAMILIES: dict[str, tuple[str, float, dict[str, int]]] = {
 
 
 def known(instance_type: str) -> tuple[bool, Optional[Gpu]]:
-    """Whether this table has an answer for the type, and the answer."""
+    """Return whether this table knows the type, and its GPUs."""
     family, _dot, size = instance_type.partition(".")
-    # Only the families called g and p carry NVIDIA GPUs.
+    # Only the g and p families have NVIDIA GPUs.
     if family[:1] not in ("g", "p"):
         return True, None
     if family not in _FAMILIES or size not in _FAMILIES[family][2]:

@@ -28,9 +28,9 @@ INSTANCE: dict[str, Any] = {
 
 
 def instance_options(chosen: Mapping[str, Any], params: Mapping[str, Any], _names: Sequence[str]) -> dict[str, Any]:
-    """The options of INSTANCE as a specification has them. Raises InvalidRequest for what contradicts itself."""
+    """Return the options of INSTANCE for a Spec. Raises InvalidRequest for contradictions."""
     if chosen.get("key_name") and params["key_pair"]:
         raise InvalidRequest("key_pair and ec2.key_name exclude each other: give one of them.")
     profile = chosen.get("iam_instance_profile")
-    # The name is unique in the account, whatever the path before it.
+    # The name is unique in the account, whatever its path is.
     return {**chosen, "iam_instance_profile": profile.rpartition("/")[2] if profile else profile}

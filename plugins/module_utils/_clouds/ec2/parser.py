@@ -4,9 +4,9 @@
 
 """A faster parser for EC2's XML: listings of thousands of instances spend most of their time there.
 
-botocore looks at every element of its model for every element of the answer, and reads moments by guessing their form.
-Here the model is gone through once, and the answer decides what is looked up. All else is left to botocore.
-What a call has no use for is not even read as XML (:func:`without`).
+For every element of the answer, botocore looks at every element of its model, and it guesses the format of times. Here
+the model is read once, and only the elements of the answer are looked up. Everything else is left to botocore. Elements
+that a call does not need are removed before the XML is parsed (:func:`without`).
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ..._shortcuts import taken
 
 Element = ElementTree.Element
 Read = Callable[[Element], Any]
-# The elements that nobody wants of the answers now, by name.
+# The names of the elements that are currently not needed.
 _unwanted: ContextVar[tuple[bytes, ...]] = ContextVar("_unwanted", default=())
-# The action whose answer is read now.
+# The action whose answer is being read.
 _action: ContextVar[str] = ContextVar("_action", default="")
 
 
 class NotTheApiError(Exception):
-    """The answer is not one of EC2's API to the action that was called."""
+    """The answer is not EC2's answer to the action that was called."""
 
 
 @contextmanager
 def answering(action: str) -> Iterator[None]:
-    """Take only answers to this action within the block. Raises NotTheApiError for any other."""
+    """Accept only answers to this action within the block. Raises NotTheApiError for others."""
     token = _action.set(action)
     try:
         yield
@@ -45,8 +45,8 @@ def answering(action: str) -> Iterator[None]:
 
 @contextmanager
 def without(*names: str) -> Iterator[None]:
-    """Leave these elements out of the answers to calls that this thread makes inside, where they do not hold each
-    other or themselves."""
+    """Leave these elements out of the answers to calls that this thread makes within the block. They must not be
+    nested."""
     token = _unwanted.set(tuple(name.encode() for name in names))
     try:
         yield
@@ -55,7 +55,7 @@ def without(*names: str) -> Iterator[None]:
 
 
 class Factory:
-    """A botocore session's component ``response_parser_factory``, around the one that it has."""
+    """A botocore session's component ``response_parser_factory``, which wraps the existing one."""
 
     def __init__(self, usual: Any) -> None:
         self._usual = usual
@@ -66,7 +66,7 @@ class Factory:
 
 
 class Parser:
-    """The usual one for everything but successful answers of known forms."""
+    """Uses botocore's parser for everything except successful answers of known shapes."""
 
     def __init__(self, usual: Any) -> None:
         self._usual = usual
@@ -80,7 +80,7 @@ class Parser:
             root = ElementTree.fromstring(body)  # noqa: S314 -- as botocore does; expat's limits hold
         except ElementTree.ParseError as error:
             raise NotTheApiError from error
-        # Any other document has nothing of what is looked for in it, which would look like "nothing there".
+        # Another document would not contain what we look for, which would look like an empty answer.
         if _local(root.tag) != f"{_action.get()}Response":
             raise NotTheApiError
         try:
@@ -100,9 +100,9 @@ class Parser:
 
 
 def _lighter(body: bytes) -> bytes:
-    """The answer without what is unwanted.
+    """Return the answer without the unwanted elements.
 
-    In XML a "<" begins an element and nothing else, but in comments and the like, which EC2 does not write.
+    In XML, "<" always begins an element, except in comments and the like, which EC2 does not use.
     """
     if b"<!" in body:
         return body
@@ -114,15 +114,15 @@ def _lighter(body: bytes) -> bytes:
 
 
 class _Unknown(Exception):  # noqa: N818 -- caught by name
-    """A form that EC2 has not had so far."""
+    """A shape that EC2 has not used so far."""
 
 
-# By the name of the shape: names are unique in a service's model, and EC2 is the only service with this protocol.
+# By the name of the shape. Names are unique in a service's model, and only EC2 uses this protocol.
 _readers: dict[str, Read] = {}
 
 
 def _reader(shape: Any) -> Read:
-    """What turns an element of that shape into a value. Raises _Unknown."""
+    """Return a function that converts an element of that shape to a value. Raises _Unknown."""
     if shape.name not in _readers:
         make = _KINDS.get(shape.type_name)
         if make is None or shape.serialization.keys() - {"name"}:
@@ -133,7 +133,7 @@ def _reader(shape: Any) -> Read:
 
 @lru_cache(maxsize=4096)
 def _shared(text: str) -> str:
-    """The same object for equal texts: most that is said of one instance is said of the next."""
+    """Return the same object for equal texts, because most texts are the same for many instances."""
     return text
 
 
@@ -155,7 +155,7 @@ def _structure(shape: Any) -> Read:
                 member = members.get(_local(child.tag))
                 if member is None:
                     continue
-                # With its namespace, as it comes from now on.
+                # With its namespace, as in the following elements.
                 members[child.tag] = member
             if member[0] not in found:
                 found[member[0]] = member[1](child)
@@ -193,13 +193,13 @@ def _moment(text: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        # Python before 3.11 does not know the Z.
+        # Python before 3.11 does not accept the Z.
         return _guessed(text)
     return found if found.tzinfo else _guessed(text)
 
 
 def _guessed(text: str) -> datetime:
-    # Here, because without botocore there is nothing to read.
+    # Imported here, because without botocore it is not needed.
     from botocore.utils import parse_timestamp
 
     return parse_timestamp(text)

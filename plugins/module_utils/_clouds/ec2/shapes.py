@@ -15,15 +15,15 @@ from ... import _cloud_init
 from ..._models import Firewall, Gpu, Image, Instance, KeyPair, Rule, Spec, Volume, VolumeSpec
 from ..._ownership import TAG_GENERATION, TAG_NAME, TAG_PROJECT
 
-# The elements of a listing of instances that instance() does not look at and that are a good part of it.
+# Large elements in a list of instances that instance() does not use.
 UNREAD = ("networkInterfaceSet",)
 _STATES = {"shutting-down": "terminating"}
 _PROTOCOLS = {"-1": "all"}
 
 
 def scoped(project: str, name: str) -> str:
-    """The name EC2 knows a key pair or security group by: names there are unique in the account or VPC, ours in the
-    project."""
+    """The name of a key pair or security group in EC2, where names are unique in the account or VPC. Ours are unique in
+    the project."""
     return f"{project}/{name}"
 
 
@@ -44,24 +44,24 @@ def tag_specifications(tags: Mapping[str, str], *kinds: str) -> list[dict[str, A
 
 
 def filters(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """EC2 filters from names and the values that match. Wildcards in values are taken literally."""
+    """Return EC2 filters for names and values. Wildcards in values are escaped."""
     escaped = {name: [_literal(value) for value in found] for name, found in values.items()}
     return [{"Name": name, "Values": found} for name, found in escaped.items()]
 
 
 def own_filters(values: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """EC2 filters as the user wrote them, wildcards included."""
+    """Return EC2 filters as the user wrote them, including wildcards."""
     return [{"Name": name, "Values": list(found)} for name, found in values.items()]
 
 
 def details(item: Mapping[str, Any], reservation: Mapping[str, Any]) -> dict[str, Any]:
-    """All that the listing says of one instance, in JSON's types."""
+    """Return everything in the listing about an instance, in JSON types."""
     shared = {name: value for name, value in reservation.items() if name not in ("Instances", "Groups")}
     return {name: _plain(value) for name, value in {**shared, **item}.items()}
 
 
 def _plain(value: Any) -> Any:
-    """A part of an answer in JSON's types: moments become text."""
+    """Convert a part of an answer to JSON types. Times become text."""
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
@@ -103,7 +103,7 @@ def instance(item: Mapping[str, Any], region: str, gpu: Optional[Gpu]) -> Instan
         state_reason=item.get("StateReason", {}).get("Message"),
         launched_at=timestamp(item.get("LaunchTime")),
         spot=item.get("InstanceLifecycle") == "spot",
-        # The API says it of all but the ordinary ones.
+        # The API returns it for all except on-demand instances.
         price_class=(item.get("InstanceLifecycle") or "on-demand").replace("-", "_"),
         hibernation=bool(item.get("HibernationOptions", {}).get("Configured")),
         volumes=tuple(
@@ -119,7 +119,7 @@ def instance(item: Mapping[str, Any], region: str, gpu: Optional[Gpu]) -> Instan
         tags=tags,
         options={
             "imdsv2": item.get("MetadataOptions", {}).get("HttpTokens") == "required",
-            # The name is unique in the account, whatever its path.
+            # The name is unique in the account, whatever its path is.
             "iam_instance_profile": profile.rpartition("/")[2] if profile else None,
             "key_name": key_name,
         },
@@ -137,12 +137,12 @@ def image(item: Mapping[str, Any]) -> Image:
 
 
 def client_token(project: str, name: str, generation: int) -> str:
-    """The same for everybody who means the same instance: 64 characters, EC2's limit."""
+    """Return a token that is the same for everyone who creates the same instance: 64 characters, EC2's limit."""
     return hashlib.sha256(f"haven.gpu\0{project}\0{name}\0{generation}".encode()).hexdigest()
 
 
 def run_parameters(spec: Spec, chosen: Image, generation: int, firewall_ids: Sequence[str]) -> dict[str, Any]:
-    """The parameters of RunInstances. Equal for equal wishes: a repeated token must come with equal parameters."""
+    """Return the parameters of RunInstances, equal for equal requests, because a token requires equal parameters."""
     tags = {**spec.all_tags(), TAG_GENERATION: str(generation)}
     kinds = ["instance", "volume"] + (["spot-instances-request"] if spec.spot else [])
     parameters: dict[str, Any] = {
@@ -178,7 +178,7 @@ def run_parameters(spec: Spec, chosen: Image, generation: int, firewall_ids: Seq
 
 
 def _network_interface(spec: Spec, firewall_ids: Sequence[str]) -> dict[str, Any]:
-    # Said explicitly, because a default subnet would give a public address unasked.
+    # Set explicitly, because a default subnet would assign a public address.
     interface: dict[str, Any] = {
         "DeviceIndex": 0,
         "AssociatePublicIpAddress": bool(spec.public_address),
@@ -209,7 +209,7 @@ def _disk(volume: VolumeSpec, *, delete_by_default: bool) -> dict[str, Any]:
     }
     if volume.size_gib is not None:
         disk["VolumeSize"] = volume.size_gib
-    # Never said as False: EC2 refuses that for an encrypted snapshot.
+    # Never False, because EC2 refuses that for an encrypted snapshot.
     if volume.encrypted is not False:
         disk["Encrypted"] = True
     return disk
@@ -259,14 +259,14 @@ def _rules(direction: str, permission: Mapping[str, Any]) -> list[Rule]:
     ports = (permission.get("FromPort", -1), permission.get("ToPort", -1)) if protocol != "all" else (-1, -1)
     peers = [(each["CidrIp"], each.get("Description", "")) for each in permission.get("IpRanges", [])]
     peers += [(each["CidrIpv6"], each.get("Description", "")) for each in permission.get("Ipv6Ranges", [])]
-    # Peers that are groups or prefix lists were not made by us; they are kept as names so that they can be removed.
+    # Peers that are groups or prefix lists are not ours. They are kept by name so that they can be removed.
     peers += [(each["GroupId"], each.get("Description", "")) for each in permission.get("UserIdGroupPairs", [])]
     peers += [(each["PrefixListId"], each.get("Description", "")) for each in permission.get("PrefixListIds", [])]
     return [Rule(direction, protocol, ports[0], ports[1], peer, text) for peer, text in peers]
 
 
 def permissions(rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """The rules as IpPermissions, one for each protocol and range."""
+    """Return the rules as IpPermissions, one for each protocol and port range."""
     grouped: dict[tuple[str, int, int], dict[str, Any]] = {}
     for rule in sorted(rules):
         entry = grouped.setdefault((rule.protocol, rule.from_port, rule.to_port), _permission(rule))
