@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTION", "ENVIRONMENT", "FILES", "INSTANCE", "NAME", "TRAITS", "connect", "instance_options"]
 
 NAME = "openstack"
-# What decides, besides the options, which account and endpoint the SDK speaks to: the beginnings of variables' names,
-# and files, each with the variable that names another one.
+# What determines the SDK's account and endpoint besides the options: prefixes of environment variables, and files, each
+# with the variable that names another file.
 ENVIRONMENT: tuple[str, ...] = ("OS_",)
 FILES: tuple[tuple[str, str], ...] = (
     ("OS_CLIENT_CONFIG_FILE", "~/.config/openstack/clouds.yaml"),
@@ -30,15 +30,15 @@ FILES: tuple[tuple[str, str], ...] = (
 
 
 def connect(options: dict[str, Any], proxy: Optional[ApiProxy] = None) -> Cloud:
-    """The adapter for one region, by options as in CONNECTION. It begins to make a token at once.
+    """Return the adapter for one region, with the options in CONNECTION. It starts to request a token at once.
 
-    Raises MissingLibrary, BadCredentials, InvalidRequest, Unsupported.
+    Raises MissingLibrary, BadCredentials, InvalidRequest, or Unsupported.
     """
     from .client import Connection
 
     connection = Connection(options, proxy)
     connection.log_in()
-    # This takes about as long as keystone does.
+    # This takes about as long as keystone's answer.
     from .adapter import OpenStack
 
     return OpenStack(connection)

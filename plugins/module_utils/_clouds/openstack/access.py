@@ -17,21 +17,21 @@ from ..._retry import together
 from . import shapes
 from .client import Connection, RefusedCall
 
-# Seconds: a security group is in use until the last port of a deleted server is gone.
+# Seconds until a security group is no longer in use by ports of deleted servers.
 RELEASE_TIMEOUT = 120.0
 
 
 class Access:
-    """The part of the adapter that says who may come in."""
+    """The part of the adapter for key pairs and firewalls."""
 
     def __init__(self, connection: Connection) -> None:
         self._os = connection
         self._rule_ids: dict[tuple[str, Rule], str] = {}
 
-    # -- key pairs: they belong to the user, not to the OpenStack project, and have a name and a public key, no more
+    # -- key pairs: they belong to the user, not to the OpenStack project, and have only a name and a public key
 
     def key_pair(self, project: str, name: str) -> Optional[KeyPair]:
-        """The project's key pair of this name; Refused when the name is taken by one without our mark."""
+        """The project's key pair of this name. Raises Refused if one without our mark has the name."""
         wanted = shapes.key_name(project, name)
         item = self._key_pair_item(wanted)
         if item is None:
@@ -65,7 +65,7 @@ class Access:
         try:
             answer = self._os.make("compute", "/os-keypairs", body, look)
         except RefusedCall as refused:
-            # Imported already: another controller was faster.
+            # Already imported: another controller was faster.
             found = self.key_pair(spec.project, spec.name) if refused.status == 409 else None
             if found is None:
                 raise refused.explain() from refused
@@ -75,12 +75,12 @@ class Access:
     # -- firewalls
 
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
-        """The project's group of this name; Refused when the name is taken by something that is not the project's."""
+        """The project's group of this name. Raises Refused if a group that is not the project's has the name."""
         if network:
             raise Unsupported("On OpenStack, a firewall belongs to no network: leave network out.")
         ours, others = self._groups_of(project, name)
         if ours:
-            # Two controllers at once can make two: everybody takes the same one, and the other goes with the project.
+            # Two controllers at the same time can create two. All use the same one; the other goes with the project.
             return dataclasses.replace(self._known(ours[0]), namesakes=tuple(others))
         if others:
             raise Refused(
@@ -91,7 +91,7 @@ class Access:
         return None
 
     def _groups_of(self, project: str, name: str) -> tuple[list[dict[str, Any]], list[str]]:
-        """The groups of this name: those with our mark, the one that everybody takes first, and the others' ids."""
+        """The groups of this name: those with our mark, beginning with the one that all use, and the ids of others."""
         items = self._os.pages("network", "/security-groups", "security_groups", name=shapes.scoped(project, name))
         return shapes.own_groups(items, project, name)
 
@@ -101,7 +101,7 @@ class Access:
         return shapes.firewall(item)
 
     def create_firewall(self, spec: FirewallSpec) -> Firewall:
-        """Create the group, closed for incoming traffic and, as OpenStack makes it, open for outgoing; or find it."""
+        """Create or find the group, closed for incoming traffic and, by OpenStack's default, open for outgoing."""
         known = self.firewall(spec.project, spec.name, None)
         if known:
             return known
@@ -123,7 +123,7 @@ class Access:
         return {"security_group": ours[0]} if ours else None
 
     def _one_of_two(self, made: Firewall, spec: FirewallSpec) -> Firewall:
-        """The group everybody takes when another controller made one, too; ours goes if it is not that one."""
+        """The group that all use if another controller has also created one. Deletes ours if it is not that one."""
         chosen = self.firewall(spec.project, spec.name, None)
         if chosen is None or chosen.id == made.id:
             return made
@@ -133,7 +133,7 @@ class Access:
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
         if not rules:
             return
-        # All in one request; one that is there already is refused with all others.
+        # All in one request. If one exists already, all are refused.
         bodies = [shapes.rule_body(firewall.id, rule) for rule in rules]
         try:
             answer = self._os.attempt("POST", "network", "/security-group-rules", {"security_group_rules": bodies})

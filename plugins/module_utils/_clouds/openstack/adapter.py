@@ -4,8 +4,8 @@
 
 """The adapter for OpenStack, which implements the Protocol in _cloud.py.
 
-Longer than 500 lines because nova, neutron and cinder have to be undone together where one of them fails; what stands
-alone lies in the files beside it.
+Longer than 500 lines, because nova, neutron, and cinder have to be cleaned up together if one of them fails. Everything
+that stands alone is in the files next to it.
 """
 
 from __future__ import annotations
@@ -31,34 +31,35 @@ from .client import Connection, RefusedCall
 from .network import Belongings, Networks
 from .volumes import Volumes
 
-# Servers are told apart by when they were made, in whole seconds. Whoever made one in the same second as we is in the
-# listing once that second is over by nova's clock: when our server has changed in a later one (mostly, it became
-# ACTIVE), and in any case SETTLED seconds after our own request was answered. FIRST_LOOK: when most servers are ACTIVE.
+# Servers are ordered by their creation time, in whole seconds. A server that another controller created in the same
+# second is in the listing once that second is over by nova's clock: when our server has changed in a later second
+# (usually because it became ACTIVE), or SETTLED seconds after the answer to our request. FIRST_LOOK: when most servers
+# are ACTIVE.
 SETTLED = 1.3
 FIRST_LOOK = 0.8
-# Seconds: how long nova may take to hand a server to a host, or to finish a resize.
+# Seconds that nova may take to assign a server to a host, or to finish a resize.
 SCHEDULE_TIMEOUT = 60.0
 RESIZE_TIMEOUT = 300.0
 ADDRESS_TIMEOUT = 15.0
-# Nova's own state: what brings such a server up.
+# The action that starts a server in each of nova's states.
 _UP = {
     "SUSPENDED": {"resume": None},
     "PAUSED": {"unpause": None},
     "SHELVED": {"unshelve": None},
     "SHELVED_OFFLOADED": {"unshelve": None},
 }
-# Filters that say which states are meant.
+# Filters on the state.
 _STATE_FILTERS = frozenset(["status", "vm_state", "task_state", "power_state"])
-# As many names as fit into an address everywhere.
+# The number of names that always fits in a URL.
 _MOST_NAMES = 60
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 class OpenStack(Access):
-    """One region of OpenStack as one identity."""
+    """One region of OpenStack, with one identity."""
 
     name = "openstack"
-    # Short at first, since a server is up within seconds.
+    # Short at first, because a server starts within seconds.
     pacing = Pacing(first=0.4, then=0.6, growth=1.5, longest=3.0)
     restart_shows = True
 
@@ -68,11 +69,11 @@ class OpenStack(Access):
         self._networks = Networks(connection)
         self._volumes = Volumes(connection)
         self._flavors: Optional[list[dict[str, Any]]] = None
-        # What was seen or made in this run, by server id.
+        # What was seen or created in this run, by server id.
         self._items: dict[str, Mapping[str, Any]] = {}
         self._created: dict[str, tuple[Spec, float, list[dict[str, Any]]]] = {}
         self._floating: dict[str, Optional[str]] = {}
-        # Since when a server has been seen to wait for a host.
+        # Since when a server has been waiting for a host.
         self._scheduling: dict[str, float] = {}
         # The marks of the creations of this run.
         self._creations: set[str] = set()
@@ -80,7 +81,7 @@ class OpenStack(Access):
     def in_region(self, region: str) -> OpenStack:
         return OpenStack(self._os.in_region(region))
 
-    # -- looking
+    # -- reading
 
     def instances(
         self,
@@ -121,13 +122,13 @@ class OpenStack(Access):
             reason = f"nova did not assign it to a host within {SCHEDULE_TIMEOUT:.0f} s"
             found = dataclasses.replace(found, state="failed", state_reason=reason)
         if found.id in self._floating:
-            # nova learns of floating addresses a moment later than neutron.
+            # nova learns of floating IPs a moment later than neutron.
             known = self._floating[found.id]
             found = dataclasses.replace(found, public_address=known, options={**found.options, "floating_ip": known})
         return found
 
     def _is_lost(self, item: Mapping[str, Any]) -> bool:
-        """Whether nova has forgotten a server that waits for a host, as it does when it is killed at that moment."""
+        """Whether nova has lost a server that waits for a host, which happens if nova is killed at that moment."""
         if not shapes.is_scheduling(item):
             self._scheduling.pop(item["id"], None)
             return False
@@ -140,7 +141,7 @@ class OpenStack(Access):
         return {each.id: each for each in found if each and each.id in set(ids)}
 
     def _one(self, server_id: str) -> Optional[Instance]:
-        """A server that no listing has shown so far."""
+        """Return a server that was in no listing so far."""
         try:
             return self._seen(self._os.attempt("GET", "compute", f"/servers/{errors.quoted(server_id)}")["server"])
         except RefusedCall as refused:
@@ -164,7 +165,7 @@ class OpenStack(Access):
         ]
 
     def with_attributes(self, instances: Sequence[Instance], names: Iterable[str]) -> list[Instance]:
-        """The lock is part of the listing; of user data nova shows nothing, so that a fingerprint stands for it."""
+        """The lock is in the listing. nova does not return user data, so a fingerprint is used instead."""
         wanted = set(names)
         found = []
         for each in instances:
@@ -189,7 +190,7 @@ class OpenStack(Access):
                 raise refused.explain() from refused
         pattern = choice.name or ""
         plain = not re.search(r"[*?]", pattern)
-        # The service knows no patterns, only whole names.
+        # The service supports whole names only, no patterns.
         items = self._os.pages(
             "image", "/images", "images", name=pattern if plain else None, status="active", owner=choice.owner,
             sort="created_at:desc", limit=1000 if not plain else None,
@@ -224,11 +225,11 @@ class OpenStack(Access):
 
     def console(self, instance: Instance) -> str:
         try:
-            # Enough for what cloud-init prints, and no more than that.
+            # Just enough for cloud-init's output.
             body = {"os-getConsoleOutput": {"length": 400}}
             answer = self._os.attempt("POST", "compute", f"/servers/{instance.id}/action", body)
         except RefusedCall as refused:
-            # Not ready yet, or not running any more.
+            # Not ready yet, or no longer running.
             if refused.status == 409:
                 return ""
             raise refused.explain() from refused
@@ -258,7 +259,7 @@ class OpenStack(Access):
         return [Resource("key_pair", each.id, each.name, "") for each in ours if each.project == project]
 
     def _marked(self, kind: Kind, path: str, key: str, project: str, user: str = "") -> list[Resource]:
-        """What carries the project's mark in its description; ``user`` is the field that says what uses it."""
+        """What carries the project's mark in its description. ``user`` is the field with what uses it."""
         found = []
         for item in self._os.pages("network", f"/{path}", key):
             owner, name, _rest = shapes.unmarked(item.get("description"))
@@ -267,13 +268,13 @@ class OpenStack(Access):
                 found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower(), used))
         return found
 
-    # -- making
+    # -- creating
 
     def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
         return self._networks.known_groups(project, names)
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
-        """Create the server with what has to exist before it; what fails leaves none of that behind."""
+        """Create the server and what must exist before it. A failure leaves none of that behind."""
         flavor_id = self._flavor_id(spec.instance_type or "")
         groups = self._networks.group_ids(spec.project, spec.firewalls or ())
         ports: list[str] = []
@@ -298,7 +299,7 @@ class OpenStack(Access):
             )
             server_id = self._send(body, spec, creation)
         except LostAnswer:
-            # The server may still be made, and then it needs what was made for it; else the next run takes that.
+            # The server may still be created and need these resources. Otherwise, the next run uses them.
             raise
         except HavenError as error:
             rival = self._rival(spec) if spare.ports or not all(each["new"] for each in volumes) else None
@@ -321,13 +322,13 @@ class OpenStack(Access):
         return None
 
     def _rival(self, spec: Spec) -> Optional[Instance]:
-        """The server of another controller that took what both found spare."""
+        """The server of another controller that has used the same unused resources."""
         with contextlib.suppress(HavenError):
             return next((each for each in self.instances(spec.project, [spec.name]) if not each.gone), None)
         return None
 
     def _networks_of(self, spec: Spec, ports: Sequence[str]) -> Any:
-        """nova's form: ports and networks, or auto for the only one there is."""
+        """In nova's format: ports and networks, or auto for the only one."""
         named = self._networks.ids(spec.options.get("networks") or [])
         given = [{"port": each} for each in (*ports, *(spec.options.get("ports") or []))]
         # The port made here is in the first network.
@@ -338,7 +339,7 @@ class OpenStack(Access):
         return [*given, *rest] or "auto"
 
     def _send(self, body: Mapping[str, Any], spec: Spec, creation: str) -> str:
-        """Create the server once, whatever happens to the answer: OpenStack has no client tokens, but ours is in the
+        """Create the server once, even if the answer is lost. OpenStack has no client tokens, but ours is in the
         metadata."""
 
         def look() -> Optional[Mapping[str, Any]]:
@@ -355,10 +356,10 @@ class OpenStack(Access):
         return instance.tags.get(shapes.META_CREATION) in creations
 
     def settle(self, instances: Sequence[Instance]) -> list[Instance]:
-        """Make sure that each of these new servers is the only one of its name.
+        """Ensure that each of these new servers is the only one of its name.
 
-        Another controller may have made one in the meantime. Then the one with the lowest (created_at, id) stays, all
-        controllers agree on it, and each deletes only its own.
+        If another controller has also created one, the one with the lowest (created_at, id) is kept. All controllers
+        agree on it, and each deletes only its own.
         """
         ours = [each for each in instances if each.id in self._created]
         if not ours:
@@ -376,7 +377,7 @@ class OpenStack(Access):
             }
             rivals = {key: [each for each in value if not each.gone] for key, value in rivals.items()}
             contested = [each for value in rivals.values() if len(value) > 1 for each in value]
-            # Until nova has handed a server to a host, neither its time of creation is final nor whether it is made.
+            # Until nova has assigned a server to a host, its creation time and its existence are not final.
             mine = [each for each in found if each.id in self._created]
             if not any(shapes.is_scheduling(self._items[each.id]) for each in (*contested, *mine)):
                 sure = mine and all(shapes.is_a_second_old(self._items[each.id]) for each in mine)
@@ -386,7 +387,7 @@ class OpenStack(Access):
                 continue
             if looked > deadline:
                 break
-            # A listing of many that are being made takes nova's time from making them.
+            # Listing many servers slows down nova while it creates them.
             pause, longer = longer, min(longer * self.pacing.growth, self.pacing.longest)
         for each in ours:
             if self._created[each.id][0].termination_protection and len(rivals[each.id]) == 1:
@@ -405,7 +406,7 @@ class OpenStack(Access):
         return min(rivals, key=lambda each: (str(self._items[each.id].get("created", "")), each.id))
 
     def _discard_losers(self, winner: Instance, rivals: Sequence[Instance]) -> None:
-        """Those made here; one request may have made two, where a proxy sent it again."""
+        """The servers created here. One request may have created two, if a proxy has repeated it."""
         for each in rivals:
             if each.id != winner.id and self._is_of(each, *self._creations):
                 self.discard(each)
@@ -413,13 +414,13 @@ class OpenStack(Access):
     # -- failing
 
     def failure(self, instance: Instance, wanted: str) -> HavenError:
-        """Why an instance did not become what was wanted."""
+        """Why an instance did not reach the state."""
         if instance.state != "failed":
             return CloudFailure(
                 f"Instance {instance.name} ({instance.id}) was removed instead of becoming {wanted}: somebody else did "
                 "that, or the cloud; run again."
             )
-        # nova often says only that it tried everywhere; its record of the action says what happened there.
+        # nova often only reports that it tried all hosts. Its record of the action has the details.
         why = " ".join(filter(None, (instance.state_reason, self._why(instance.id))))
         error = errors.from_fault(why, instance.name)
         if not instance.gone:
@@ -443,7 +444,7 @@ class OpenStack(Access):
         return error
 
     def discard(self, instance: Instance) -> None:
-        """Remove a server that never ran, with everything that was made for it, its new data volumes included."""
+        """Delete a server that never ran, with everything that was created for it, including new data volumes."""
         self.terminate([instance.id])
         deadline = time.monotonic() + SCHEDULE_TIMEOUT
         while instance.id in self.refresh([instance.id]) and time.monotonic() < deadline:
@@ -453,8 +454,8 @@ class OpenStack(Access):
             self._clean_up([], made[2])
 
     def _clean_up(self, ports: Sequence[str], volumes: Sequence[Mapping[str, Any]]) -> None:
-        """Remove what a creation had made before it failed, but for what a server has got hold of meanwhile; what
-        cannot be removed carries the project's mark."""
+        """Delete what a creation had created before it failed, except for what a server now uses. What cannot be
+        deleted carries the project's mark."""
         with contextlib.suppress(HavenError):
             unused = self._networks.unused(ports)
             for each in self._networks.floating(unused) if unused else []:
@@ -466,7 +467,7 @@ class OpenStack(Access):
     # -- changing
 
     def terminate(self, ids: Sequence[str]) -> None:
-        """Delete the servers with their own ports and addresses; the user's addresses are only taken off."""
+        """Delete the servers with their own ports and addresses. The user's addresses are only detached."""
         known = [self._items[each] for each in ids if each in self._items]
         project = next((str((item.get("metadata") or {}).get(TAG_PROJECT)) for item in known), "")
         found = self._networks.belongings(project, {str(item["name"]) for item in known}, ids)
@@ -487,18 +488,18 @@ class OpenStack(Access):
         together(lambda each: self._act(each, {"os-stop": None}), list(ids))
 
     def restart(self, ids: Sequence[str]) -> None:
-        # Hard: it also brings back a server whose guest hangs, or that is in ERROR.
+        # A hard reboot also recovers a server that hangs or is in ERROR.
         together(lambda each: self._act(each, {"reboot": {"type": "HARD"}}), list(ids))
 
     def shelve(self, ids: Sequence[str]) -> None:
         together(lambda each: self._act(each, {"shelve": None}), list(ids))
 
     def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
-        """Make the server's system disk anew: same id, addresses and volumes."""
+        """Create the server's system disk again, with the same id, addresses, and volumes."""
         body: dict[str, Any] = {"imageRef": image.id if image else instance.image}
         user_data = shapes.user_data(spec)
         if user_data and (spec.user_data or not instance.tags.get(shapes.META_USER_DATA)):
-            # Without a word about it, the server keeps the user data that it was made with.
+            # If it is not given, the server keeps its user data.
             body["user_data"] = user_data
         # The new system has a new host key.
         metadata = {key: value for key, value in instance.tags.items() if key not in (TAG_NAME, TAG_HOST_KEY)}
@@ -517,7 +518,7 @@ class OpenStack(Access):
 
     @contextlib.contextmanager
     def _unlocked(self, server_id: str) -> Iterator[None]:
-        """nova's lock refuses everything, EC2's protection only the removal: lift it for a change of ours."""
+        """Unlock the server for our change, because nova's lock refuses everything, unlike EC2's protection."""
         locked = bool(self._items.get(server_id, {}).get("locked"))
         if locked:
             self._lock(server_id, False)
@@ -584,7 +585,8 @@ class OpenStack(Access):
         self._await_address(instance.id, self._floating[instance.id])
 
     def _await_address(self, server_id: str, wanted: Optional[str]) -> None:
-        """nova hears of it from neutron within a second or so; until then the next run would see a difference."""
+        """Wait until nova has learned of it from neutron, about a second. Until then, the next run would see a
+        difference."""
         deadline = time.monotonic() + ADDRESS_TIMEOUT
         pause = 0.2
         while time.monotonic() < deadline:
@@ -619,7 +621,7 @@ class OpenStack(Access):
                 item = self._os.get("compute", f"/servers/{instance.id}")["server"]
 
     def _why(self, server_id: str) -> str:
-        """What nova says about the last action, where the server itself has no fault."""
+        """What nova reports about the last action, if the server itself has no fault."""
         with contextlib.suppress(HavenError, RefusedCall, KeyError, IndexError):
             last = self._os.get("compute", f"/servers/{server_id}/os-instance-actions")["instanceActions"][0]
             path = f"/servers/{server_id}/os-instance-actions/{last['request_id']}"
@@ -641,7 +643,7 @@ class OpenStack(Access):
         for kind, items in spared:
             for item in items:
                 owner, name, _rest = shapes.unmarked(item.get("description"))
-                # A user's own address is taken off with its port, and stays.
+                # A user's own address is detached with its port, and kept.
                 if owner:
                     found.append(Resource(kind, item["id"], name, str(item.get("status") or "").lower(), used=False))
         return found
@@ -664,7 +666,7 @@ def _call(listing: Callable[[], list[Resource]]) -> list[Resource]:
 
 
 def _name_filter(names: Sequence[str]) -> Optional[str]:
-    """nova takes a regular expression; too many names, and such as mean something in one, are sorted out here."""
+    """Return nova's filter, a regular expression. Too many names, and special characters, are filtered here."""
     if not names or len(names) > _MOST_NAMES or not all(_PLAIN_NAME.fullmatch(name) for name in names):
         return None
     return "^(" + "|".join(name.replace(".", "[.]") for name in names) + ")$"
@@ -682,6 +684,6 @@ def _needs(flavor: Mapping[str, Any]) -> str:
 
 
 def _image_size(item: Mapping[str, Any]) -> int:
-    """GiB a volume needs to hold the image."""
+    """The size of a volume for the image, in GiB."""
     size = max(int(item.get("size") or 0), int(item.get("virtual_size") or 0))
     return max(int(item.get("min_disk") or 0), math.ceil(size / 2**30), 1)

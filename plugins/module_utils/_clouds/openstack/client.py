@@ -4,9 +4,9 @@
 
 """A connection to OpenStack's APIs: the SDK, its settings, and which requests are retried.
 
-This folder is the only code that knows openstacksdk. It uses the SDK's configuration
-(clouds.yaml, environment, options) and its session, and speaks to the services through that session: the SDK's resource
-layer asks each service for its versions first and looks things up one by one, which triples the requests of a run.
+Only this folder uses openstacksdk. It uses the SDK's configuration (clouds.yaml, environment, options) and its session,
+through which it calls the services. The SDK's resource layer would first ask each service for its versions and look
+things up one by one, which would triple the number of requests.
 """
 
 from __future__ import annotations
@@ -47,32 +47,32 @@ else:
     HAS_SDK = True
 
 
-# The version of nova's API that is spoken, of 2023.1 (Antelope). Needed from it: key pair names with @ (2.92),
-# rebuilding from volumes (2.93), locks in listings. Newer releases have it, too, and nothing newer is made use of: from
-# 2.96 on nova looks up what each listed server was asked for, one by one.
+# The version of nova's API that is used, from 2023.1 (Antelope). It is needed for key pair names with @ (2.92),
+# rebuilding from volumes (2.93), and locks in listings. Nothing newer is used, because from 2.96 on, nova looks up the
+# request of each listed server one by one.
 COMPUTE = (2, 95)
 OLDEST_RELEASE = "2023.1 (Antelope)"
 _VOLUME = "3.60"
-# Ours: (the catalogue's type, the version to add where its address has none)
+# Our name: (the type in the catalog, the version to add if its endpoint has none)
 _SERVICES = {
     "compute": ("compute", "/v2.1"),
     "network": ("network", "/v2.0"),
     "image": ("image", "/v2"),
     "volume": ("block-storage", "/v3"),
 }
-# How often a request is sent again that was not answered in time: each try has cost a minute by then.
+# How often to retry a request that was not answered in time. Each attempt takes a minute.
 _LATE_ATTEMPTS = 2
-# Answers after which something may have been made all the same; and those of a proxy that waited in vain for a service
-# that may still be at work.
+# Answers after which something may have been created all the same, and those of a proxy that did not get an answer from
+# a service that may still be working.
 _MAYBE_MADE = frozenset([429, 500, 502, 503, 504])
 _STILL_AT_WORK = frozenset([502, 504])
-# Seconds: how long to look for what a request without an answer may still make.
+# Seconds to look for what a request without an answer may still create.
 LOOK_FOR = 20.0
 _SUPPORTED = re.compile(r"[Mm]inimum is (\d+)\.(\d+) and (?:the )?maximum is (\d+)\.(\d+)")
 
 
 class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
-    """A service answered a request with an error; ``status`` is HTTP's, ``message`` the service's own words."""
+    """A service returned an error. ``status`` is the HTTP status, ``message`` is from the service."""
 
     def __init__(self, status: int, message: str, action: str, service: str) -> None:
         super().__init__(f"{action}: {status}")
@@ -86,10 +86,10 @@ class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
 
 
 class Connection:
-    """A session with one cloud as one identity. Threads may share it."""
+    """A session with one cloud, with one identity. Threads can share it."""
 
     def __init__(self, options: Mapping[str, Any], proxy: Optional[ApiProxy] = None) -> None:
-        """``proxy``: takes all requests, where only a jump host reaches the API."""
+        """``proxy``: for all requests, if only a jump host can reach the API."""
         if not HAS_SDK:
             raise MissingLibrary("openstacksdk")
         self._options = options
@@ -100,11 +100,11 @@ class Connection:
         self._endpoints: dict[str, str] = {}
         self._lock = Lock()
         self._login: Optional[_Login] = None
-        # Set once something is being made: a service that is just restarted is then waited for, to see it through.
+        # Set once something is being created. It then waits for a service that is restarting, to complete the creation.
         self.patient = False
 
     def log_in(self) -> None:
-        """Ask for a token in the background; the first request waits for it, and tells what went wrong."""
+        """Request a token in the background. The first request waits for it, and raises its error."""
         self._login = _Login(self._session)
         self._login.start()
 
@@ -116,7 +116,7 @@ class Connection:
     def project_id(self) -> str:
         return str(self._session.get_project_id() or "")
 
-    # -- requests; paths begin with a slash and are those of the service's documentation, without its version
+    # -- requests; paths are those in the service's documentation, with the leading slash and without the version
 
     def get(self, service: str, path: str, /, **query: Any) -> dict[str, Any]:
         pairs = [(name, value) for name, value in query.items() if value is not None]
@@ -130,7 +130,7 @@ class Connection:
         return self.call("PUT", service, path, body)
 
     def delete(self, service: str, path: str, /) -> None:
-        """Delete it; that it is gone already is no error."""
+        """Delete it. If it is missing, that is not an error."""
         try:
             self.attempt("DELETE", service, path)
         except RefusedCall as refused:
@@ -138,7 +138,7 @@ class Connection:
                 raise refused.explain() from refused
 
     def call(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /) -> dict[str, Any]:
-        """Send a request, trying again what is worth it; errors are HavenErrors."""
+        """Send a request, with retries. Errors are HavenErrors."""
         try:
             return self.attempt(method, service, path, body)
         except RefusedCall as refused:
@@ -147,11 +147,10 @@ class Connection:
     def attempt(
         self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /, *, tries: int = 0
     ) -> dict[str, Any]:
-        """As call(), for those who tell errors apart by status: raises RefusedCall.
+        """Like call(), for callers that distinguish errors by status. Raises RefusedCall.
 
-        Refusals for the time being (429, 503) are tried again, with jitter and bounded; other failures of a server and
-        lost connections only where sending twice does no harm: what makes something goes through make(). ``tries``
-        bounds it further.
+        Temporary refusals (429, 503) are retried a limited number of times, with jitter. Other server failures and lost
+        connections are retried only if sending twice does no harm; make() is for creations. ``tries`` is a lower limit.
         """
         made = 0
         while True:
@@ -177,11 +176,11 @@ class Connection:
     def make(
         self, service: str, path: str, body: Mapping[str, Any], look: Callable[[], Optional[Mapping[str, Any]]], /
     ) -> Mapping[str, Any]:
-        """Make something once, whatever happens to the answer: OpenStack has no client tokens.
+        """Create something once, even if the answer is lost, because OpenStack has no client tokens.
 
-        ``look`` finds it by the mark it carries and returns it as the service's answer would have it; None: not there.
-        It is asked before the request is sent again. Raises RefusedCall when it was refused for good, and LostAnswer
-        when it may still be made.
+        ``look`` finds it by its mark and returns it as in the service's answer, or None. It is called before the
+        request is sent again. Raises RefusedCall if the request was refused for good, and LostAnswer if it may still
+        be created.
         """
         made = 0
         while True:
@@ -213,7 +212,7 @@ class Connection:
     def _look_again(
         look: Callable[[], Optional[Mapping[str, Any]]], seconds: float, tries: int
     ) -> Optional[Mapping[str, Any]]:
-        """Look after a pause that lets a request under way show, and for so long again and again."""
+        """Look repeatedly, after a pause, for the result of a request that may still be running."""
         end = time.monotonic() + seconds
         pause = 0.5 * tries
         while True:
@@ -224,7 +223,7 @@ class Connection:
             pause = min(pause * 1.5, 3.0)
 
     def pages(self, service: str, path: str, key: str, /, **query: Any) -> list[dict[str, Any]]:
-        """All items of a listing."""
+        """All items in a listing."""
         answer = self.get(service, path, **query)
         items = list(answer[key])
         while True:
@@ -232,7 +231,7 @@ class Connection:
             following = following or answer.get("next")
             if not following:
                 return items
-            # Behind a proxy the link may name a host that is not reachable: only its query is taken.
+            # Behind a proxy, the link may contain an unreachable host, so only its query is used.
             answer = self.call("GET", service, f"{path}?{str(following).partition('?')[2]}")
             items.extend(answer[key])
 
@@ -247,9 +246,9 @@ class Connection:
         return True
 
     def regions(self, service: str) -> list[str]:
-        """The regions that have this service, by the catalogue that came with the token, and that may be used.
+        """The usable regions with this service, according to the catalog in the token.
 
-        Where clouds.yaml names the cloud's regions, the SDK refuses all others.
+        If clouds.yaml lists the cloud's regions, the SDK refuses all others.
         """
         try:
             access = self._session.auth.get_access(self._session)
@@ -259,7 +258,7 @@ class Connection:
         known = {each.region_name for endpoints in found.values() for each in endpoints if each.region_name}
         return sorted(filter(self._may_use, known))
 
-    # -- inside
+    # -- internal
 
     def _may_use(self, region: str) -> bool:
         try:
@@ -269,7 +268,7 @@ class Connection:
         return True
 
     def _understood(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]]) -> dict[str, Any]:
-        """One request; a compute service that is too old says so, without our asking first."""
+        """Send one request. A compute service that is too old is noticed here, without an extra request."""
         try:
             return self._once(method, service, path, body)
         except RefusedCall as refused:
@@ -297,13 +296,13 @@ class Connection:
                 endpoint_override=url,
             )
             answer = send()
-            # keystoneauth renews a token that is refused, but only for the first of several threads that see it.
+            # keystoneauth renews a refused token, but only for the first of several threads.
             if answer.status_code == 401 and answer.request.headers.get("X-Auth-Token") != self._session.get_token():
                 answer = send()
         except auth_errors.ClientException as error:
             raise self._explained(error, service) from error
         if answer.status_code >= 400:
-            # That something is not there is believed of the service only, not of whoever answers in its place.
+            # Only the service itself can say that something does not exist, not a proxy that answers in its place.
             if answer.status_code == 404 and not errors.is_from(service, answer.text):
                 raise _unexpected(action, service, url)
             raise RefusedCall(answer.status_code, errors.message_of(answer.text), action, service)
@@ -356,7 +355,7 @@ class Connection:
         try:
             session = self._config.get_session()
             if self._proxy and session.verify is True:
-                # requests itself looks at these where it may also take its proxies from the environment.
+                # requests only uses these if it may also take proxies from the environment.
                 bundles = (os.environ.get(name) for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
                 session.verify = next(filter(None, bundles), True)
             return session
@@ -398,7 +397,7 @@ class Connection:
                 f"The certificate of the {service} service is not trusted ({said}): set openstack.ca_cert, or check "
                 "the address."
             )
-        # The SDK calls it so whether it could not connect or got no answer.
+        # The SDK raises this both for failed connections and for missing answers.
         if isinstance(error, auth_errors.ConnectTimeout):
             return LostAnswer(
                 f"OpenStack's {service} service did not answer within {self._config.config['api_timeout']:g} s at "
@@ -416,10 +415,10 @@ class Connection:
 
 
 class _Login(Thread):
-    """Gets a session its token."""
+    """Gets the token of a session."""
 
     def __init__(self, session: Any) -> None:
-        # Nobody waits for it who ends without a request.
+        # If there is no request, nothing waits for it.
         super().__init__(daemon=True)
         self._session = session
         self._error: Optional[Exception] = None
@@ -428,7 +427,7 @@ class _Login(Thread):
         try:
             self._session.get_token()
         except Exception as error:  # pylint: disable=broad-exception-caught
-            # Of whatever kind: finish() raises it where it is expected.
+            # Any kind of error: finish() raises it where it is expected.
             self._error = error
 
     def finish(self) -> None:
@@ -445,7 +444,7 @@ def _unexpected(action: str, service: str, url: str) -> UnexpectedAnswer:
 
 
 def _require_version(message: str) -> None:
-    """Raises Unsupported when the refusal of our version shows that the service is older."""
+    """Raise Unsupported if the service refuses our version because it is older."""
     match = _SUPPORTED.search(message)
     newest = (int(match.group(3)), int(match.group(4))) if match else (0, 0)
     if newest < COMPUTE:
@@ -457,7 +456,7 @@ def _require_version(message: str) -> None:
 
 
 def _template(path: str) -> str:
-    """The path without ids and query, as policies and access rules name it."""
+    """Return the path without ids and query, as in policies and access rules."""
     bare = path.partition("?")[0]
     return re.sub(r"/[0-9a-f]{8}-[0-9a-f-]{27}", "/{id}", bare)
 

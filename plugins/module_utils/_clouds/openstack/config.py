@@ -28,24 +28,24 @@ try:
     from openstack.config import OpenStackConfig
     from stevedore.extension import ExtensionManager
 except ImportError:
-    # Whoever connects says so.
+    # Set by the caller.
     OpenStackConfig = object
 
-# What to do where there are no usable credentials.
+# What to do if there are no usable credentials.
 WHERE = (
     "name a cloud of clouds.yaml in openstack.cloud or OS_CLOUD, set the OS_* variables of an openrc file, or "
     "openstack.auth"
 )
-# Seconds: how long one request may take.
+# Seconds for one request.
 REQUEST_TIMEOUT = 60.0
-# Methods of authentication that are keystoneauth's own.
+# keystoneauth's own authentication methods.
 _BUILT_IN = frozenset(["password", "v3password", "v3applicationcredential"])
 
 
 def configuration(options: Mapping[str, Any], proxy: Optional[ApiProxy] = None) -> Any:
-    """The SDK's configuration of one cloud and region, whose sessions go through the proxy if there is one.
+    """Return the SDK's configuration of one cloud and region, whose sessions use the proxy, if any.
 
-    Raises BadCredentials, InvalidRequest.
+    Raises BadCredentials or InvalidRequest.
     """
     given: dict[str, Any] = {
         "cloud": options.get("cloud") or None,
@@ -79,7 +79,7 @@ def configuration(options: Mapping[str, Any], proxy: Optional[ApiProxy] = None) 
 
 
 def _through(proxy: ApiProxy) -> Callable[..., Any]:
-    """Makes sessions that go through the proxy and take no other from the environment."""
+    """Creates sessions that use the proxy, and no other one from the environment."""
     session = requests.Session()
     session.proxies = proxy.proxies
     session.trust_env = False
@@ -87,7 +87,7 @@ def _through(proxy: ApiProxy) -> Callable[..., Any]:
 
 
 class _Loader(OpenStackConfig):  # type: ignore[misc]  # the SDK may be missing
-    """The SDK's, without two things that each run of a module would have to wait for."""
+    """The SDK's loader, without two things that would slow down each module run."""
 
     _lock = Lock()
 
@@ -101,14 +101,14 @@ class _Loader(OpenStackConfig):  # type: ignore[misc]  # the SDK may be missing
                     ExtensionManager.ENTRY_POINT_CACHE.pop(PLUGIN_NAMESPACE, None)
 
     def auth_config_hook(self, config: dict[str, Any]) -> dict[str, Any]:
-        """The SDK calls this when it knows how to authenticate, and before it looks for what can do that."""
+        """The SDK calls this when it knows the authentication method, before it looks for the plugin."""
         config = super().auth_config_hook(config)
         if _asks_for_versions(config):
-            # The plain password plugin would ask which versions keystone has.
+            # The plain password plugin would ask for keystone's versions.
             config["auth_type"] = "v3password"
         if taken("auth_plugins") and config.get("auth_type") in _BUILT_IN:
-            # Else stevedore reads what every installed package offers, and keeps that in a file for this sys.path,
-            # which for a module of Ansible is another one each time.
+            # Otherwise, stevedore reads the entry points of all installed packages, and caches them by sys.path, which
+            # is different for each run of an Ansible module.
             own = importlib.metadata.distribution("keystoneauth1").entry_points
             ExtensionManager.ENTRY_POINT_CACHE.setdefault(PLUGIN_NAMESPACE, list(own.select(group=PLUGIN_NAMESPACE)))
         return config

@@ -31,7 +31,7 @@ _POLICY = re.compile(
     r"|not authorized to perform the requested action: ([a-z_:]+)",
     re.IGNORECASE,
 )
-# What a message calls a thing that is not there, what we call it, and what to do.
+# A missing thing's name in a message, our name for it, and what to do.
 _MISSING = (
     (r"\bimage\b", "image", "give the id or name of an image this project can see"),
     (r"\bflavor\b", "flavor", "give the name or id of one that this project may use as instance_type"),
@@ -50,7 +50,7 @@ _MISSING = (
 
 
 def from_status(status: int, message: str, action: str, service: str) -> HavenError:
-    """The error for one refused request; ``action`` is its method and path."""
+    """Return the error for a refused request. ``action`` is its method and path."""
     said = tidy(message)
     for matches, make in _KINDS:
         if matches(status, said):
@@ -62,7 +62,7 @@ def from_status(status: int, message: str, action: str, service: str) -> HavenEr
 
 
 def from_fault(message: str, name: str) -> HavenError:
-    """The error for a server that ended in ERROR, from nova's fault."""
+    """Return the error for a server in ERROR, from nova's fault."""
     said = tidy(message)
     if re.search(r"no valid host|not enough hosts|exhausted all hosts|insufficient compute resources", said, re.I):
         return NoCapacity(
@@ -79,29 +79,29 @@ def from_fault(message: str, name: str) -> HavenError:
 
 
 def quoted(text: str) -> str:
-    """A piece of text as part of a path."""
+    """Quote a text as part of a path."""
     return quote(text, safe="")
 
 
 def message_of(body: str) -> str:
-    """What an error's body says: every service wraps it differently."""
+    """Return the message in an error's body, which is different for every service."""
     try:
         found = _text_in(json.loads(body))
     except ValueError:
-        # A proxy's page, mostly: what is between its tags.
+        # Usually a proxy's page: return the text between its tags.
         return re.sub(r"<[^>]*>", " ", body)
     return found or body
 
 
 def is_from(service: str, body: str) -> bool:
-    """Whether an error's body looks like the service's own. glance writes HTML, as anybody might."""
+    """Whether an error's body looks like the service's own. glance returns HTML, as others might."""
     if service == "image":
         return True
     try:
         found = json.loads(body)
     except ValueError:
         return False
-    # A proxy that answers in JSON has its message at the top.
+    # A proxy that answers in JSON has the message at the top level.
     return isinstance(found, dict) and any(
         key == "NeutronError" or (isinstance(value, dict) and "message" in value) for key, value in found.items()
     )
@@ -121,7 +121,7 @@ def _text_in(value: Any) -> str:
 
 
 def tidy(message: str) -> str:
-    """One line of bounded length, without what was refused, since it may be a secret, and the request's number."""
+    """Return one line of limited length, without the refused value, which may be a secret, and the request ID."""
     text = re.sub(r"\sValue:\s.*?\.\s+(?=')", " ", message, flags=re.DOTALL)
     return one_line(re.sub(r"\s?\(HTTP \d+\)(\s\(Request-ID: [^)]*\))?", "", text))
 
@@ -198,7 +198,7 @@ def _is_missing(status: int, said: str) -> bool:
 
 
 _Make = Callable[[int, str, str, str], HavenError]
-# In order: the first that matches (status, message) speaks.
+# In order: the first that matches (status, message) is used.
 _KINDS: tuple[tuple[Callable[[int, str], bool], _Make], ...] = (
     (
         lambda status, said: status in (403, 409, 413) and re.search("quota|exceeds|limit", said, re.I) is not None,

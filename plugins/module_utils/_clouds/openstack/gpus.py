@@ -4,9 +4,9 @@
 
 """The GPUs of a flavor, according to its extra specs and name. Pure.
 
-OpenStack has no field for a GPU's model or memory. What asks the scheduler for GPUs is certain: a placement resource
-class (VGPU, PGPU or a custom one) or a PCI alias, with its number. The model is read from the names an operator gave:
-required traits, the class or alias, the flavor's own name.
+OpenStack has no field for a GPU's model or memory. Only the request to the scheduler is certain: a placement resource
+class (VGPU, PGPU, or a custom one) or a PCI alias, with a number. The model is guessed from the names that the operator
+chose: required traits, the class or alias, and the flavor's own name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Optional
 
 from ..._models import Gpu
 
-# Model: GiB of one GPU where the model has only one size, else 0. Longer names first, so that L40S is not an L4.
+# Model: GiB per GPU if the model has only one size, otherwise 0. Longer names first, so that L40S is not taken for L4.
 _MODELS = {
     "GB200": 186.0,
     "B200": 180.0,
@@ -50,7 +50,7 @@ _MEMORY = re.compile(r"(?<![A-Z0-9])(\d{1,3}) ?G(?:I?B)?(?![A-Z0-9])")
 
 
 def gpu(flavor: str, extra_specs: Mapping[str, str]) -> Optional[Gpu]:
-    """None when nothing asks for a GPU. ``model`` is VGPU or GPU and ``memory_gib`` 0 where nothing says more."""
+    """Return the GPUs, or None. If nothing more is known, ``model`` is VGPU or GPU, and ``memory_gib`` is 0."""
     count, kind, hints = 0, "GPU", []
     for key, value in sorted(extra_specs.items()):
         match = _CLASS.fullmatch(key)
@@ -85,7 +85,7 @@ def _model(text: str) -> Optional[str]:
 
 
 def _memory(hints: list[str], model: Optional[str], *, whole: bool) -> float:
-    """A slice (VGPU) has less than its GPU, so that only a size in a name counts there."""
+    """A slice (VGPU) has less memory than its GPU, so only a size in a name is used."""
     for hint in hints:
         match = _MEMORY.search(hint.upper().replace("_", " ").replace("-", " ").replace(".", " "))
         if match:

@@ -18,22 +18,22 @@ from ..._retry import together
 from . import shapes
 from .client import Connection, RefusedCall
 
-# How often a port is asked to go, half a second longer after each refusal.
+# How often to try to delete a port, with a pause that grows by half a second after each refusal.
 _PORT_ATTEMPTS = 5
-# nova's own ports go with their server; those made here are marked and have to be removed.
+# nova deletes its own ports with their server. Those created here are marked and have to be deleted.
 _MOST_IDS = 50
 
 
 @dataclass(frozen=True)
 class Belongings:
-    """``ports`` that were made here; ``addresses`` that go or are only taken off (release)."""
+    """``ports`` that were created here, and ``addresses`` that are deleted or only detached (release)."""
 
     ports: list[dict[str, Any]]
     addresses: list[dict[str, Any]]
 
 
 class Networks:
-    """Look things up once, and make and remove what is an instance's own."""
+    """Looks things up once, and creates and deletes what belongs to an instance."""
 
     def __init__(self, connection: Connection) -> None:
         self._os = connection
@@ -44,7 +44,7 @@ class Networks:
     # -- looking up
 
     def networks(self) -> list[dict[str, Any]]:
-        """All networks the project can see, external ones included: one listing answers every question."""
+        """All networks that the project can see, including external ones, from one listing."""
         with self._lock:
             if self._listed is None:
                 self._listed = self._os.pages("network", "/networks", "networks")
@@ -62,7 +62,7 @@ class Networks:
         raise InvalidRequest(f"{len(found)} networks are called {name!r}: give the id of one of {', '.join(found)}.")
 
     def default(self) -> str:
-        """The network nova would choose: the only one that is not external."""
+        """The network that nova would choose: the only one that is not external."""
         found = [item for item in self.networks() if not item.get("router:external")]
         if len(found) == 1:
             return str(found[0]["id"])
@@ -70,7 +70,7 @@ class Networks:
         raise InvalidRequest(f"There is more than one network, or none ({names}): name one in openstack.networks.")
 
     def pool(self, wanted: Optional[str]) -> str:
-        """The id of the external network that floating addresses come from."""
+        """The id of the external network that floating IPs come from."""
         if wanted and shapes.is_id(wanted):
             return wanted
         outside = [item for item in self.networks() if item.get("router:external")]
@@ -85,7 +85,7 @@ class Networks:
         )
 
     def groups(self) -> list[dict[str, Any]]:
-        """All security groups the project can see, with no more than what tells whose they are."""
+        """All security groups that the project can see, with just enough to know who owns them."""
         with self._lock:
             if self._groups is None:
                 fields = ["id", "name", "description"]
@@ -93,9 +93,9 @@ class Networks:
             return self._groups
 
     def known_groups(self, project: str, wanted: Iterable[str]) -> dict[str, str]:
-        """The ids of the project's firewalls of these names, as far as they exist; an id stands for itself.
+        """The ids of the project's firewalls of these names, as far as they exist. An id is returned as it is.
 
-        Only what carries our mark is the project's, whatever its name is.
+        Only groups with our mark are the project's, whatever their names are.
         """
         found = {}
         for each in wanted:
@@ -108,7 +108,7 @@ class Networks:
         return found
 
     def group_ids(self, project: str, wanted: Iterable[str]) -> list[str]:
-        """As known_groups(), in order. Raises NotFound for a name without a firewall."""
+        """Like known_groups(), in order. Raises NotFound for a name without a firewall."""
         names = list(wanted)
         known = self.known_groups(project, names)
         for each in names:
@@ -122,25 +122,25 @@ class Networks:
         return [known[each] for each in names]
 
     def groups_of(self, server_id: str, names: Sequence[str]) -> tuple[str, ...]:
-        """The ids of a server's security groups, of which nova shows the names only."""
+        """The ids of a server's security groups. nova returns only their names."""
         by_name: dict[str, list[str]] = {}
         for item in self.groups():
             by_name.setdefault(item["name"], []).append(str(item["id"]))
         if all(len(by_name.get(name, ())) == 1 for name in names):
             return tuple(by_name[name][0] for name in names)
-        # Names that are not unique tell nothing.
+        # Names that are not unique cannot be used.
         ids = {group for port in self.ports([server_id]) for group in port.get("security_groups") or []}
         return tuple(sorted(ids))
 
     # -- ports
 
     def wants_port(self, spec: Spec) -> bool:
-        """Whether a port has to exist before its server: for a subnet, and to bind a floating address at once."""
+        """Whether a port must exist before its server: for a subnet, or to bind a floating IP at once."""
         return bool(spec.subnet or spec.public_address or spec.options.get("floating_ip"))
 
     def create_port(self, spec: Spec, firewall_ids: Sequence[str], spare: Sequence[Mapping[str, Any]]) -> str:
-        """The id of a port for a new server: one of the ``spare`` ones, which a creation that was cut off left behind,
-        or a new one. Spare ones that do not fit are removed: one may hold the address that is wanted."""
+        """Return the id of a port for a new server: one of the ``spare`` ones, left behind by an interrupted creation,
+        or a new one. Spare ones that do not fit are deleted, because one may have the requested address."""
         body = self._port_body(spec, firewall_ids)
         fitting = next((port for port in spare if self._fits(port, body)), None)
         self.delete_ports(port["id"] for port in spare if port is not fitting)
@@ -155,12 +155,12 @@ class Networks:
         return str(self._make("/ports", {"port": body}, look)["port"]["id"])
 
     def _fits(self, port: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-        """Whether a port that is there is what this request would make."""
+        """Whether an existing port is what this request would create."""
         has = set(port.get("security_groups") or [])
         default = {str(item["id"]) for item in self.groups() if item["name"] == "default"}
         if port.get("network_id") != wanted["network_id"]:
             return False
-        # Without a word about them, neutron takes the group called default.
+        # If none are given, neutron uses the group called default.
         if has != set(wanted["security_groups"]) if "security_groups" in wanted else not has <= default:
             return False
         addresses = [set(each.items()) for each in port.get("fixed_ips") or []]
@@ -195,7 +195,7 @@ class Networks:
         return body
 
     def belongings(self, project: str, names: Iterable[str], server_ids: Iterable[str] = ()) -> Belongings:
-        """The ports and floating addresses of these servers, and those that were made for these names and not used."""
+        """The ports and floating IPs of these servers, and those that were created for these names and are not used."""
         wanted, servers = {(project, name) for name in names}, set(server_ids)
 
         def ours(item: dict[str, Any]) -> bool:
@@ -215,7 +215,7 @@ class Networks:
         return Belongings([port for port in ports if shapes.unmarked(port.get("description"))[0]], addresses)
 
     def unused(self, port_ids: Sequence[str]) -> list[str]:
-        """Those of these ports that no server has."""
+        """Those of these ports that no server uses."""
         if not port_ids:
             return []
         found = self._os.pages("network", "/ports", "ports", id=list(port_ids))
@@ -236,7 +236,7 @@ class Networks:
         together(self._delete_port, list(ids))
 
     def _delete_port(self, port_id: str) -> None:
-        """Delete a port; while nova lets go of it, neutron may refuse that to its owner."""
+        """Delete a port. neutron may refuse that while nova is still releasing it."""
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             try:
                 self._os.attempt("DELETE", "network", f"/ports/{port_id}")
@@ -261,9 +261,9 @@ class Networks:
     def bind(
         self, project: str, name: str, port_id: str, options: Any, spare: Optional[Sequence[Mapping[str, Any]]] = None
     ) -> str:
-        """Give the port its floating address: the one that is named, or one of ours. Returns the address.
+        """Assign a floating IP to the port, the requested one or one of ours, and return the address.
 
-        ``spare`` are addresses that were made for this name and are not used; they are looked up if not given.
+        ``spare`` are unused addresses that were created for this name. By default they are looked up.
         """
         wanted = options.get("floating_ip")
         if not wanted:
@@ -282,7 +282,7 @@ class Networks:
         return str(wanted)
 
     def _bind_ours(self, project: str, name: str, port_id: str, pool: str, spare: Sequence[Mapping[str, Any]]) -> str:
-        """Bind a spare address of this pool, or a new one."""
+        """Bind an unused address from this pool, or a new one."""
         for item in spare:
             ours = shapes.unmarked(item.get("description"))[:2] == (project, name)
             if ours and item["floating_network_id"] == pool:
@@ -297,7 +297,7 @@ class Networks:
         return str(answer["floatingip"]["floating_ip_address"])
 
     def change(self, project: str, name: str, server_id: str, *, public: bool, options: Any) -> Optional[str]:
-        """Bring the floating address of a server to what is wanted; what was ours and is not used any more goes."""
+        """Change the floating IP of a server as requested. Deletes one of ours that is no longer used."""
         ports = self.ports([server_id])
         if not ports:
             raise InvalidRequest(f"Instance {name} has no port for a floating IP: give it a network.")
@@ -315,7 +315,7 @@ class Networks:
         return self.bind(project, name, first["id"], options)
 
     def release(self, item: dict[str, Any]) -> None:
-        """Take a floating address off: one we allocated goes, the user's own stays theirs."""
+        """Detach a floating IP. Deletes it if we allocated it; the user's own is kept."""
         if shapes.unmarked(item.get("description"))[0]:
             self._os.delete("network", f"/floatingips/{item['id']}")
         else:

@@ -14,7 +14,7 @@ from ..._errors import InvalidRequest
 CONNECTION: dict[str, Any] = {
     "cloud": {"type": "str"},
     "region": {"type": "str"},
-    # Which of its parts are secret depends on the authentication method.
+    # The authentication method decides which parts are secret.
     "auth": {"type": "dict", "no_log": True},
     "auth_type": {"type": "str"},
     "interface": {"type": "str", "choices": ["public", "internal", "admin"]},
@@ -32,12 +32,12 @@ INSTANCE: dict[str, Any] = {
     "ports": {"type": "list", "elements": "str"},
     "scheduler_hints": {"type": "dict"},
 }
-# What one instance has and no other.
+# Options that only one instance can have.
 _OF_ONE = ("former_name", "floating_ip", "ports")
 
 
 def instance_options(chosen: Mapping[str, Any], params: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The options of INSTANCE as a specification has them. Raises InvalidRequest for what contradicts itself."""
+    """Return the options of INSTANCE for a Spec. Raises InvalidRequest for contradictions."""
     if chosen.get("key_name") and params["key_pair"]:
         raise InvalidRequest("key_pair and openstack.key_name exclude each other: give one of them.")
     for option in _OF_ONE:

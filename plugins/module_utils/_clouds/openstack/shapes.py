@@ -4,9 +4,9 @@
 
 """Converts between OpenStack's API mappings and our models. Pure.
 
-Who a thing belongs to is part of the request that makes it: servers and volumes carry it in their metadata, floating
-addresses, ports and security groups in their description (tags would take a second request, and there would be a moment
-without), key pairs in the comment of their public key. A name proves nothing: anybody may choose it.
+The mark of a resource is part of the request that creates it. Servers and volumes carry it in their metadata; floating
+IPs, ports, and security groups in their description (tags would need a second request, with a moment in between); key
+pairs in the comment of their public key. A name is no mark, because anyone can choose it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..._models import Firewall, Image, Instance, KeyPair, Rule, Spec, Volume
 from ..._ownership import TAG_GENERATION, TAG_NAME, TAG_PROJECT
 from . import gpus
 
-# Metadata of ours beside the common tags: what nova does not show again, and whose creation a server is.
+# Our metadata besides the common tags: what nova does not return, and which attempt has created a server.
 META_IMAGE = "haven:image"
 META_SUBNET = "haven:subnet"
 META_USER_DATA = "haven:user-data"
@@ -53,7 +53,7 @@ _STATES = {
     "UNKNOWN": "failed",
     "VERIFY_RESIZE": "running",
 }
-# What is under way decides before the state that still stands.
+# A running task takes precedence over the current state.
 _TASKS = {
     "deleting": "terminating",
     "soft-deleting": "terminating",
@@ -86,11 +86,11 @@ _KEY_SUFFIX = ".haven"
 
 
 def is_id(text: str) -> bool:
-    """Whether this is an id and no name."""
+    """Whether this is an id rather than a name."""
     return _UUID.fullmatch(text) is not None
 
 
-# -- whose a thing is
+# -- marks
 
 
 def scoped(project: str, name: str) -> str:
@@ -103,12 +103,12 @@ def unscoped(project: str, name: str) -> str:
 
 
 def key_name(project: str, name: str) -> str:
-    """The name of a key pair: no name of ours has an @, so that no two mean the same."""
+    """The name of a key pair. Our names contain no @, so that it is unique."""
     return f"{name}@{project}{_KEY_SUFFIX}"
 
 
 def key_name_parts(text: str) -> tuple[str, str]:
-    """(project, name) of a key pair of ours; the project is empty for any other."""
+    """Return (project, name) of one of our key pairs. The project is empty for others."""
     name, at, rest = text.partition("@")
     if at and rest.endswith(_KEY_SUFFIX):
         return rest[: -len(_KEY_SUFFIX)], name
@@ -116,24 +116,24 @@ def key_name_parts(text: str) -> tuple[str, str]:
 
 
 def own_groups(items: Iterable[Mapping[str, Any]], project: str, name: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """The security groups that are the project's firewall of this name, the one that everybody takes first, and the ids
-    of the others with its name."""
+    """Return the security groups that are the project's firewall of this name, beginning with the one that all use, and
+    the ids of others with this name."""
     found = [dict(item) for item in items if item.get("name") == scoped(project, name)]
     ours = [item for item in found if unmarked(item.get("description"))[:2] == (project, name)]
-    # The first that was made: machines may use it already.
+    # The oldest, because machines may already use it.
     ours.sort(key=lambda item: (str(item.get("created_at") or ""), str(item["id"])))
     return ours, sorted(str(item["id"]) for item in found if item not in ours)
 
 
 def volume_mark(item: Mapping[str, Any]) -> tuple[str, str, str]:
-    """(project, name, device) of a volume, as its metadata says; empty where it is none of ours."""
+    """Return (project, name, device) of a volume from its metadata, empty if it is not ours."""
     metadata = item.get("metadata") or {}
     project, name, device = (str(metadata.get(key) or "") for key in (TAG_PROJECT, TAG_NAME, META_DEVICE))
     return project, name, device
 
 
 def key_mark(project: str, name: str) -> str:
-    """The comment of a public key that we import: what tells our key pair from one that has its name."""
+    """The comment of a public key that we import, which distinguishes our key pair from another of the same name."""
     return f"{TAG_PROJECT}={project},haven:name={name}"
 
 
@@ -144,12 +144,12 @@ def is_our_key_pair(item: Mapping[str, Any]) -> bool:
 
 
 def marked(project: str, name: str, description: str = "") -> str:
-    """A description that says whose the thing is."""
+    """Return a description with the mark."""
     return f"{description} [{TAG_PROJECT}={project} haven:name={name}]".strip()
 
 
 def unmarked(description: Optional[str]) -> tuple[str, str, str]:
-    """(project, name, the rest) of a description; project and name are empty where it is none of ours."""
+    """Return (project, name, the rest) of a description. Project and name are empty if it is not ours."""
     match = re.fullmatch(rf"(.*?) ?\[{TAG_PROJECT}=(\S+) haven:name=(\S+)\]", description or "", re.DOTALL)
     return (match.group(2), match.group(3), match.group(1)) if match else ("", "", description or "")
 
@@ -170,7 +170,7 @@ def is_scheduling(item: Mapping[str, Any]) -> bool:
 
 
 def is_a_second_old(item: Mapping[str, Any]) -> bool:
-    """Whether it has changed in a later second than that of its creation; both are whole seconds of nova's clock."""
+    """Whether it has changed in a later second than that of its creation, in whole seconds by nova's clock."""
     return str(item.get("updated", "")) > str(item.get("created", "~"))
 
 
@@ -218,12 +218,12 @@ def instance(item: Mapping[str, Any], region: str) -> Instance:
 
 
 def details(item: Mapping[str, Any]) -> dict[str, Any]:
-    """The server as nova shows it, without the user data that administrators see: it may hold secrets."""
+    """The server as nova returns it, without the user data that administrators get, which may contain secrets."""
     return {name: value for name, value in item.items() if name != "OS-EXT-SRV-ATTR:user_data"}
 
 
 def addresses(networks: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Optional[str], Optional[str]]:
-    """The first fixed and the first floating address; IPv4 before IPv6."""
+    """Return the first fixed and the first floating address, IPv4 before IPv6."""
     found: dict[str, list[str]] = {"fixed": [], "floating": []}
     for entries in networks.values():
         for entry in entries:
@@ -233,12 +233,12 @@ def addresses(networks: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Opti
 
 
 def timestamp(text: Optional[str]) -> Optional[str]:
-    """nova's 2026-03-01T09:00:00.000000, in UTC without saying so."""
+    """Parse nova's 2026-03-01T09:00:00.000000, which is in UTC."""
     return f"{text.partition('.')[0].rstrip('Z')}Z" if text else None
 
 
 def metadata(spec: Spec, image: Image, generation: int, creation: str) -> dict[str, str]:
-    """Everything the server of a specification carries from its first moment on."""
+    """The metadata that a server has from the start."""
     found = {key: value for key, value in spec.all_tags().items() if key != TAG_NAME}
     found[TAG_GENERATION] = str(generation)
     found[META_CREATION] = creation
@@ -251,7 +251,7 @@ def metadata(spec: Spec, image: Image, generation: int, creation: str) -> dict[s
 
 
 def user_data(spec: Spec) -> Optional[str]:
-    """The user data in the form nova takes."""
+    """The user data in nova's format."""
     if spec.record_host_key:
         return base64.b64encode(_cloud_init.compose(spec.user_data, spec.host_key)).decode()
     return base64.b64encode(spec.user_data.encode()).decode() if spec.user_data else None
@@ -267,7 +267,7 @@ def server_body(  # noqa: PLR0913 -- what a server is made of
     firewall_ids: Sequence[str],
     volumes: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The body that creates a server. ``networks`` is nova's own form; ``volumes`` have id, device and delete."""
+    """The request body for a new server. ``networks`` is in nova's format; ``volumes`` have id, device, and delete."""
     server: dict[str, Any] = {
         "name": spec.name,
         "flavorRef": flavor_id,
@@ -356,7 +356,7 @@ def firewall(item: Mapping[str, Any]) -> Firewall:
 
 
 def rule(item: Mapping[str, Any]) -> Rule:
-    """One rule of neutron's. A peer that is a group was not made by us; it is kept as its id, to be removed."""
+    """One of neutron's rules. A peer that is a group is not ours; it is kept by its id, so that it can be removed."""
     direction = "in" if item["direction"] == "ingress" else "out"
     protocol = str(item.get("protocol") or "all")
     protocol = _PROTOCOLS.get(protocol, protocol)
@@ -392,7 +392,7 @@ def rule_body(group_id: str, wanted: Rule) -> dict[str, Any]:
 
 
 def free(limits: Mapping[str, Any]) -> str:
-    """What nova's limits leave, in words: -1 there is no limit."""
+    """The remaining quota according to nova's limits, in words. -1 there means no limit."""
     absolute: Mapping[str, Any] = limits.get("absolute") or {}
     parts = []
     for label, used, top, unit in (

@@ -17,14 +17,14 @@ from ..._retry import together
 from . import shapes
 from .client import Connection, RefusedCall
 
-# Seconds: a volume is made within this, the copy of an image included.
+# Seconds within which a volume is created, including the copy of an image.
 READY_TIMEOUT = 600.0
-# GiB a boot volume has at least when nobody says how many and the image does not either.
+# The minimum size of a boot volume in GiB, if neither the user nor the image gives one.
 _MOST_PAUSE = 2.0
 
 
 def boots_from_volume(spec: Spec) -> bool:
-    """Whether the root disk is a volume: when it is asked for, or when the root disk has to be one. Pure."""
+    """Whether the root disk is a volume, because it is requested or necessary. Pure."""
     asked = spec.options.get("boot_from_volume")
     root = spec.root_volume or VolumeSpec()
     needed = any((root.size_gib, root.type, root.encrypted, root.delete_with_instance is False))
@@ -37,18 +37,18 @@ def boots_from_volume(spec: Spec) -> bool:
 
 
 def _goes_with_instance(wanted: VolumeSpec) -> bool:
-    """As on EC2: a root disk goes with its instance, data stays."""
+    """As on EC2: the root disk is deleted with its instance, data disks are kept."""
     return wanted.device is None if wanted.delete_with_instance is None else wanted.delete_with_instance
 
 
 def _chosen(volume_id: str, wanted: VolumeSpec, *, new: bool) -> dict[str, Any]:
-    """A volume for a new server. new: made now, so that it may go where the server cannot be made."""
+    """A volume for a new server. new: created now, so that it can be deleted if the server cannot be created."""
     device = wanted.device or shapes.ROOT
     return {"id": volume_id, "device": device, "delete": _goes_with_instance(wanted), "new": new}
 
 
 def _fits(item: Mapping[str, Any], wanted: VolumeSpec, image: Image) -> bool:
-    """Whether a volume of this name that nothing uses can be the one that is wanted."""
+    """Whether an unused volume of this name matches the requested one."""
     metadata = item.get("metadata") or {}
     if shapes.volume_mark(item)[2] != (wanted.device or shapes.ROOT) or item["size"] > (wanted.size_gib or 0):
         return False
@@ -62,17 +62,17 @@ def _fits(item: Mapping[str, Any], wanted: VolumeSpec, image: Image) -> bool:
 
 
 class Volumes:
-    """Make, find, change and delete."""
+    """Creates, finds, changes, and deletes volumes."""
 
     def __init__(self, connection: Connection) -> None:
         self._os = connection
 
     def create(self, spec: Spec, image: Image, image_size: int, creation: str) -> list[dict[str, Any]]:
-        """The volumes of a new instance, ready to attach, as id, device, delete and new.
+        """Return the volumes of a new instance, ready to attach, as id, device, delete, and new.
 
-        A volume that carries the mark of the same device and that nothing uses is taken instead of a new one: a
-        creation that was cut off left it behind, or an instance that is gone, with its data. What fails leaves no new
-        one behind. ``creation`` marks this attempt.
+        An unused volume with the mark of the same device is used instead of a new one: it was left behind by an
+        interrupted creation, or by a deleted instance, with its data. A failure leaves no new volume behind.
+        ``creation`` marks this attempt.
         """
         wanted = list(spec.data_volumes)
         if boots_from_volume(spec):
@@ -95,7 +95,7 @@ class Volumes:
         return made
 
     def _spare(self, spec: Spec) -> list[dict[str, Any]]:
-        """The volumes of this name that nothing uses, the newest first."""
+        """The unused volumes of this name, the newest first."""
         found = [
             item
             for item in self._os.pages("volume", "/volumes/detail", "volumes")
@@ -104,7 +104,7 @@ class Volumes:
         return sorted(found, key=lambda item: (str(item.get("created_at")), str(item["id"])), reverse=True)
 
     def _take(self, wanted: VolumeSpec, image: Image, spare: list[dict[str, Any]]) -> Optional[dict[str, Any]]:
-        """A spare volume for a device, grown if it is too small; None where none fits."""
+        """Return an unused volume for a device, enlarged if it is too small, or None."""
         for item in spare:
             if _fits(item, wanted, image):
                 spare.remove(item)
@@ -121,7 +121,7 @@ class Volumes:
         if wanted.device is None:
             body["imageRef"] = image.id
             metadata[shapes.META_IMAGE] = image.id
-            # One that outlives its instance holds a system and its data, and is no blank one to be taken.
+            # One that outlived its instance contains a system and data, so it cannot be used as a blank one.
             metadata[shapes.META_KEPT] = str(not _goes_with_instance(wanted)).lower()
         if wanted.type:
             body["volume_type"] = wanted.type
@@ -181,7 +181,7 @@ class Volumes:
         ]
 
     def keep(self, volume_id: str, kept: bool) -> None:
-        """Note of a root disk whether it outlives its instance."""
+        """Record whether a root disk outlives its instance."""
         body = {"metadata": {shapes.META_KEPT: str(kept).lower()}}
         self._os.post("volume", f"/volumes/{volume_id}/metadata", body)
 
@@ -196,13 +196,13 @@ class Volumes:
         together(self._delete, list(ids))
 
     def delete_unused(self, ids: Collection[str]) -> None:
-        """Delete those that no server has got hold of."""
+        """Delete those that no server uses."""
         items = self._os.pages("volume", "/volumes/detail", "volumes") if ids else []
         free = ("available", "creating", "error")
         self.delete(str(item["id"]) for item in items if item["id"] in ids and item["status"] in free)
 
     def _delete(self, volume_id: str) -> None:
-        """Delete a volume, waiting for a server that is just letting go of it."""
+        """Delete a volume, after waiting for a server that is releasing it."""
         deadline = time.monotonic() + 60.0
         pause = 0.3
         while True:
@@ -212,7 +212,7 @@ class Volumes:
             except RefusedCall as refused:
                 if refused.status == 404:
                     return
-                # The status of the volume is in the way: in-use, detaching, creating, or deleting already.
+                # The status of the volume prevents it: in-use, detaching, creating, or already deleting.
                 if refused.status != 400 or time.monotonic() > deadline:
                     raise refused.explain() from refused
             try:
