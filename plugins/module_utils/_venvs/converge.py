@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One environment brought to what it should be. Everything here runs as the environment's user."""
+"""Brings one environment to the requested state. Everything here runs as the environment's user."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from .installers import Found, Installer, installer_for, probe
 from .models import Plan, Spec, VenvError
 from .requirements import Requirements, gather
 
-# What an environment's folder may hold before pyvenv.cfg is written: a run that was killed leaves it so.
+# What an environment's folder can contain before pyvenv.cfg is written, if a run was killed.
 PARTS = {"bin", "lib", "lib64", "include", "share", "etc", ".gitignore", ".lock", "CACHEDIR.TAG"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, or would be, and the Python that answers in the environment (empty while there is none)."""
+    """What was or would be done, and the environment's Python version (empty if there is none)."""
 
     plan: Plan
     python_version: str = ""
 
 
 def converge(spec: Spec, check: bool, python_downloads: bool) -> Outcome:
-    """Plan, and unless `check` do it. When this fails, the environment is what it was."""
+    """Plan the changes and, unless `check`, apply them. After a failure, the environment is unchanged."""
     kernel_before = kernel.current(spec)
     with tempfile.TemporaryDirectory(prefix="haven-venv-") as scratch:
         _set_up_uv(spec, scratch, python_downloads)
@@ -51,7 +51,7 @@ def converge(spec: Spec, check: bool, python_downloads: bool) -> Outcome:
 
 
 def remove(spec: Spec, check: bool) -> Outcome:
-    """Remove the environment, its kernel and the checkout that was made for it; a repository's own `dest` stays."""
+    """Remove the environment, its kernel, and its checkout. A repository's own `dest` is kept."""
     _refuse_foreign(spec)
     kernel_before = kernel.current(spec)
     paths = [spec.path, beside(spec, "old"), beside(spec, "trash")]
@@ -67,15 +67,15 @@ def remove(spec: Spec, check: bool) -> Outcome:
 
 
 def beside(spec: Spec, word: str) -> str:
-    """Where the environment waits while its successor is made (old), and from where it is deleted (trash)."""
+    """Where the environment is kept while its successor is created (old), and where it is deleted (trash)."""
     folder, name = os.path.split(spec.path)
     return os.path.join(folder, f".{name}.{word}")
 
 
 def why_rebuild(spec: Spec, installer: Installer, found: Optional[Found]) -> str:
-    """The reason to make the environment anew, empty if it may stay."""
+    """The reason to create the environment again, or an empty string."""
     if os.path.lexists(beside(spec, "old")):
-        return "the last change of it was interrupted"
+        return "its last change was interrupted"
     if not os.path.lexists(spec.path):
         return "it does not exist"
     _refuse_foreign(spec)
@@ -87,13 +87,11 @@ def _refuse_foreign(spec: Spec) -> None:
         return
     inside = set(os.listdir(spec.path)) if os.path.isdir(spec.path) and not os.path.islink(spec.path) else {"itself"}
     if "pyvenv.cfg" not in inside and not inside <= PARTS:
-        raise VenvError(
-            f"{spec.path} exists and is no virtual environment; name {spec.label} differently or move it away."
-        )
+        raise VenvError(f"{spec.path} exists and is not a virtual environment; rename {spec.label}, or move it away.")
 
 
 def _set_up_uv(spec: Spec, scratch: str, python_downloads: bool) -> None:
-    # On the same file system as the environments uv links instead of copying; check mode makes no folder.
+    # On the same file system as the environments, so that uv links instead of copying. Check mode creates no folder.
     home = spec.home if os.path.isdir(spec.home) else scratch
     os.environ.update(
         UV_CACHE_DIR=os.path.join(home, ".cache", "uv"),
@@ -103,7 +101,7 @@ def _set_up_uv(spec: Spec, scratch: str, python_downloads: bool) -> None:
 
 
 def _repository(spec: Spec, check: bool, scratch: str) -> tuple[tuple[str, str], str]:
-    """Commits before and after, and the folder where the files of the wanted commit can be read."""
+    """Commits before and after, and the folder with the files of the requested commit."""
     if spec.repository is None:
         return ("", ""), ""
     before, after = repository.current_commit(spec.repository.dest), repository.wanted_commit(spec.repository)
@@ -125,22 +123,22 @@ def _apply(spec: Spec, installer: Installer, requirements: Requirements, plan: P
 
 
 def _rebuild(spec: Spec, installer: Installer, requirements: Requirements) -> tuple[str, ...]:
-    """A new environment in the old one's place: it holds its own path and cannot be made elsewhere."""
+    """Create a new environment in place of the old one, because it contains its own path."""
     old, trash = beside(spec, "old"), beside(spec, "trash")
     if os.path.lexists(old):
-        shutil.rmtree(spec.path, ignore_errors=True)  # what an interrupted run had begun
+        shutil.rmtree(spec.path, ignore_errors=True)  # left behind by an interrupted run
     elif os.path.lexists(spec.path):
         os.rename(spec.path, old)
     try:
         installer.create()
         packages = installer.install(requirements)
     except VenvError:
-        shutil.rmtree(spec.path, ignore_errors=True)  # create() may have failed before it made anything
+        shutil.rmtree(spec.path, ignore_errors=True)  # create() may have failed before it created anything
         if os.path.lexists(old):
             os.rename(old, spec.path)
         raise
     if os.path.lexists(old):
-        # renamed first: a folder named old is always a whole environment
+        # renamed first, so that a folder named old is always a complete environment
         shutil.rmtree(trash, ignore_errors=True)
         os.rename(old, trash)
         shutil.rmtree(trash)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kernel specification through which Jupyter finds an environment."""
+"""The kernel specification with which Jupyter finds an environment."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from .process import HAVEN_ENVIRONMENT, read_environment_file
 
 
 def folder_of(spec: Spec) -> str:
-    """In the user's own data folder: nobody else could start the kernel, so nobody else sees it."""
+    """The kernel's folder in the user's data folder, because nobody else could start the kernel."""
     return os.path.join(os.path.expanduser("~"), ".local", "share", "jupyter", "kernels", spec.name.lower())
 
 
 def wanted(spec: Spec) -> str:
-    """kernel.json as text, empty when the environment is not to be a kernel.
+    """Return kernel.json as text, or an empty string if the environment is not a kernel.
 
-    The server's own proxy variables reach the kernel by inheritance and are left alone: a server in a network namespace
-    of its own meets the proxy at another address than the rest of the host.
+    The kernel inherits the server's proxy variables, which are left alone, because a server in its own network
+    namespace uses another address for the proxy than the rest of the host.
     """
     if not spec.display_name:
         return ""
@@ -32,7 +32,7 @@ def wanted(spec: Spec) -> str:
     environment["PATH"] = f"{spec.path}/bin:/opt/haven/uv/bin:${{PATH}}"
     environment.update(spec.kernel_env)
     content: dict[str, Any] = {
-        # ipykernel's own specification does so: with frozen modules the debugger misses breakpoints
+        # as in ipykernel's own specification, because the debugger misses breakpoints in frozen modules
         "argv": [spec.bin_python, "-Xfrozen_modules=off", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": spec.display_name,
         "language": "python",
@@ -43,7 +43,7 @@ def wanted(spec: Spec) -> str:
 
 
 def current(spec: Spec) -> str:
-    """kernel.json as it is if it belongs to this environment, else empty; raises VenvError if it is somebody else's."""
+    """Return kernel.json if it belongs to this environment, or an empty string. Raises VenvError for a foreign one."""
     path = os.path.join(folder_of(spec), "kernel.json")
     try:
         with open(path, encoding="utf-8") as file:
@@ -56,12 +56,12 @@ def current(spec: Spec) -> str:
     if program == spec.bin_python:
         return text
     if spec.display_name:
-        raise VenvError(f"{path} is a kernel that {spec.label} did not make; remove it or use another name.")
+        raise VenvError(f"{path} is a kernel that does not belong to {spec.label}; remove it, or use another name.")
     return ""
 
 
 def write(spec: Spec, text: str) -> None:
-    """Make the kernel known, or unknown with an empty text."""
+    """Write the kernel specification, or remove it if the text is empty."""
     folder = folder_of(spec)
     path = os.path.join(folder, "kernel.json")
     if not text:
@@ -70,7 +70,7 @@ def write(spec: Spec, text: str) -> None:
             os.rmdir(folder)
         return
     os.makedirs(folder, exist_ok=True)
-    # kernel_env may hold what is nobody else's business
+    # kernel_env may contain secrets
     with open(f"{path}.new", "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(text)
     os.replace(f"{path}.new", path)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Children of the module: as whom they run, and with what environment."""
+"""Child processes of the module: their user and their environment."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .. import _as_user
 
 HAVEN_ENVIRONMENT = "/etc/haven/egress.env"  # written by haven.gpu.egress
 ENVIRONMENT_FILES = ("/etc/environment", HAVEN_ENVIRONMENT)  # a later file wins
-# What a play may say through `environment:`, and nothing else of root's own environment.
+# The variables that a play may set with `environment:`. Nothing else of root's environment is used.
 PASSED_ON = ("UV_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
 
-COMPLAINT = re.compile(r"(error|cause|caused by|fatal): *", re.IGNORECASE)  # as uv, pip and git begin them
+COMPLAINT = re.compile(r"(error|cause|caused by|fatal): *", re.IGNORECASE)  # as uv, pip, and git begin them
 
 
 @functools.cache
 def read_environment_file(path: str) -> dict[str, str]:
-    """KEY=VALUE lines as systemd and PAM read them: never run by a shell. A missing file is empty.
+    """Read KEY=VALUE lines as systemd and PAM do, without a shell. A missing file is empty.
 
-    A process reads it once: where the proxy wants a password the files are root's alone, and a child gives up root.
+    A process reads it once, because with a proxy password only root can read the files, and a child drops root.
     """
     values: dict[str, str] = {}
     try:
@@ -44,7 +44,7 @@ def read_environment_file(path: str) -> dict[str, str]:
 
 
 def egress_environment() -> dict[str, str]:
-    """The host's own settings of proxy and CA."""
+    """The host's proxy and CA settings."""
     values: dict[str, str] = {}
     for path in ENVIRONMENT_FILES:
         values.update(read_environment_file(path))
@@ -53,7 +53,7 @@ def egress_environment() -> dict[str, str]:
 
 
 def child_environment(user: pwd.struct_passwd) -> dict[str, str]:
-    """A clean environment of `user`, who is not logged in: neither sudo nor su would bring the proxy along."""
+    """A clean environment for `user` with the proxy settings, which sudo and su would not include."""
     values = egress_environment()
     for key, value in os.environ.items():
         if key.startswith(PASSED_ON) or key.lower().endswith("_proxy"):
@@ -74,20 +74,20 @@ def child_environment(user: pwd.struct_passwd) -> dict[str, str]:
 
 
 def as_user(user: pwd.struct_passwd, work: Callable[[], Any]) -> Any:
-    """What ``work`` returns, run in a child that is the user, in a clean environment; see _as_user."""
+    """Run ``work`` in a child process as the user, in a clean environment, and return its result; see _as_user."""
     return _as_user.as_user(user, work, functools.partial(child_environment, user))
 
 
 def run(argv: list[str], cwd: str = "/") -> subprocess.CompletedProcess[str]:
-    """The finished process, whatever its status; output as text."""
-    # AnsibleModule.run_command belongs to the parent: its errors would end the wrong process
+    """Run the program and return the finished process, whatever its status is, with its output as text."""
+    # AnsibleModule.run_command belongs to the parent, and its errors would end the wrong process
     return subprocess.run(  # pylint: disable=ansible-bad-function
         argv, cwd=cwd, check=False, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL
     )
 
 
 def reason(done: subprocess.CompletedProcess[str]) -> str:
-    """The lines of a tool's complaint that say why, as one line without the full stop."""
+    """Return the lines of a tool's output that say why it failed, as one line without the full stop."""
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     told = [COMPLAINT.sub("", line) for line in lines if COMPLAINT.match(line)]
     return ": ".join(told or lines[-3:]).rstrip(".") or f"status {done.returncode}"

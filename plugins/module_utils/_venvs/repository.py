@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commit of a repository that an environment is made from."""
+"""The commit of a repository that an environment is created from."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def wanted_commit(repository: Repository) -> str:
-    """What the repository itself says of the branch or tag; a full commit is taken as it is."""
+    """Return the commit of the branch or tag according to the repository. A full commit is returned as it is."""
     if COMMIT.fullmatch(repository.version):
         return repository.version
     version = repository.version
-    # an annotated tag stands for the commit it names (^{}), not for itself
+    # an annotated tag means the commit that it names (^{})
     patterns = [f"refs/heads/{version}", f"refs/tags/{version}^{{}}", f"refs/tags/{version}"]
     patterns = ["HEAD"] if version == "HEAD" else patterns
     done = run(["git", "ls-remote", "--", repository.url, *patterns])
@@ -36,7 +36,7 @@ def wanted_commit(repository: Repository) -> str:
 
 
 def current_commit(folder: str) -> str:
-    """The commit that is checked out, empty when there is none."""
+    """The commit that is checked out, or an empty string."""
     if not os.path.isdir(os.path.join(folder, ".git")):
         return ""
     done = run(["git", "-C", folder, "rev-parse", "--verify", "HEAD"])
@@ -44,7 +44,7 @@ def current_commit(folder: str) -> str:
 
 
 def check_out(repository: Repository, commit: str, folder: str) -> None:
-    """Bring `folder` to `commit`, keeping files that git does not track; refuses to overwrite what was edited."""
+    """Check out `commit` in `folder`. Keeps files that git does not track, and refuses to overwrite edited ones."""
     os.makedirs(folder, exist_ok=True)
     git = ["git", "-C", folder]
     depth = ["--depth=1"] if repository.shallow else ["--tags"]
@@ -58,6 +58,6 @@ def check_out(repository: Repository, commit: str, folder: str) -> None:
         done = run(step)
         if done.returncode != 0:
             raise VenvError(
-                f"Bringing {folder} to {repository.version} of {repository.url} failed: {reason(done)}; "
+                f"Checking out {folder} to {repository.version} of {repository.url} failed: {reason(done)}; "
                 "remove local changes there, or choose another repository.dest."
             )

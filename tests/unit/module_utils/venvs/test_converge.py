@@ -72,16 +72,16 @@ def test_an_interrupted_rebuild_is_done_again(spec: Spec, tmp_path: Path) -> Non
     os.rename(spec.path, tmp_path / "venvs" / ".e.old")
     os.makedirs(f"{spec.path}/bin")
     outcome = converge(spec, check=False, python_downloads=False)
-    assert outcome.plan.rebuild == "the last change of it was interrupted"
+    assert outcome.plan.rebuild == "its last change was interrupted"
     assert probe(spec.bin_python) is not None
     assert os.listdir(spec.home) == ["e"]
 
 
 def test_a_folder_that_is_no_environment_is_left_alone(spec: Spec) -> None:
     os.makedirs(f"{spec.path}/thesis")
-    with pytest.raises(VenvError, match="is no virtual environment"):
+    with pytest.raises(VenvError, match="is not a virtual environment"):
         converge(spec, check=False, python_downloads=False)
-    with pytest.raises(VenvError, match="is no virtual environment"):
+    with pytest.raises(VenvError, match="is not a virtual environment"):
         remove(spec, check=False)
     assert os.path.isdir(f"{spec.path}/thesis")
 
@@ -102,7 +102,7 @@ def test_a_kernel_of_the_users_own_is_neither_overwritten_nor_removed(spec: Spec
     folder = Path(kernel.folder_of(spec))
     folder.mkdir(parents=True)
     (folder / "kernel.json").write_text('{"argv": ["/usr/bin/python3"]}')
-    with pytest.raises(VenvError, match="did not make"):
+    with pytest.raises(VenvError, match="does not belong to"):
         converge(other(spec, display_name="E"), check=False, python_downloads=False)
     assert not remove(spec, check=False).plan.changed
     assert (folder / "kernel.json").exists()
