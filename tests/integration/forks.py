@@ -10,9 +10,11 @@ pipe to which the process id goes and later the exit status.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -98,7 +100,10 @@ class Forks:
             self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=[theirs.fileno()])
 
     def start(self, module: str, given: str, env: Mapping[str, str], constants: Mapping[str, Any] | None = None) -> Run:
-        """Run a module with this text on its stdin; constants: by "module.NAME" below module_utils."""
+        """Run a module with this text on its stdin.
+
+        constants: values by "module.NAME" below module_utils; of a dataclass, a dictionary of the fields that differ.
+        """
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         (folder / "in").write_text(given)
         asked = {"module": module, "env": dict(env), "constants": dict(constants or {})}
@@ -169,10 +174,7 @@ def _become(asked: dict[str, Any], files: list[int]) -> None:
         os.environ.update(asked["env"])
         time.tzset()
         for path, value in asked["constants"].items():
-            where, _, name = path.rpartition(".")
-            owner = importlib.import_module(f"{UTILS}.{where}")
-            getattr(owner, name)
-            setattr(owner, name, value)
+            _set(path, value)
         sys.argv = [asked["module"]]
         runpy.run_module(f"{MODULES}.{asked['module']}", run_name="__main__", alter_sys=True)
         status = 0
@@ -184,6 +186,13 @@ def _become(asked: dict[str, Any], files: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _set(path: str, value: Any) -> None:
+    owner, _, name = path.rpartition(".")
+    holder = pkgutil.resolve_name(f"{UTILS}.{owner}")
+    known = getattr(holder, name)
+    setattr(holder, name, dataclasses.replace(known, **value) if dataclasses.is_dataclass(known) else value)
 
 
 def main() -> None:

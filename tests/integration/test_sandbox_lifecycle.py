@@ -36,6 +36,18 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def own(folder: Path) -> Sandbox:
     """A sandbox of the test's own, with a guest that runs and has a data disk."""
+    return with_a_guest(folder)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Such a sandbox for the tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("shared") / "box"
+    yield with_a_guest(folder)
+    command("down", folder=folder)
+
+
+def with_a_guest(folder: Path) -> Sandbox:
     sandbox = up(folder)
     disk = {"name": f"vol-{secrets.token_hex(4)}", "size_gib": 1, "device": "/dev/sdf"}
     sandbox.machines.create("t-victim", "bookworm", str(sandbox.subnet[3000]), b"", [], "victim", [disk])
@@ -180,23 +192,23 @@ def test_a_killed_keeper_takes_everything_with_it_and_the_next_up_clears_its_fil
     assert not (own.paths.guests / "t-victim").exists()
 
 
-def test_a_second_up_says_so_and_changes_nothing(own: Sandbox) -> None:
-    before = own.paths.env.read_bytes(), running(own)
-    second = command("up", folder=own.paths.dir)
+def test_a_second_up_says_so_and_changes_nothing(shared: Sandbox) -> None:
+    before = shared.paths.env.read_bytes(), running(shared)
+    second = command("up", folder=shared.paths.dir)
     assert second.returncode == 0
     assert "already up" in second.stdout
-    assert (own.paths.env.read_bytes(), running(own)) == before
+    assert (shared.paths.env.read_bytes(), running(shared)) == before
 
 
-def test_secrets_are_for_their_owner_only(own: Sandbox) -> None:
+def test_secrets_are_for_their_owner_only(shared: Sandbox) -> None:
     readable = [
         path
-        for path in own.paths.dir.rglob("*")
-        if path.is_file() and not path.is_relative_to(own.paths.guests) and path.stat().st_mode & 0o077
-        if b"PRIVATE KEY" in path.read_bytes() or own.env["AWS_SECRET_ACCESS_KEY"].encode() in path.read_bytes()
+        for path in shared.paths.dir.rglob("*")
+        if path.is_file() and not path.is_relative_to(shared.paths.guests) and path.stat().st_mode & 0o077
+        if b"PRIVATE KEY" in path.read_bytes() or shared.env["AWS_SECRET_ACCESS_KEY"].encode() in path.read_bytes()
     ]
     assert readable == []
-    assert own.paths.env.stat().st_mode & 0o777 == 0o600
+    assert shared.paths.env.stat().st_mode & 0o777 == 0o600
 
 
 def test_an_interrupted_up_leaves_nothing(folder: Path) -> None:
@@ -243,8 +255,8 @@ def test_two_openstacks_run_side_by_side(folder: Path, tmp_path: Path) -> None:
         assert not one.subnet.overlaps(other.subnet)
 
 
-def test_a_cloud_cannot_be_added_to_a_sandbox_that_is_up(own: Sandbox) -> None:
-    more = command("up", "--cloud", "all", folder=own.paths.dir)
+def test_a_cloud_cannot_be_added_to_a_sandbox_that_is_up(shared: Sandbox) -> None:
+    more = command("up", "--cloud", "all", folder=shared.paths.dir)
     assert more.returncode == 1
     assert more.stderr == "The sandbox is up without openstack: take it down first.\n"
 

@@ -81,7 +81,11 @@ class Account:
         constants: dict[str, Any] | None = None,
         **options: Any,
     ) -> Run | subprocess.Popen[str]:
-        """Let a module run; constants are those that are to pass faster, as Forks.start() takes them."""
+        """Let a module run; constants are those that are to pass faster, as Forks.start() takes them.
+
+        Left out, they are the cloud's own of these tests; {} leaves all as they are.
+        """
+        constants = self.api.constants if constants is None else constants
         self.wrote = True
         arguments = {"cloud": self.api.cloud, "project": self.project, **options, "_ansible_check_mode": check}
         environment = {**os.environ, **self.api.environment, **(env or {})}

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .conftest import Account, Answer
+from .conftest import SHORT_PAUSES, Account, Answer
 from .test_errors import assert_plain
 from .test_openstack import server_ids
 
@@ -56,7 +56,7 @@ def test_nova_dies_in_the_middle_of_a_creation(account: Account, after: str) -> 
 
 
 def test_neutron_is_unavailable_for_five_seconds(account: Account) -> None:
-    account.api.control("fault", service="neutron", status=503, seconds=5, agent="^openstacksdk")
+    account.api.control("fault", service="neutron", status=503, seconds=2, agent="^openstacksdk")
     made = account.run("firewall", name="f", rules=[{"ports": "22", "from": ["10.0.0.1/32"]}])
     assert made["changed"], made.message
     account.api.control("fault", service="neutron", status=503, seconds=5, agent="^openstacksdk")
@@ -79,7 +79,7 @@ def test_a_token_expires_in_the_middle_of_a_creation(account: Account, after: st
 
 
 def test_glance_is_slow(account: Account) -> None:
-    account.api.control("latency", service="glance", ms=2000)
+    account.api.control("latency", service="glance", ms=1000)
     answer = account.make()
     assert answer["changed"], answer.message
     assert len(server_ids(account)) == 1
@@ -87,7 +87,7 @@ def test_glance_is_slow(account: Account) -> None:
 
 def test_glance_stops_answering(account: Account) -> None:
     account.api.control("fault", service="glance", drop=True, times=-1, agent="^openstacksdk")
-    assert_plain(account.make(), "unreachable", "image")
+    assert_plain(account.make(constants=SHORT_PAUSES), "unreachable", "image")
     assert server_ids(account) == []
     account.api.control("reset")
     assert_converges(account)
