@@ -11,12 +11,13 @@ import re
 import time
 import urllib.request
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
 import openstack
+import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
 from ansible_collections.haven.gpu.plugins.module_utils._clouds import connect
 
 BASICS: dict[str, Any] = {"image": {"name": "haven-debian-12-*"}, "instance_type": "t3.micro"}
@@ -170,11 +171,16 @@ class OpenStackApi(Api):
     def is_read(self, call: str) -> bool:
         return call.startswith("GET ") or call == "POST keystone /v3/auth/tokens"
 
+    def connected(self) -> Cloud:
+        """A new adapter of ours, in this process, whose own environment may name another cloud."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OS_CLIENT_CONFIG_FILE", self.environment["OS_CLIENT_CONFIG_FILE"])
+            return connect("openstack", {"cloud": "haven"})
+
     @functools.cached_property
     def adapter(self) -> Any:
-        """Ours, in this process: it knows its token already."""
-        clouds = json.loads(Path(self.environment["OS_CLIENT_CONFIG_FILE"]).read_text())["clouds"]
-        return connect("openstack", {"auth": clouds["haven"]["auth"]})
+        """One that knows its token already."""
+        return self.connected()
 
     @functools.cached_property
     def aside(self) -> Any:

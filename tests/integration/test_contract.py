@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -135,7 +134,7 @@ class OpenStackWorld(SandboxWorld):
     api: OpenStackApi
 
     def cloud(self) -> Cloud:
-        return connect("openstack", {"cloud": "haven"})
+        return self.api.connected()
 
     def lose_an_answer(self) -> None:
         which = {"service": "nova", "method": "POST", "path": "/servers$", "agent": "^openstacksdk"}
@@ -194,8 +193,9 @@ class TestOpenStack(Contract):
     @pytest.fixture(scope="class")
     @classmethod
     def world(cls, openstack_api: OpenStackApi) -> Iterator[World]:
-        # Sessions of the SDK find their cloud by it.
-        assert os.environ["OS_CLIENT_CONFIG_FILE"]
-        one = OpenStackWorld(openstack_api)
-        yield one
-        one.end()
+        # The SDK finds its cloud by it, also later: which regions may be used is looked up when it is asked.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OS_CLIENT_CONFIG_FILE", openstack_api.environment["OS_CLIENT_CONFIG_FILE"])
+            one = OpenStackWorld(openstack_api)
+            yield one
+            one.end()
