@@ -31,7 +31,8 @@ _LEFT_OUT = (
 def folder(cache: Path, base: Sequence[Path]) -> Path:
     """Where the layer lies; the name changes with all it is made of, so that a changed role is applied anew."""
     top = repository()
-    sources = [top / "roles" / "jump_host", top / "plugins" / "modules" / "files.py", _PLAYBOOK]
+    plugins = [top / "plugins" / "modules" / "files.py", top / "plugins" / "filter" / "member_key_files.py"]
+    sources = [top / "roles" / "jump_host", top / "roles" / "sshd", *plugins, _PLAYBOOK]
     sources += [Path(gate.__file__), Path(role_image.__file__), Path(__file__)]
     return cache / f"layer-gate-{role_image.digest(base, sources)}"
 

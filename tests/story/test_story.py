@@ -135,6 +135,12 @@ def test_no_other_machine_of_the_private_network_reaches_its_sshd(story: Story, 
         assert neighbour.root(knock.format(address)).returncode != 0
 
 
+def test_the_instance_accepts_no_passwords(story: Story, first_run: dict[str, bytes]) -> None:
+    said = story.ssh("sudo sshd -T -C user=debian,host=x,addr=10.0.0.1").splitlines()
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no", "pubkeyauthentication yes"} <= set(said)
+    assert story.ssh("sudo ls /etc/haven/sshd").split() == ["lock", "next"], "nothing waits to take the change back"
+
+
 def test_the_instance_has_no_way_out_but_the_proxy(story: Story, first_run: dict[str, bytes]) -> None:
     direct = "curl -s -o /dev/null -m 4 --noproxy '*' http://198.51.100.200/; echo rc=$?"
     assert "rc=0" not in story.ssh(direct)

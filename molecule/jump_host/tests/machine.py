@@ -19,8 +19,9 @@ def neighbour():
     return testinfra.get_host(f"ansible://jump-red?ansible_inventory={INVENTORY}")
 
 
-def test_ssh_audit_finds_nothing_to_complain_about(gate, addresses):
-    with gate.around(f"{addresses[gate.name]}:22") as (port, dummy):
+@pytest.mark.parametrize("machine", ["gate", "jump-red"])
+def test_ssh_audit_finds_nothing_to_complain_about(gate, addresses, machine):
+    with gate.around(f"{addresses.get(machine, addresses[gate.name])}:22") as (port, dummy):
         done = subprocess.run(
             ["ssh-audit", "--skip-rate-test", "--level=warn", "-p", str(port), "127.0.0.1"],
             capture_output=True,
@@ -29,6 +30,12 @@ def test_ssh_audit_finds_nothing_to_complain_about(gate, addresses):
             check=False,
         )
     assert done.returncode == 0, done.stdout
+
+
+def test_no_password_opens_the_machine_behind(neighbour):
+    for user in ("root", "debian"):
+        said = neighbour.check_output(f"sudo sshd -T -C user={user},host=x,addr=10.0.0.1").splitlines()
+        assert {"passwordauthentication no", "kbdinteractiveauthentication no", "pubkeyauthentication yes"} <= set(said)
 
 
 def test_nothing_but_sshd_can_be_reached(gate, addresses, neighbour):

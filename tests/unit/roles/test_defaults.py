@@ -20,7 +20,9 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def documented(role: Path) -> dict[str, dict[str, Any]]:
-    return dict(read(role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options", {}))
+    """The variables of all entry points."""
+    entry_points = read(role / "meta/argument_specs.yml")["argument_specs"].values()
+    return {name: option for entry in entry_points for name, option in entry.get("options", {}).items()}
 
 
 def is_expression(value: Any) -> bool:

@@ -1,17 +1,25 @@
 #!/bin/sh
-# Managed by the role haven.gpu.jump_host. Puts a configuration into force for the time being, and keeps it or takes it back.
+# Managed by the role haven.gpu.sshd. Puts a configuration into force for the time being, and keeps it or takes it back.
 #   status     succeeds when what was asked for is in force and confirmed
 #   activate   next/ comes into force; the timer of haven-jump-host-rollback is armed
 #   confirm    disarms it; fails where it was too late
 #   rollback   what was in force before comes back; nothing happens where the present configuration is confirmed
+# The name that it is installed under says whose: haven-sshd, or haven-jump-host, whose rules of nftables change with sshd.
 set -eu
-cd /etc/haven/jump_host
-SSHD=/etc/ssh/sshd_config.d/00-haven-jump-host.conf
-RULES=/etc/haven/jump_host/rules.nft
+NAME=${0##*/}
+FOLDER=/etc/haven/$(echo "${NAME#haven-}" | tr - _)
+TABLE=haven_${FOLDER##*/}
+SSHD=/etc/ssh/sshd_config.d/00-$NAME.conf
+RULES=$FOLDER/rules.nft
+cd "$FOLDER"
+
+has_rules() {
+	[ -e next/rules.nft ]
+}
 
 loaded() {
 	digest=$(sed -n 's/^\tcomment "\(.*\)"$/\1/p' next/rules.nft)
-	nft list table inet haven_jump_host 2>/dev/null | grep -qF "comment \"$digest\""
+	nft list table inet "$TABLE" 2>/dev/null | grep -qF "comment \"$digest\""
 }
 
 # copy FROM TO: an absent file is copied as one.
@@ -26,10 +34,10 @@ copy() {
 load() {
 	if [ -e "$RULES" ]; then
 		nft -f "$RULES"
-	else
-		nft delete table inet haven_jump_host 2>/dev/null || true
+	elif has_rules; then
+		nft delete table inet "$TABLE" 2>/dev/null || true
 		# Without waiting: where this runs in a unit that comes before that one, both would wait for each other.
-		systemctl --no-block stop haven-jump-host.service
+		systemctl --no-block stop "$NAME.service"
 	fi
 	systemctl --no-block try-reload-or-restart ssh.service
 }
@@ -45,15 +53,15 @@ rollback() {
 
 check() {
 	sshd -t
-	nft -c -f "$RULES"
-	# What other files of sshd say may not take back what this role promises for a member, whoever it is.
-	member=$(head -n 1 next/members)
-	[ -n "$member" ] || return 0
-	sshd -T -C "user=$member,host=gate,addr=192.0.2.1,laddr=192.0.2.2,lport=22" >effective
+	! has_rules || nft -c -f "$RULES"
+	# What other files of sshd say may not take back what is promised for these users: one stands for all.
+	user=$(head -n 1 next/users)
+	[ -n "$user" ] || return 0
+	sshd -T -C "user=$user,host=gate,addr=192.0.2.1,laddr=192.0.2.2,lport=22" >effective
 	lost=$(grep -vixFf effective next/expected || true)
 	rm effective
 	[ -z "$lost" ] || {
-		echo "sshd would not do this for a member, because another file says otherwise: $lost" >&2
+		echo "sshd would not do this for $user, because another file says otherwise: $lost" >&2
 		return 1
 	}
 }
@@ -67,12 +75,12 @@ activate() {
 	copy "$SSHD" previous.draft/sshd.conf
 	copy "$RULES" previous.draft/rules.nft
 	mv previous.draft previous
-	trap 'rollback; systemctl stop haven-jump-host-rollback.timer' EXIT
-	systemctl restart haven-jump-host-rollback.timer
+	trap 'rollback; systemctl stop "$NAME-rollback.timer"' EXIT
+	systemctl restart "$NAME-rollback.timer"
 	copy next/sshd.conf "$SSHD"
 	copy next/rules.nft "$RULES"
 	check
-	systemctl reload-or-restart haven-jump-host.service
+	! has_rules || systemctl reload-or-restart "$NAME.service"
 	systemctl try-reload-or-restart ssh.service
 	trap - EXIT
 }
@@ -102,12 +110,13 @@ confirm() {
 		echo "This connection is older than the configuration, and proves nothing." >&2
 		exit 1
 	}
-	systemctl stop haven-jump-host-rollback.timer
+	systemctl stop "$NAME-rollback.timer"
 	rm -rf previous
 }
 
 status() {
-	[ ! -d previous ] && cmp -s next/sshd.conf "$SSHD" && cmp -s next/rules.nft "$RULES" && loaded
+	[ ! -d previous ] && cmp -s next/sshd.conf "$SSHD" || return 1
+	! has_rules || { cmp -s next/rules.nft "$RULES" && loaded; }
 }
 
 # One at a time: the timer may elapse in the middle of a confirmation.
