@@ -10,12 +10,12 @@ short_description: Write the authorized keys of a jump host's members
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Returns a file in the format of authorized_keys for each member, as the module M(haven.gpu.files) takes it.
-  - Each key may forward ports and nothing else, and expires on the member's day.
+  - Returns a file in the format of authorized_keys for each member, as the module M(haven.gpu.files) expects it.
+  - Each key allows only port forwarding, and expires on the member's expiry date.
 positional: _input
 options:
   _input:
-    description: Members as in C(jump_host_members) of the role P(haven.gpu.jump_host#role).
+    description: Members, as in C(jump_host_members) of the role P(haven.gpu.jump_host#role).
     type: list
     elements: dict
     required: true
@@ -43,7 +43,7 @@ from typing import Any
 
 
 def member_key_files(members: Iterable[Mapping[str, Any]], folder: str) -> list[dict[str, str]]:
-    """Each member has a name, ssh_keys and perhaps expires, a day like 2027-01-31; the role has checked all three."""
+    """Return the key files. Each member has a name, ssh_keys, and optionally expires, a day such as 2027-01-31."""
     return [{"path": f"{folder}/{member['name']}", "content": _content(member)} for member in members]
 
 
