@@ -39,6 +39,7 @@ class Asks(Protocol):
     """Everything that only reads."""
 
     name: str
+    # Empty where nobody said one and the cloud took its own.
     region: str
     pacing: Pacing
     # Whether a restarted instance is listed as pending until it is up again.
