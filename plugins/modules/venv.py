@@ -7,17 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: venv
-short_description: Python environments of a host's users, usable as Jupyter kernels
+short_description: Manage Python environments and Jupyter kernels of users
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Brings any number of named virtual environments to what they should hold, in one call.
+  - Creates, updates, and removes any number of named virtual environments in one call.
   - The role P(haven.gpu.venv#role) installs what this module needs, and calls it.
   - All work on an environment is done as its user. Root makes the folders above it and nothing else.
   - What would change is asked of the installer itself on every run. What cannot be found or resolved is reported before
     anything is touched.
-  - An environment that has to be made anew, for another Python, takes the old one's place;
-    if that fails, the old one is back.
+  - An environment that has to be created again for another Python replaces the old one. If that fails, the old one is
+    restored.
   - Proxy and CA are those of the host (C(/etc/environment), C(/etc/haven/egress.env), C(/etc/pip.conf),
     C(/etc/uv/uv.toml)).
 requirements:
@@ -25,18 +25,18 @@ requirements:
   - the C(venv) module of the chosen Python and pip 22.2 or later for O(environments[].installer=pip)
   - git for O(environments[].repository)
 attributes:
-  check_mode: {support: full, description: Installers and git are asked for a dry run.}
-  diff_mode: {support: full, description: Packages by name and version; the reason of a new environment; the kernel.}
+  check_mode: {support: full, description: Uses the dry run of installers and git.}
+  diff_mode: {support: full, description: "Packages with versions, the reason for a new environment, and the kernel."}
   idempotent: {support: full, description: Packages without a version are installed once and not upgraded.}
 options:
   environments:
-    description: The environments, in the order in which they are worked on.
+    description: The environments, in the order in which they are processed.
     type: list
     elements: dict
     required: true
     suboptions:
       name:
-        description: Name of the environment among those of its user; also the name of its kernel.
+        description: Name of the environment, unique for its user, and also the name of its kernel.
         type: str
         required: true
       user:
@@ -44,47 +44,47 @@ options:
         type: str
         required: true
       state:
-        description: V(absent) removes the environment, its kernel and the checkout that was made for it.
+        description: V(absent) removes the environment, its kernel, and its checkout.
         type: str
         choices: [present, absent]
         default: present
       python:
         description:
-          - A version such as V(3.12), or the absolute path of a Python; by default C(/usr/bin/python3).
-          - When the answer differs from the environment's Python, the environment is made anew.
+          - A version such as V(3.12), or the absolute path of a Python. The default is C(/usr/bin/python3).
+          - If it differs from the environment's Python, the environment is created again.
         type: str
       installer:
-        description: V(uv) is many times faster; V(pip) is there for those who must.
+        description: V(uv) is many times faster than V(pip).
         type: str
         choices: [uv, pip]
         default: uv
       packages:
-        description: Requirement specifiers, as in a line of a requirements file.
+        description: Requirement specifiers, as in the lines of a requirements file.
         type: list
         elements: str
         default: []
       requirements:
-        description: Content of a requirements file.
+        description: The content of a requirements file.
         type: str
       repository:
-        description: A git repository, one file of which lists the requirements.
+        description: A git repository with a file that lists the requirements.
         type: dict
         suboptions:
           url:
-            description: Address without a password; the user's own git credentials and SSH keys are used.
+            description: URL without a password. The user's own git credentials and SSH keys are used.
             type: str
             required: true
           version:
-            description: Branch, tag or full commit. A branch is followed on every run; the default is HEAD.
+            description: Branch, tag, or full commit. A branch is followed on every run. The default is HEAD.
             type: str
           file:
-            description: Path of the requirements file in the repository; V(pyproject.toml) works with uv.
+            description: Path of the requirements file in the repository. V(pyproject.toml) works with uv.
             type: str
             default: requirements.txt
           dest:
             description:
-              - Folder of the checkout, which then has the whole history and is kept on removal.
-              - The default is a place of the module's own.
+              - Folder of the checkout. It contains the whole history, and is kept on removal.
+              - By default, the module chooses a folder.
             type: str
       require_hashes:
         description: Whether every package must come with a hash. By default it must as soon as one does.
@@ -95,25 +95,25 @@ options:
         default: false
       kernel:
         description:
-          - V(true), or the name to display, to make the environment a Jupyter kernel of the user.
-          - ipykernel is then installed too.
+          - V(true), or a display name, makes the environment a Jupyter kernel of the user.
+          - This also installs ipykernel.
         type: raw
         default: false
       kernel_env:
-        description: Environment variables of the kernel, beside the host's CA settings. Values are not shown anywhere.
+        description: Environment variables of the kernel, in addition to the host's CA settings. Values are never shown.
         type: dict
         default: {}
       path:
-        description: Where the environment is, absolute or below C(~/). The default is C(<root>/<user>/<name>).
+        description: Path of the environment, absolute or below C(~/). The default is C(<root>/<user>/<name>).
         type: str
   root:
-    description: Folder of the environments. Those of each user are in a folder that only the user can enter.
+    description: Folder of the environments. Each user's environments are in a folder that only this user can enter.
     type: path
     default: /opt/haven/venvs
   python_downloads:
     description:
-      - Whether uv may download a Python that the host lacks.
-      - It comes from GitHub unless uv is configured otherwise.
+      - Whether uv may download a Python version that the host does not have.
+      - By default, uv downloads it from GitHub.
     type: bool
     default: false
 """
@@ -127,7 +127,7 @@ EXAMPLES = r"""
         packages: [torch, torchvision]
         kernel: PyTorch
 
-- name: Make an environment from locked requirements, and nothing but these
+- name: Create an environment with exactly the locked requirements
   haven.gpu.venv:
     environments:
       - name: paper
@@ -138,7 +138,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 environments:
-  description: Each environment, in the order given.
+  description: The environments, in the order given.
   returned: success
   type: list
   elements: dict
@@ -148,9 +148,9 @@ environments:
     path: {description: Where it is., type: str, returned: success, sample: /opt/haven/venvs/alice/torch}
     state: {description: V(present) or V(absent)., type: str, returned: success, sample: present}
     changed: {description: Whether it was changed., type: bool, returned: success, sample: true}
-    python_version: {description: Its Python; empty while there is none., type: str, returned: success, sample: 3.11.2}
+    python_version: {description: Its Python version, or empty., type: str, returned: success, sample: 3.11.2}
     packages:
-      description: Packages that were installed (+), removed (-) or installed again (~).
+      description: Packages that were installed (+), removed (-), or reinstalled (~).
       type: list
       elements: str
       returned: success
@@ -204,7 +204,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(
-            msg=f"{error.filename} cannot be written: {error.strerror}; see that this runs as root and has room."
+            msg=f"{error.filename} cannot be written: {error.strerror}. Check that this runs as root and has space."
         )
     module.exit_json(**result)
 
