@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All environments of one call: folders made by root, work done as each user."""
+"""Processes all environments of one call: root creates the folders, and all work is done as each user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .process import as_user
 
 
 def bring_all(entries: list[dict[str, Any]], root: str, python_downloads: bool, check: bool) -> dict[str, Any]:
-    """Every entry of `environments` brought to its state, in order; the module's result."""
+    """Bring every entry of `environments` to its state, in order, and return the module's result."""
     wanted = [(spec_from(entry, root), entry["state"]) for entry in entries]
     paths = [spec.path for spec, state in wanted]
     twice = {path for path in paths if paths.count(path) > 1}
@@ -76,7 +76,7 @@ def _make_home(home: str, root: str, user: pwd.struct_passwd) -> None:
 
 def _remove(spec: Spec, user: Optional[pwd.struct_passwd], check: bool) -> Outcome:
     if user is None:
-        # nobody's files any more, below a folder of root's: no link in it is followed
+        # the files belong to nobody now and are below a folder of root's: no link in it is followed
         outcome = Outcome(Plan(remove=(spec.path,) if os.path.lexists(spec.path) else ()))
         if outcome.plan.changed and not check:
             shutil.rmtree(spec.path)

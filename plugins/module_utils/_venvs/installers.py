@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""uv and pip: what each would change in an environment, and the change itself."""
+"""uv and pip: what each would change in an environment, and how to change it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UV_CHANGE = re.compile(r"^ ([-+~]) (\S+.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Found:
-    """The environment's interpreter as it answers: version, the program it was made from, and whether pip is there."""
+    """The environment's interpreter: its version, the program that it was created from, and whether it has pip."""
 
     version: str
     base: str
@@ -41,7 +41,7 @@ class Found:
 
 
 def probe(python: str) -> Optional[Found]:
-    """None when there is no such program or it cannot run, as after an upgrade that took its base away."""
+    """Return None if there is no such program or it cannot run, for instance because an upgrade removed its base."""
     if not os.access(python, os.X_OK):
         return None
     done = run([python, "-I", "-c", PROBE])
@@ -49,13 +49,13 @@ def probe(python: str) -> Optional[Found]:
 
 
 class Installer(ABC):
-    """`spec` is the environment it works on."""
+    """An installer for the environment `spec`."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
 
     def unsuitable(self, found: Found) -> str:
-        """Why the environment must be made anew, empty if it may stay."""
+        """Why the environment must be created again, or an empty string."""
         wanted = self.spec.python
         if os.path.isabs(wanted):
             real = os.path.realpath(wanted)
@@ -65,18 +65,18 @@ class Installer(ABC):
 
     @abstractmethod
     def foresee(self, requirements: Requirements, exists: bool) -> tuple[str, ...]:
-        """The packages that would change, as `+ name==version` and `- name==version`; fails on what cannot be had."""
+        """The packages that would change, as `+ name==version` and `- name==version`. Fails for unavailable ones."""
 
     @abstractmethod
     def create(self) -> None:
-        """Make the empty environment."""
+        """Create an empty environment."""
 
     @abstractmethod
     def install(self, requirements: Requirements) -> tuple[str, ...]:
-        """Change the packages, compile them, and say what was changed."""
+        """Change the packages, compile them, and return the changes."""
 
     def run(self, what: str, argv: list[str], advice: str) -> str:
-        """All output of the tool; raises VenvError with the tool's own reason."""
+        """Return the tool's output. Raises VenvError with the tool's own reason."""
         done = run(argv)
         if done.returncode != 0:
             raise VenvError(f"{what} for {self.spec.label} failed: {reason(done)}; {advice}.")
@@ -88,7 +88,7 @@ PACKAGE_ADVICE = "correct its packages or requirements, or see that the package 
 
 
 class Uv(Installer):
-    """uv works from outside of the environment, which needs no pip."""
+    """uv runs outside the environment, which does not need pip."""
 
     program = "/opt/haven/uv/bin/uv"
 
@@ -119,7 +119,7 @@ class Uv(Installer):
 
 
 class Pip(Installer):
-    """pip lives inside of the environment; it compiles what it installs."""
+    """pip runs inside the environment, and compiles what it installs."""
 
     def unsuitable(self, found: Found) -> str:
         return super().unsuitable(found) or ("" if found.pip else "it has no pip")

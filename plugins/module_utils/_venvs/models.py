@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a virtual environment should be, and what stands between that and what it is."""
+"""The requested state of a virtual environment, and the plan to reach it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ SYSTEM_PYTHON = "/usr/bin/python3"
 
 
 class VenvError(HavenError):
-    """One sentence for the user: what failed, why, and what to try."""
+    """An error about an environment, with one sentence for the user."""
 
 
 @dataclass(frozen=True)
 class Repository:
-    """A git repository whose `file` lists the requirements; `version` is a branch, tag or full commit."""
+    """A git repository whose `file` lists the requirements. `version` is a branch, tag, or full commit."""
 
     url: str
     file: str
@@ -35,7 +35,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class Spec:
-    """One wanted environment; `home` is the user's folder of environments, `path` the environment itself."""
+    """A requested environment. `home` is the user's folder of environments, `path` the environment itself."""
 
     name: str
     user: str
@@ -62,7 +62,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done to one environment. `rebuild` is the reason, empty when the environment stays."""
+    """The plan for one environment. `rebuild` is the reason to create it again, or empty."""
 
     commit: tuple[str, str] = ("", "")
     rebuild: str = ""
@@ -76,7 +76,7 @@ class Plan:
         return bool(self.rebuild or self.packages or self.remove or moved)
 
     def diff(self, label: str) -> dict[str, str]:
-        """Before and after as Ansible prints them; a package line is `name==version`."""
+        """Before and after as Ansible shows them. A package is a line `name==version`."""
         before = [line[2:] for line in self.packages if line.startswith("- ")]
         after = [line[2:] for line in self.packages if line.startswith("+ ")]
         before += [f"remove {path}" for path in self.remove]
@@ -98,9 +98,9 @@ class Plan:
 
 
 def _without_values(kernel: tuple[str, str]) -> tuple[str, str]:
-    """Both kernel.json without the values of variables, among which may be a token; which of them differ is seen."""
+    """Both kernel.json without the values of variables, which may be secrets, but showing which of them differ."""
     before, after = contents = [json.loads(text) if text else {} for text in kernel]
-    # The user may have edited theirs.
+    # The user may have edited it.
     old, new = (env if isinstance(env := content.get("env"), dict) else {} for content in contents)
     before["env"] = dict.fromkeys(old, "not shown")
     after["env"] = {
@@ -111,7 +111,7 @@ def _without_values(kernel: tuple[str, str]) -> tuple[str, str]:
 
 
 def spec_from(entry: dict[str, Any], root: str) -> Spec:
-    """An entry of the module's `environments`, checked; raises VenvError on what no installer could use."""
+    """Check an entry of the module's `environments`. Raises VenvError for values that no installer could use."""
     name, user = entry["name"], entry["user"]
     for what, value in (("name", name), ("user", user)):
         if not NAME.fullmatch(value):
@@ -144,7 +144,7 @@ def spec_from(entry: dict[str, Any], root: str) -> Spec:
 
 
 def _absolute(path: str | None, user: str, label: str) -> str:
-    """`path` with a leading ~ read as the user's home, which is not root's; empty stays empty."""
+    """Return `path` with a leading ~ replaced by the user's home, not root's. Empty stays empty."""
     expanded = os.path.expanduser(f"~{user}{path[1:]}") if path and path.startswith("~/") else path or ""
     if expanded and not os.path.isabs(expanded):
         raise VenvError(f"The path {path!r} of {label} is not absolute; begin it with / or ~/.")

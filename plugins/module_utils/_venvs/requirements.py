@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The requirement files of one environment, gathered for an installer."""
+"""Collects the requirement files of one environment for an installer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KERNEL = re.compile(r"^ipykernel\b(?!-)", re.MULTILINE | re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Requirements:
-    """Files to install from, and whether every package in them must carry a hash."""
+    """The files to install from, and whether every package in them must have a hash."""
 
     files: tuple[str, ...]
     hashed: bool
@@ -28,7 +28,7 @@ class Requirements:
 
 
 def gather(spec: Spec, checkout: str, folder: str) -> Requirements:
-    """Lists and given text are written into `folder`, the repository's file is read in `checkout`."""
+    """Write lists and texts to `folder`, and read the repository's file in `checkout`."""
     files: list[str] = []
     if spec.repository:
         file = os.path.join(checkout, spec.repository.file)
