@@ -19,7 +19,6 @@ NAMES = {
     "expressions": "an inventory's expressions are evaluated once for equal values, not for each host",
     "parser": "EC2's XML is read along the answer, not along the model, and without what nobody reads",
     "populate": "hosts get variables and groups without core's check and debug line for each",
-    "service_list": "botocore is told which services it knows, instead of looking into 400 folders",
 }
 
 

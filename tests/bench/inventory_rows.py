@@ -18,7 +18,7 @@ from .row import BenchmarkBroken, Row, Side, middle, side
 # Seconds for one listing: a busy computer takes minutes for thousands of machines.
 PATIENCE = 600.0
 # Those that an inventory of EC2 takes; "all" is what they gain together.
-SHORTCUTS = ("collector", "expressions", "parser", "populate", "service_list", "all")
+SHORTCUTS = ("collector", "expressions", "parser", "populate", "all")
 # Both sides group by these three, and compose these two; where each side has them is its own.
 _KEYED = ("project", "state", "type")
 _OURS = ("haven_project", "haven_state", "haven_instance_type")

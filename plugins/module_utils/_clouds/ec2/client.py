@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import copy
 import functools
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -27,7 +26,6 @@ from ..._errors import (
     Unreachable,
 )
 from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, WORKERS, pause_after
-from ..._shortcuts import taken
 from ..answer import Answer
 from . import errors, parser
 
@@ -238,15 +236,7 @@ class Connection:
         session = botocore.session.Session(profile=profile)
         usual = session.get_component("response_parser_factory")
         session.register_component("response_parser_factory", parser.Factory(usual))
-        if taken("service_list"):
-            loader = session.get_component("data_loader")
-            # By default, it looks into the folders of all 400 services, twice, to find EC2.
-            loader.list_available_services = lambda type_name: _names_in(loader.search_paths)
         if profile:
             # Checked here, so that a wrong name is reported before anything else.
             session.get_scoped_config()
         return session
-
-
-def _names_in(folders: Iterable[str]) -> list[str]:
-    return sorted({name for folder in folders if os.path.isdir(folder) for name in os.listdir(folder)})
