@@ -252,7 +252,7 @@ def test_trust_on_first_use_is_a_choice_that_warns(project: Project) -> None:
     project.write("haven.yml", "plugin: haven.gpu.instances\nhost_keys: tofu\n")
     assert asked(project.hosts()["new"])["stricthostkeychecking"] == "accept-new"
     done = project.ansible("ansible-inventory", "--graph")
-    assert "host_keys is tofu: the first host key that a machine or hop shows is believed" in " ".join(
+    assert "host_keys is tofu: the first host key that a machine or hop shows is accepted" in " ".join(
         done.stderr.split()
     )
 
