@@ -14,6 +14,9 @@ description:
   - Creates, updates, and removes any number of named virtual environments in one call.
   - The role P(haven.gpu.venv#role) installs what this module needs, and calls it.
   - All work on an environment is done as its user. Root makes the folders above it and nothing else.
+  - An environment of root's own is accepted only with O(environments[].require_hashes=true),
+    O(environments[].only_binary=true) and a lock file in O(environments[].requirements), so that no code of a package
+    runs as root when it is installed.
   - What would change is asked of the installer itself on every run. What cannot be found or resolved is reported before
     anything is touched.
   - An environment that has to be created again for another Python replaces the old one. If that fails, the old one is
@@ -89,6 +92,12 @@ options:
       require_hashes:
         description: Whether every package must come with a hash. By default it must as soon as one does.
         type: bool
+      only_binary:
+        description:
+          - Whether to install wheels only. Code of a package runs when it is built from its source, and never when a
+            wheel is installed.
+        type: bool
+        default: false
       exact:
         description: Whether to remove packages that nothing asks for, such as those added by hand. Needs uv.
         type: bool
@@ -134,6 +143,18 @@ EXAMPLES = r"""
         user: alice
         requirements: "{{ lookup('ansible.builtin.file', 'paper.txt') }}"
         exact: true
+
+- name: Install a service's environment, which is root's and which everybody may run
+  haven.gpu.venv:
+    environments:
+      - name: service
+        user: root
+        path: /opt/service
+        requirements: "{{ lookup('ansible.builtin.file', 'service.txt') }}"
+        require_hashes: true
+        only_binary: true
+        exact: true
+  become: true
 """
 
 RETURN = r"""
@@ -178,6 +199,7 @@ ENVIRONMENT = {
     "requirements": {"type": "str"},
     "repository": {"type": "dict", "options": REPOSITORY},
     "require_hashes": {"type": "bool"},
+    "only_binary": {"type": "bool", "default": False},
     "exact": {"type": "bool", "default": False},
     "kernel": {"type": "raw", "default": False},
     "kernel_env": {"type": "dict", "default": {}},

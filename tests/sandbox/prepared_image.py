@@ -26,8 +26,8 @@ IMAGES = {"bookworm-prepared": "bookworm", "trixie-prepared": "trixie"}
 _PLAYBOOK = Path(__file__).with_name("prepared.yml")
 # What is kept; anything else, and /etc above all, may hold a setting.
 _KEPT = ("opt/haven", "usr", "var/lib/dpkg")
-# The egress role puts the proxy's authority there.
-_LEFT_OUT = ("usr/local",)
+# The egress role puts the proxy's authority into the first, and uv its cache into the other.
+_LEFT_OUT = ("usr/local", "opt/haven/venvs")
 
 
 def folder(cache: Path, name: str, base: Sequence[Path]) -> Path:

@@ -14,6 +14,7 @@ from typing import Any, Optional
 from .converge import Outcome, converge, remove
 from .models import Plan, Spec, VenvError, spec_from
 from .process import as_user
+from .requirements import refuse_unlocked
 
 
 def bring_all(entries: list[dict[str, Any]], root: str, python_downloads: bool, check: bool) -> dict[str, Any]:
@@ -23,6 +24,10 @@ def bring_all(entries: list[dict[str, Any]], root: str, python_downloads: bool, 
     twice = {path for path in paths if paths.count(path) > 1}
     if twice:
         raise VenvError(f"More than one environment is to be at {', '.join(sorted(twice))}; give each its own name.")
+    for spec, state in wanted:
+        user = _find(spec.user)
+        if state == "present" and user is not None and user.pw_uid == 0:
+            refuse_unlocked(spec)
     result: dict[str, Any] = {"changed": False, "environments": [], "diff": []}
     for spec, state in wanted:
         outcome = _bring(spec, state, root, python_downloads, check)

@@ -102,11 +102,21 @@ class Uv(Installer):
         if not requirements.files or not os.access(self.program, os.X_OK):
             return ()
         if exists:
+            if self._is_exact(requirements):
+                return ()
             return self._pip_install(requirements, "--dry-run", "--python", self.spec.bin_python)
         with tempfile.TemporaryDirectory(prefix="haven-venv-") as nowhere:
             find = [self.program, "python", "find", "--system", self.spec.python]
             self.run(f"Finding Python {self.spec.python}", find, PYTHON_ADVICE)
             return self._pip_install(requirements, "--dry-run", "--python", self.spec.python, "--target", nowhere)
+
+    def _is_exact(self, requirements: Requirements) -> bool:
+        """Whether what is locked is there and nothing else: a lock file can be compared without the network."""
+        if not (self.spec.exact and requirements.hashed):
+            return False
+        argv = [self.program, "pip", "sync", "--dry-run", "--offline", "--python", self.spec.bin_python]
+        done = run([*argv, *requirements.files])
+        return done.returncode == 0 and "Would make no changes" in done.stderr
 
     def create(self) -> None:
         argv = [self.program, "venv", "--no-project", "--python", self.spec.python, self.spec.path]

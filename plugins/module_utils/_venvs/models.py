@@ -47,6 +47,7 @@ class Spec:
     requirements: str = ""
     repository: Optional[Repository] = None
     require_hashes: Optional[bool] = None
+    only_binary: bool = False
     exact: bool = False
     display_name: str = ""
     kernel_env: dict[str, str] = field(default_factory=dict)
@@ -137,6 +138,7 @@ def spec_from(entry: dict[str, Any], root: str) -> Spec:
         requirements=entry.get("requirements") or "",
         repository=_repository_from(entry, home, label),
         require_hashes=entry.get("require_hashes"),
+        only_binary=bool(entry.get("only_binary")),
         exact=bool(entry.get("exact")),
         display_name=str(display_name),
         kernel_env={key: str(value) for key, value in (entry.get("kernel_env") or {}).items()},

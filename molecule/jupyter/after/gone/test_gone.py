@@ -9,7 +9,7 @@ TRACES = [
     "/etc/haven/jupyter",
     "/etc/tmpfiles.d/haven-jupyter.conf",
     "/opt/haven/jupyter",
-    "/opt/haven/jupyter.txt",
+    "/opt/haven/venvs/root",
     "/var/lib/haven/jupyter",
 ]
 

@@ -8,7 +8,7 @@ from testinfra.host import Host
 TRACES = [
     "/etc/tmpfiles.d/haven-tensorboard.conf",
     "/opt/haven/tensorboard",
-    "/opt/haven/tensorboard.txt",
+    "/opt/haven/venvs/root",
     "/run/haven/alice/tensorboard.sock",
 ]
 

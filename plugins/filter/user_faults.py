@@ -1,0 +1,110 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: user_faults
+short_description: Say what is wrong with a list of users
+version_added: "0.1.0"
+author: The haven.gpu contributors (@haven-gpu)
+description:
+  - Returns a sentence for each fault, with the user and the variable, and no password.
+  - A value that cannot be read, because a variable of a vault or a file with a key is missing, is a fault with its
+    reason.
+positional: _input
+options:
+  _input:
+    description: Users as in C(haven_users), each with at least C(name).
+    type: list
+    elements: dict
+    required: true
+  variable:
+    description: Name of the variable that holds the users, for the sentences.
+    type: str
+    default: haven_users
+  passwords:
+    description: Whether each user who is not absent needs a password.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Check the users
+  ansible.builtin.assert:
+    that: __faults | length == 0
+    fail_msg: "{{ __faults | join(' ') }}"
+  vars:
+    __faults: "{{ haven_users | haven.gpu.user_faults }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One sentence for each fault.
+  type: list
+  elements: str
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_STATES = ("present", "absent")
+
+
+def user_faults(users: Any, variable: str = "haven_users", passwords: bool = True) -> list[str]:
+    """Each user is a dictionary with name and perhaps state, password and ssh_keys."""
+    if isinstance(users, (str, Mapping)) or not isinstance(users, Sequence):
+        return [f"{variable} is no list of users: write one entry, which begins with '- name:', for each."]
+    names = [_name(user) for user in users]
+    faults = [f"User {number} of {variable} has no name." for number, name in enumerate(names, start=1) if not name]
+    faults += [f"{variable} lists {name!a} more than once: keep one entry." for name in _twice(names)]
+    for name, user in zip(names, users):
+        if name:
+            faults += [f"{fault[0].upper()}{fault[1:]}" for fault in _faults(name, user, variable, passwords)]
+    return faults
+
+
+def _name(user: Any) -> str:
+    return str(user.get("name") or "") if isinstance(user, Mapping) else ""
+
+
+def _twice(names: list[str]) -> list[str]:
+    return sorted({name for name in names if name and names.count(name) > 1})
+
+
+def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) -> Iterator[str]:
+    if not _NAME.fullmatch(name):
+        yield (
+            f"the name {name!a} in {variable} cannot be that of an account: use at most 32 lower-case letters, digits, "
+            "dashes and underscores, and begin with a letter."
+        )
+    state = user.get("state", "present")
+    if state not in _STATES:
+        yield f"the state of {name!a} in {variable} is {state!a}: use {' or '.join(_STATES)}."
+    if state != "present":
+        return
+    wanted = [key for key in ("password", "ssh_keys") if key in user or (key == "password" and passwords)]
+    for key in wanted:
+        try:
+            value = user.get(key) or ""
+            found = bool(value if isinstance(value, str) else [str(part) for part in value])
+        except Exception as error:  # pylint: disable=broad-except -- ansible-core's errors of templates are internal
+            yield f"{key} of {name!a} in {variable} cannot be read: {_reason(error)}"
+            continue
+        if key == "password" and not found and passwords:
+            yield f"the user {name!a} in {variable} has no password: add one, which stands in a vault."
+
+
+def _reason(error: Exception) -> str:
+    text = re.sub(r"^A captured exception marker was tripped: ", "", str(error)).strip()
+    return text if text.endswith(".") else f"{text}."
+
+
+class FilterModule:
+    """Ansible's entry point."""
+
+    def filters(self) -> dict[str, Callable[..., list[str]]]:
+        return {"user_faults": user_faults}

@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A sentence for each mistake, with the user and the variable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.haven.gpu.plugins.filter.user_faults import user_faults
+
+ALICE = {"name": "alice", "password": "canary", "ssh_keys": ["ssh-ed25519 AAAA"]}
+
+
+def test_good_users_have_no_faults() -> None:
+    assert user_faults([ALICE, {"name": "bob", "state": "absent"}, {"name": "carol", "password": "x"}]) == []
+    assert user_faults([]) == []
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ({"name": "Alice Smith"}, "The name 'Alice Smith' in haven_users cannot be that of an account"),
+        ({"name": "a" * 33}, "cannot be that of an account"),
+        ({"state": "gone"}, "The state of 'alice' in haven_users is 'gone': use present or absent."),
+        ({"password": ""}, "The user 'alice' in haven_users has no password"),
+        ({"password": None}, "has no password"),
+    ],
+    ids=str,
+)
+def test_each_mistake_is_a_sentence_of_its_own(user: dict[str, Any], said: str) -> None:
+    (fault,) = user_faults([{**ALICE, **user}])
+    assert said in fault
+    assert "canary" not in fault
+
+
+def test_a_missing_password_is_said_only_where_one_is_needed() -> None:
+    (fault,) = user_faults([{"name": "alice"}], variable="jupyter_users")
+    assert "'alice' in jupyter_users has no password" in fault
+    assert user_faults([{"name": "alice"}], passwords=False) == []
+
+
+def test_several_mistakes_are_told_together() -> None:
+    faults = user_faults([ALICE, ALICE, {"password": "x"}, {"name": "bob"}])
+    assert [fault.split(" ")[0] for fault in faults] == ["User", "haven_users", "The"]
+    assert "lists 'alice' more than once" in faults[1]
+
+
+@pytest.mark.parametrize("users", ["alice", {"name": "alice"}, None, 3], ids=str)
+def test_what_is_no_list_is_said_to_be_none(users: Any) -> None:
+    (fault,) = user_faults(users)
+    assert fault.startswith("haven_users is no list of users")
+
+
+def test_an_entry_that_is_no_user_has_no_name() -> None:
+    assert user_faults(["alice"]) == ["User 1 of haven_users has no name."]
