@@ -41,7 +41,10 @@ ANSWER = "haven-framework: "
 
 # What to do, by reason. Every Problem's reason is a key.
 ADVICE = {
-    "no_gpu": "Choose an instance type with a GPU, or set cuda_required: false if none is expected.",
+    "no_gpu": (
+        "Choose an instance type with a GPU, or set cuda_required: false (haven_gpu_required: false in the playbooks) "
+        "if none is expected."
+    ),
     "driver_missing": (
         "Use an image that includes one: on EC2 a Deep Learning Base GPU AMI (SSM parameter /aws/service/deeplearning/"
         "ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-22.04/latest/ami-id), elsewhere your cloud's CUDA image "

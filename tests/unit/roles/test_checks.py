@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a user reads who made a mistake: a sentence about that mistake, with the user and the variable."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).parents[3]
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9M0ZybCMNmyA4LDz861HNx+0wHRc4jpmE9UJhJ1ll0 alice"
+MEMBER = {"name": "alice", "ssh_keys": [KEY]}
+# What the role jump_host has asked the machine before.
+FOUND = {"ansible_facts": {"getent_passwd": {"daemon": ["x", "1", "1"]}}, "__jump_host_gid_there": "990"}
+ALICE = {"name": "alice", "password": "canary"}
+JUPYTER = {"jupyter_users": [ALICE], "jupyter_secret": "canary canary canary"}
+GIVEN = {"jupyter": JUPYTER, "jump_host": {**FOUND, "jump_host_members": [MEMBER], "jump_host_operators": ["debian"]}}
+HTTPS = {"jupyter_listen": "https", "jupyter_certificate": "/c", "jupyter_certificate_key": "/k"}
+GOOD: list[tuple[str, dict[str, Any]]] = [
+    ("jupyter", {}),
+    (
+        "jupyter",
+        {**HTTPS, "jupyter_proxy_url": "http://p:3128", "jupyter_users": [ALICE, {"name": "b", "state": "absent"}]},
+    ),
+    (
+        "jump_host",
+        {
+            "jump_host_environments": {"red": ["10.1.0.0/16"]},
+            "jump_host_members": [{**MEMBER, "environments": ["red"]}],
+        },
+    ),
+    ("tensorboard", {"tensorboard_users": [{"name": "alice"}, {"name": "bob", "logdir": "/srv/runs"}]}),
+]
+# A role's variables, and the sentence that they lead to.
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    ("jupyter", {"jupyter_secret": "short canary"}, "jupyter_secret (haven_secret in the playbooks) has 12 characters"),
+    ("jupyter", {"jupyter_listen": "https", "jupyter_certificate": "/c"}, "jupyter_certificate_key is not set"),
+    ("jupyter", {"jupyter_users": [ALICE, {"name": "Alice Smith", "password": "x"}]}, "'Alice Smith' in jupyter_users"),
+    (
+        "jupyter",
+        {"jupyter_users": [{"name": "bob"}]},
+        "'bob' in jupyter_users (haven_users in the playbooks) has no password",
+    ),
+    ("jupyter", {**HTTPS, "jupyter_users": [ALICE, {"name": "bob", "password": "x"}]}, "alice: 8888, bob: 8888"),
+    (
+        "jupyter",
+        {"jupyter_proxy_url": "https://p:3128"},
+        "jupyter_proxy_url (haven_egress_proxy.url in the playbooks) begins with https",
+    ),
+    ("tensorboard", {"tensorboard_users": [{"name": "A"}]}, "'A' in tensorboard_users"),
+    (
+        "tensorboard",
+        {"tensorboard_users": [{"name": "bob", "logdir": "runs"}]},
+        "The logdir runs of bob in tensorboard_users",
+    ),
+    (
+        "jump_host",
+        {"jump_host_members": [{**MEMBER, "name": "Al Ice"}]},
+        "jump_host_members cannot hold Al Ice: begin with",
+    ),
+    (
+        "jump_host",
+        {"jump_host_members": [MEMBER, MEMBER]},
+        "jump_host_members cannot hold alice: list each member once",
+    ),
+    ("jump_host", {"jump_host_sources": ["anywhere"]}, "cannot hold anywhere: networks read like"),
+    (
+        "jump_host",
+        {"jump_host_members": [{**MEMBER, "environments": ["x"]}]},
+        "The member alice of jump_host_members cannot be made: jump_host_environments lacks x.",
+    ),
+    (
+        "jump_host",
+        {"jump_host_members": [{**MEMBER, "ssh_keys": ["nonsense"]}]},
+        "no plain public key on one line: nonsense.",
+    ),
+    ("jump_host", {"jump_host_members": [{**MEMBER, "expires": "soon"}]}, "made: expires must be a day like"),
+    ("jump_host", {"jump_host_members": [{**MEMBER, "name": "debian"}]}, "made: it is one of jump_host_operators."),
+    ("jump_host", {"jump_host_members": [{**MEMBER, "name": "daemon"}]}, "made: there is an account of that name"),
+]
+MISSING = [
+    ({**ALICE, "password": "{{ vault_alice_password }}"}, "Password of 'alice' in haven_users", "vault_alice_password"),
+    (
+        {**ALICE, "ssh_keys": ["{{ lookup('file', '/gone/id.pub') }}"]},
+        "Ssh_keys of 'alice' in haven_users",
+        "/gone/id.pub",
+    ),
+    ({"name": "alice"}, "'alice' in haven_users has no password", "vault"),
+]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What each case says: one run of ansible-playbook for all of them."""
+    folder = tmp_path_factory.mktemp("checks")
+    plays = [_play(f"role {number}", _role(role, given)) for number, (role, given, dummy) in enumerate(CASES)]
+    plays += [_play(f"good {number}", _role(role, given)) for number, (role, given) in enumerate(GOOD)]
+    (site, *dummy) = yaml.safe_load((REPOSITORY / "playbooks/site.yml").read_text())
+    plays += [
+        _play(f"site {number}", site["tasks"], {"haven_users": [user]}) for number, (user, *dummy) in enumerate(MISSING)
+    ]
+    (folder / "play.yml").write_text(yaml.safe_dump(plays))
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", "play.yml"]
+    environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "SAID": str(folder), "ANSIBLE_HOME": str(folder)}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")}
+
+
+def _role(role: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+    variables = {**GIVEN.get(role, {}), **given}
+    call = {"name": f"haven.gpu.{role}", "tasks_from": "check", "rolespec_validate": False}
+    return [{"name": "Check", "ansible.builtin.include_role": call, "vars": variables}]
+
+
+def _play(name: str, tasks: list[dict[str, Any]], variables: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Its tasks must fail; what they say is written down."""
+    copy = {
+        "content": "{{ ansible_failed_result | to_json }}",
+        "dest": f"{{{{ lookup('env', 'SAID') }}}}/{name}.json",
+        "mode": "0600",
+    }
+    block = {"block": tasks, "rescue": [{"name": "Write down", "ansible.builtin.copy": copy}]}
+    return {"name": name, "hosts": "localhost", "gather_facts": False, "vars": variables or {}, "tasks": [block]}
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[f"{case[0]}-{case[2][:40]}" for case in CASES])
+def test_a_mistake_in_a_roles_variables_is_named(answers: dict[str, Any], number: int) -> None:
+    said = _said(answers[f"role {number}"])
+    assert CASES[number][2] in said
+    assert "canary" not in said
+
+
+def test_what_is_right_is_not_complained_of(answers: dict[str, Any]) -> None:
+    assert not [name for name in answers if name.startswith("good")]
+
+
+@pytest.mark.parametrize("number", range(len(MISSING)), ids=[case[2] for case in MISSING])
+def test_what_a_user_lacks_is_named_before_anything_costs_money(answers: dict[str, Any], number: int) -> None:
+    said = _said(answers[f"site {number}"])
+    assert all(words in said for words in MISSING[number][1:])
+
+
+def _said(result: dict[str, Any]) -> str:
+    """The messages of a failed task, or of the failed items of its loop."""
+    return " ".join(part["msg"] for part in [result, *result.get("results", [])] if part.get("failed"))
