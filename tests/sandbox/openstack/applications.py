@@ -26,6 +26,20 @@ def load(service: str, layout: Layout) -> Any:
     return importlib.import_module(f"{service}.wsgi.api").application
 
 
+def load_policy(service: str) -> None:
+    """Load the rules that say who may do what, before anybody asks.
+
+    The services do it at the first request and without a lock: another request at that moment finds no rules yet, and
+    is refused. keystone refuses the services themselves then, and they say for a while that it is not available.
+    """
+    if service == "keystone":
+        from keystone.common.rbac_enforcer import enforcer
+
+        enforcer.RBACEnforcer()._enforcer.load_rules()
+    elif service in ("cinder", "neutron", "nova"):
+        importlib.import_module(f"{service}.policy").init()
+
+
 def _has_guests() -> bool:
     return bool(os.environ.get("HAVEN_MACHINES_SOCKET"))
 

@@ -26,6 +26,7 @@ def serve(service: str, layout: Layout, port: int) -> None:
     # A service loads thousands of modules that all stay: looking for garbage among them takes a quarter of its start.
     gc.disable()
     application = applications.load(service, layout)
+    applications.load_policy(service)
     gc.freeze()
     gc.enable()
     Server(port).serve(Front(service, application, AccessLog(layout.access_log), _verbs(service, layout)))

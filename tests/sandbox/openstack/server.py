@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NoReturn
@@ -105,6 +106,7 @@ def main(argv: list[str]) -> int:
         # To the supervisor's log: the services' own go with the sandbox.
         print(fleet.errors(), file=sys.stderr, flush=True)
         if options.no_guests:
+            traceback.print_exc()
             _end(fleet, 1)
         raise
     control = Control(fleet)
