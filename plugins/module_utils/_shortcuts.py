@@ -14,7 +14,6 @@ import os
 _VARIABLE = "HAVEN_SHORTCUTS_OFF"
 # What each shortcut does.
 NAMES = {
-    "auth_plugins": "openstacksdk looks for authentication methods in keystoneauth only, not in all installed packages",
     "collector": "Python's search for cyclic garbage pauses where much is made and little thrown away",
     "expressions": "an inventory's expressions are evaluated once for equal values, not for each host",
     "parser": "EC2's XML is read along the answer, not along the model, and without what nobody reads",

@@ -125,14 +125,13 @@ class Cloud:
             _of_processors() - spent,
         )
 
-    def play(self, tasks: list[dict[str, Any]], limit: float = 120.0, *, without: str = "") -> Measured:
-        """Run one play with these tasks on this computer, without one of our shortcuts if it is named."""
+    def play(self, tasks: list[dict[str, Any]], limit: float = 120.0) -> Measured:
+        """Run one play with these tasks on this computer."""
         file = self.folder / "play.yml"
         # JSON is YAML.
         file.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
         # No inventory, as for our own provision.yml: this computer is there without one, and its Python is known.
-        off = ["env", f"HAVEN_SHORTCUTS_OFF={without}"] if without else []
-        return self.measure([*off, program("ansible-playbook"), str(file)], limit)
+        return self.measure([program("ansible-playbook"), str(file)], limit)
 
 
 class Ec2(Cloud):

@@ -35,7 +35,6 @@ class Bench:
         parts = {
             "floor": self._floor,
             "one": self._one,
-            "shortcuts": self._shortcuts,
             "twenty": self._twenty,
             "inventory": self._inventory,
         }
@@ -97,18 +96,6 @@ class Bench:
                 for _time in range(self._times)
             ]
             yield Row(f"floor: {case}", middle([beyond(one, empty) for one, empty in parts]))
-
-    def _shortcuts(self) -> Iterator[Row]:
-        """What the shortcut of the SDK gains on a single call of a module, in turns, above the same floor."""
-        task = wishes.ours(["one"])
-        side(self._cloud.play(task, limit=PATIENCE))
-        rounds = []
-        for _time in range(self._times):
-            empty = side(self._cloud.play([{"ansible.builtin.ping": {}}], limit=PATIENCE))
-            played = [unchanged(self._cloud.play(task, PATIENCE, without=name)) for name in ("", "auth_plugins")]
-            rounds.append([beyond(one, empty) for one in played])
-        taken, left = (middle(sides) for sides in zip(*rounds))
-        yield Row("instance: unchanged, above the floor; without the shortcut auth_plugins", taken, left)
 
     def _twenty(self) -> Iterator[Row]:
         yield from self._compared("20 instances", wishes.ours(wishes.TWENTY), wishes.peer_twenty(), 1)

@@ -68,7 +68,7 @@ own (keystone, placement, glance, neutron, nova and cinder) with the sandbox's n
 only. Requests are counted by the client's user agent, without what services ask each other. *Polls* only ask again
 whether something is done: reads of a server, of the servers or of a console beyond the first. *Tags* are requests that
 write the host key into a server's metadata. *Calls* are all others, authentication included; all three add up to what
-the services' log shows. In the row about a shortcut the other side is ours, too, with that shortcut switched off.
+the services' log shows.
 """,
 )
 

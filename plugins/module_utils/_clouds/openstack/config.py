@@ -13,7 +13,6 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..._errors import BadCredentials, InvalidRequest
-from ..._shortcuts import taken
 from . import errors
 
 if TYPE_CHECKING:
@@ -106,9 +105,9 @@ class _Loader(OpenStackConfig):  # type: ignore[misc]  # the SDK may be missing
         if _asks_for_versions(config):
             # The plain password plugin would ask for keystone's versions.
             config["auth_type"] = "v3password"
-        if taken("auth_plugins") and config.get("auth_type") in _BUILT_IN:
-            # Otherwise, stevedore reads the entry points of all installed packages, and caches them by sys.path, which
-            # is different for each run of an Ansible module.
+        if config.get("auth_type") in _BUILT_IN:
+            # Otherwise, stevedore keeps the entry points of all installed packages in a file named by sys.path. That is
+            # different for each run of an Ansible module, so each would leave 25 KB in the user's cache forever.
             own = importlib.metadata.distribution("keystoneauth1").entry_points
             ExtensionManager.ENTRY_POINT_CACHE.setdefault(PLUGIN_NAMESPACE, list(own.select(group=PLUGIN_NAMESPACE)))
         return config

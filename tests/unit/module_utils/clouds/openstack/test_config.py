@@ -43,9 +43,10 @@ def nowhere_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("options", "method"), METHODS, ids=lambda value: getattr(value, "__name__", ""))
-def test_common_ways_are_found_without_reading_every_package(
+def test_common_methods_are_found_and_leave_no_list_of_all_packages(
     options: dict[str, Any], method: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # stevedore writes that list into the user's cache.
     monkeypatch.setattr(_cache, "get_group_all", None)
     assert type(configuration(options).get_auth()) is method
     assert PLUGIN_NAMESPACE not in ExtensionManager.ENTRY_POINT_CACHE
