@@ -72,6 +72,10 @@ def apply(jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> Result:
     return run.result()
 
 
+# On OpenStack, an instance that still waits for a host has no port for these.
+_NEED_PORTS = ("firewalls", "public_address")
+
+
 class _Run:
     def __init__(self, jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> None:
         self._jobs = jobs
@@ -117,6 +121,8 @@ class _Run:
                 self._update_one(job, change)
 
         touched = [job for job in self._jobs if any(due(change) for change in job.plan.changes)]
+        wired = [job for job in touched if any(due(each) and each.field in _NEED_PORTS for each in job.plan.changes)]
+        self._settle([self._now[job.spec.key] for job in wired], "pending", "running")
         together(one, touched)
         staying = [self._now[job.spec.key] for job in touched if not job.plan.has("terminate")]
         if staying:

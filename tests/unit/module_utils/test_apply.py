@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import pytest
 
@@ -16,11 +16,13 @@ from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
 from ansible_collections.haven.gpu.plugins.module_utils._clouds import package
 from ansible_collections.haven.gpu.plugins.module_utils._errors import NoCapacity, TokenUsed
 from ansible_collections.haven.gpu.plugins.module_utils._models import (
+    Change,
     Image,
     ImageChoice,
     Instance,
     Observed,
     Pacing,
+    Plan,
     Resource,
     Spec,
 )
@@ -90,3 +92,29 @@ def test_a_failure_carries_what_was_made_before_it() -> None:
         make(Silent(full_after=2), "a", "b", "c", "d", record_host_key=False)
     assert len(failed.value.instances) == 2
     assert {dataclasses.asdict(each)["name"] for each in failed.value.instances} <= {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize("field", ["public_address", "firewalls"])
+def test_what_needs_a_port_waits_until_the_instance_has_one(field: Literal["public_address", "firewalls"]) -> None:
+    """The answer to a creation was lost, and the next run finds a server that still waits for a host."""
+
+    class Slow(Silent):
+        pacing = Pacing(0.001, 0.001)
+        state = "pending"
+
+        def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
+            self.state = "running"
+            return {each: self.instance() for each in ids}
+
+        def instance(self) -> Instance:
+            return Instance("1", "one", "p", "openstack", "here", self.state)
+
+        def update(self, _instance: Instance, _change: Change) -> None:
+            assert self.state == "running", "it has no port yet"
+
+    cloud = Slow()
+    spec = Spec("p", "one", record_host_key=False)
+    observed = Observed(found=(cloud.instance(),))
+    change = Change("update", field, None, True)
+    result = apply([Job(spec, observed, Plan("one", (change,)))], cast(Cloud, cloud), Waiting("none", 1, Route()))
+    assert [each.state for each in result.instances] == ["running"]
