@@ -6,13 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: user_faults
-short_description: Say what is wrong with a list of users
+short_description: Find mistakes in a list of users
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Returns a sentence for each fault, with the user and the variable, and no password.
-  - A value that cannot be read, because a variable of a vault or a file with a key is missing, is a fault with its
-    reason.
+  - Returns a sentence for each mistake, which names the user and the variable, but no password.
+  - A value that cannot be read, because a vault variable or a key file is missing, is a mistake with its reason.
 positional: _input
 options:
   _input:
@@ -21,11 +20,11 @@ options:
     elements: dict
     required: true
   variable:
-    description: Name of the variable that holds the users, for the sentences.
+    description: Name of the variable with the users, for the sentences.
     type: str
     default: haven_users
   passwords:
-    description: Whether each user who is not absent needs a password.
+    description: Whether each present user needs a password.
     type: bool
     default: true
 """
@@ -41,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One sentence for each fault.
+  description: One sentence for each mistake.
   type: list
   elements: str
 """
@@ -55,9 +54,9 @@ _STATES = ("present", "absent")
 
 
 def user_faults(users: Any, variable: str = "haven_users", passwords: bool = True) -> list[str]:
-    """Each user is a dictionary with name and perhaps state, password and ssh_keys."""
+    """Return a sentence for each mistake. Users have a name, and optionally state, password, ssh_keys."""
     if isinstance(users, (str, Mapping)) or not isinstance(users, Sequence):
-        return [f"{variable} is no list of users: write one entry, which begins with '- name:', for each."]
+        return [f"{variable} is not a list of users: write an entry for each user, beginning with '- name:'."]
     names = [_name(user) for user in users]
     faults = [f"User {number} of {variable} has no name." for number, name in enumerate(names, start=1) if not name]
     faults += [f"{variable} lists {name!a} more than once: keep one entry." for name in _twice(names)]
@@ -78,8 +77,8 @@ def _twice(names: list[str]) -> list[str]:
 def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) -> Iterator[str]:
     if not _NAME.fullmatch(name):
         yield (
-            f"the name {name!a} in {variable} cannot be that of an account: use at most 32 lower-case letters, digits, "
-            "dashes and underscores, and begin with a letter."
+            f"the name {name!a} in {variable} cannot be an account: use at most 32 lower-case letters, digits, dashes, "
+            "and underscores, and begin with a letter."
         )
     state = user.get("state", "present")
     if state not in _STATES:
@@ -95,7 +94,7 @@ def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) 
             yield f"{key} of {name!a} in {variable} cannot be read: {_reason(error)}"
             continue
         if key == "password" and not found and passwords:
-            yield f"the user {name!a} in {variable} has no password: add one, which stands in a vault."
+            yield f"the user {name!a} in {variable} has no password: add one, and keep it in a vault."
 
 
 def _reason(error: Exception) -> str:

@@ -13,12 +13,11 @@ author: The haven.gpu contributors (@haven-gpu)
 description:
   - Creates, updates, and removes any number of named virtual environments in one call.
   - The role P(haven.gpu.venv#role) installs what this module needs, and calls it.
-  - All work on an environment is done as its user. Root makes the folders above it and nothing else.
-  - An environment of root's own is accepted only with O(environments[].require_hashes=true),
-    O(environments[].only_binary=true) and a lock file in O(environments[].requirements), so that no code of a package
-    runs as root when it is installed.
-  - What would change is asked of the installer itself on every run. What cannot be found or resolved is reported before
-    anything is touched.
+  - All work on an environment is done as its user. Root only creates the folders above it.
+  - An environment for root needs O(environments[].require_hashes=true), O(environments[].only_binary=true), and a lock
+    file in O(environments[].requirements), so that no code from a package runs as root during the installation.
+  - Every run asks the installer itself what would change. Packages that cannot be found or resolved are reported before
+    anything is changed.
   - An environment that has to be created again for another Python replaces the old one. If that fails, the old one is
     restored.
   - Proxy and CA are those of the host (C(/etc/environment), C(/etc/haven/egress.env), C(/etc/pip.conf),
@@ -90,16 +89,15 @@ options:
               - By default, the module chooses a folder.
             type: str
       require_hashes:
-        description: Whether every package must come with a hash. By default it must as soon as one does.
+        description: Whether every package must have a hash. By default, all must have one if any does.
         type: bool
       only_binary:
         description:
-          - Whether to install wheels only. Code of a package runs when it is built from its source, and never when a
-            wheel is installed.
+          - Whether to install wheels only. Building a package from source runs its code; installing a wheel does not.
         type: bool
         default: false
       exact:
-        description: Whether to remove packages that nothing asks for, such as those added by hand. Needs uv.
+        description: Whether to remove packages that are not requested, such as those added by hand. Requires uv.
         type: bool
         default: false
       kernel:
@@ -144,7 +142,7 @@ EXAMPLES = r"""
         requirements: "{{ lookup('ansible.builtin.file', 'paper.txt') }}"
         exact: true
 
-- name: Install a service's environment, which is root's and which everybody may run
+- name: Install an environment for a service, which root owns and everyone can run
   haven.gpu.venv:
     environments:
       - name: service

@@ -111,7 +111,7 @@ class Uv(Installer):
             return self._pip_install(requirements, "--dry-run", "--python", self.spec.python, "--target", nowhere)
 
     def _is_exact(self, requirements: Requirements) -> bool:
-        """Whether what is locked is there and nothing else: a lock file can be compared without the network."""
+        """Whether exactly the locked packages are installed, which can be checked without the network."""
         if not (self.spec.exact and requirements.hashed):
             return False
         argv = [self.program, "pip", "sync", "--dry-run", "--offline", "--python", self.spec.bin_python]

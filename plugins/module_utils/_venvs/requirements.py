@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from .models import Spec, VenvError
 
 HASH = re.compile(r"--hash[= ]")
-# One package of a lock file, all on one line: no option, address or path that pip or uv would follow.
+# One package of a lock file on one line, without any option, address, or path that pip or uv would follow.
 LOCKED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w., -]*\])?==[\w.!+]+( *;((?!--)[^#])*?)?( +--hash=\w+:[0-9a-f]+)+")
 KERNEL = re.compile(r"^ipykernel\b(?!-)", re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """Files to install from, whether every package in them must have a hash, and whether it must be a wheel."""
+    """The files to install from, whether every package in them must have a hash, and whether it must be a wheel."""
 
     files: tuple[str, ...]
     hashed: bool
@@ -58,20 +58,20 @@ def gather(spec: Spec, checkout: str, folder: str) -> Requirements:
 
 
 def refuse_unlocked(spec: Spec) -> None:
-    """Raises VenvError unless installing runs no code of a package: wheels alone, each with its hash."""
+    """Raise VenvError unless the installation runs no code from a package: only wheels with hashes."""
     lines = _logical_lines(spec.requirements)
     locked = bool(lines) and all(LOCKED.fullmatch(line) for line in lines)
     elsewhere = spec.packages or spec.repository or spec.display_name
     if not (locked and spec.require_hashes and spec.only_binary) or elsewhere:
         raise VenvError(
-            f"Root's environment {spec.name} could run code of its packages as root: give it require_hashes: true, "
-            "only_binary: true and requirements in which every line reads name==version --hash=sha256:…, and no "
-            "packages, repository or kernel; or let it be another user."
+            f"Root's environment {spec.name} could run code of its packages as root: set require_hashes: true, "
+            "only_binary: true, and requirements in which each line has the form name==version --hash=sha256:…, and no "
+            "packages, repository, or kernel; or choose another user."
         )
 
 
 def _logical_lines(text: str) -> list[str]:
-    """The lines of a requirements file as pip reads them: continued ones joined, comments and empty ones left out."""
+    """The lines of a requirements file as pip reads them, with continued lines joined, and without comments."""
     lines = (re.sub(r"(^|\s+)#.*$", "", line).strip() for line in re.sub(r"\\\n\s*", " ", text).split("\n"))
     return [line for line in lines if line]
 

@@ -23,8 +23,8 @@ def test_good_users_have_no_faults() -> None:
 @pytest.mark.parametrize(
     ("user", "said"),
     [
-        ({"name": "Alice Smith"}, "The name 'Alice Smith' in haven_users cannot be that of an account"),
-        ({"name": "a" * 33}, "cannot be that of an account"),
+        ({"name": "Alice Smith"}, "The name 'Alice Smith' in haven_users cannot be an account"),
+        ({"name": "a" * 33}, "cannot be an account"),
         ({"state": "gone"}, "The state of 'alice' in haven_users is 'gone': use present or absent."),
         ({"password": ""}, "The user 'alice' in haven_users has no password"),
         ({"password": None}, "has no password"),
@@ -52,7 +52,7 @@ def test_several_mistakes_are_told_together() -> None:
 @pytest.mark.parametrize("users", ["alice", {"name": "alice"}, None, 3], ids=str)
 def test_what_is_no_list_is_said_to_be_none(users: Any) -> None:
     (fault,) = user_faults(users)
-    assert fault.startswith("haven_users is no list of users")
+    assert fault.startswith("haven_users is not a list of users")
 
 
 def test_an_entry_that_is_no_user_has_no_name() -> None:
