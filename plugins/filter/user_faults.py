@@ -90,7 +90,8 @@ def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) 
         try:
             value = user.get(key) or ""
             found = bool(value if isinstance(value, str) else [str(part) for part in value])
-        except Exception as error:  # pylint: disable=broad-except -- ansible-core's errors of templates are internal
+        # ansible-core's errors of templates are internal to it.
+        except Exception as error:  # pylint: disable=broad-except
             yield f"{key} of {name!a} in {variable} cannot be read: {_reason(error)}"
             continue
         if key == "password" and not found and passwords:

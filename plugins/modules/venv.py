@@ -167,7 +167,7 @@ environments:
     path: {description: Where it is., type: str, returned: success, sample: /opt/haven/venvs/alice/torch}
     state: {description: V(present) or V(absent)., type: str, returned: success, sample: present}
     changed: {description: Whether it was changed., type: bool, returned: success, sample: true}
-    python_version: {description: Its Python version, or empty., type: str, returned: success, sample: 3.11.2}
+    python_version: {description: "Its Python version, or empty.", type: str, returned: success, sample: 3.11.2}
     packages:
       description: Packages that were installed (+), removed (-), or reinstalled (~).
       type: list
