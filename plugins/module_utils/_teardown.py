@@ -41,7 +41,8 @@ def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[R
         return found
     failures = _terminate(cloud, instances, timeout)
     staying = [each for each in instances if each.id in failures]
-    leaving = {volume.id for each in instances for volume in each.volumes if volume.delete_with_instance}
+    gone = [each for each in instances if each.id not in failures]
+    leaving = {volume.id for each in gone for volume in each.volumes if volume.delete_with_instance}
     for kinds in _ORDER:
         # Waiting for something that a remaining instance uses would be pointless.
         held = [each.id for each in found if any(_holds(one, each) for one in staying)]

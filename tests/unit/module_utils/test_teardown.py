@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils import _teardown
 from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
-from ansible_collections.haven.gpu.plugins.module_utils._errors import Incomplete
+from ansible_collections.haven.gpu.plugins.module_utils._errors import Incomplete, Refused
 from ansible_collections.haven.gpu.plugins.module_utils._models import Instance, Pacing, Resource, Volume
 from ansible_collections.haven.gpu.plugins.module_utils._teardown import tear_down
 
@@ -23,8 +24,9 @@ class FakeCloud:
 
     pacing = Pacing(0.001, 0.001)
 
-    def __init__(self, *, forgets: bool = True, late: int = 0) -> None:
+    def __init__(self, *, forgets: bool = True, late: int = 0, protected: bool = False) -> None:
         self.removed: list[str] = []
+        self._protected = protected
         self._late = late
         self._forgets = forgets
         self.terminated = False
@@ -48,6 +50,8 @@ class FakeCloud:
         return list(self._resources)
 
     def terminate(self, ids: Sequence[str]) -> None:
+        if self._protected:
+            raise Refused("It is protected.")
         self._take("i-1")
         self.terminated = True
 
@@ -78,3 +82,11 @@ def test_one_that_did_not_go_is_named_and_goes_the_next_time(monkeypatch: pytest
     cloud.instances = lambda project: []  # type: ignore[method-assign, assignment]
     tear_down(cast(Cloud, cloud), "p", 5, False)
     assert cloud.removed == ["data", "sg-1", "root"]
+
+
+def test_nobody_waits_for_the_disk_of_an_instance_that_stays() -> None:
+    cloud = FakeCloud(protected=True)
+    began = time.monotonic()
+    with pytest.raises(Incomplete, match="protected"):
+        tear_down(cast(Cloud, cloud), "p", 5, False)
+    assert time.monotonic() - began < _teardown.SETTLE_TIMEOUT / 2
