@@ -147,6 +147,8 @@ def main() -> int:
     # What an earlier run noted of its hosts does not hold in a new sandbox.
     shutil.rmtree(ANSIBLE_HOME, ignore_errors=True)
     os.environ["ANSIBLE_HOME"] = str(ANSIBLE_HOME)
+    if not options.long:
+        os.environ["HAVEN_TEST_SHORT"] = "1"
     # In the long run everything is installed anew, everywhere.
     clouds = "ec2" if options.quick else "all"
     sandbox = SandboxOfTheRun("--cloud", clouds, *([] if options.long else ["--prepared"]))

@@ -13,6 +13,12 @@ from collections.abc import Iterable
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Minutes of one core's lane that each level may take, all its jobs together.
 BUDGETS = {"lint": 4.0, "unit": 3.0, "integration": 15.0, "story": 12.0, "molecule": 16.0}
+# What `make test` leaves to `make test-long`, beside whole jobs.
+LEFT_OUT = (
+    "the tests of modules that are decided above the adapters, on OpenStack (tests/integration/conftest.py)",
+    "installing the software of the services on every guest (images: tests/sandbox/prepared_image.py)",
+    "haven.gpu.accounts on Debian 12 (molecule/jupyter/tests/test_accounts.py)",
+)
 # Breaking one line at a time takes as long as all the rest together.
 ON_REQUEST = {"mutation"}
 
@@ -42,7 +48,9 @@ def pytest(level: str, name: str, minutes: float, *arguments: str, alone_on: str
 
 def scenario(name: str, minutes: float, *, long: bool = False, alone_on: str = "") -> Job:
     """A Molecule scenario; one of the whole story belongs to the stories."""
-    command = ("molecule", "test", "--scenario-name", name)
+    # The sandbox goes with all that is in it; the stories destroy theirs.
+    keep = () if long else ("--destroy", "never")
+    command = ("molecule", "test", "--scenario-name", name, *keep)
     level = "story" if name.startswith("site_") else "molecule"
     return Job(f"molecule-{name}", level, command, minutes, sandbox=True, alone_on=alone_on, long=long)
 
