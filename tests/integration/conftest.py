@@ -22,8 +22,9 @@ from tests.integration.sandbox_guests import Sandbox, own_sandbox, running_sandb
 from tests.sandbox.openstack import process as openstack_process
 
 START_TIMEOUT = 60.0
-# `make test` sets it, and leaves these files' tests on OpenStack to `make test-long`: what they show is decided above the
-# adapters, which keep one contract (test_contract.py); what is OpenStack's own is in test_openstack.py.
+# `make test` sets it. It leaves to `make test-long` what is marked `long`, and these files on OpenStack: what they show
+# is decided above the adapters, which keep one contract (test_contract.py). What is OpenStack's own is in
+# test_openstack.py.
 SHORT = "HAVEN_TEST_SHORT" in os.environ
 DECIDED_ABOVE = {
     "test_access_and_info.py",
@@ -92,6 +93,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         only = metafunc.definition.get_closest_marker("only")
         clouds = ("ec2",) if SHORT and metafunc.definition.path.name in DECIDED_ABOVE else ("ec2", "openstack")
         metafunc.parametrize("cloud", only.args if only else clouds, scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left = [item for item in items if SHORT and item.get_closest_marker("long")]
+    if left:
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture

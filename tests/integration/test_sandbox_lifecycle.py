@@ -156,7 +156,8 @@ def take_down(sandbox: Sandbox) -> None:
     [
         (take_down, "ec2"),
         (take_down, "all"),
-        (kill_supervisor, "all"),
+        pytest.param(kill_supervisor, "all", marks=pytest.mark.long),
+        (kill_supervisor, "ec2"),
         (kill_its_parent, "ec2"),
         (kill_its_worker, "ec2"),
     ],
@@ -245,6 +246,7 @@ def test_two_sandboxes_run_side_by_side(own: Sandbox, tmp_path: Path) -> None:
         assert other.on_gate("hostname").stdout.strip() == "gate"
 
 
+@pytest.mark.long
 def test_two_openstacks_run_side_by_side(folder: Path, tmp_path: Path) -> None:
     with own_sandbox(folder, "openstack") as one, own_sandbox(tmp_path / "other", "openstack") as other:
         names = [name for name in one.env if name.endswith("_URL") or name == "OS_CLIENT_CONFIG_FILE"]
