@@ -149,7 +149,8 @@ both_clouds = pytest.mark.parametrize("cloud", ["ec2", "openstack"])
 on_ec2 = pytest.mark.parametrize("cloud", ["ec2"])
 
 
-@pytest.mark.parametrize("cloud", ["ec2", pytest.param("openstack", marks=pytest.mark.long)])
+@pytest.mark.long  # the playbooks, below, do the same and more on EC2
+@both_clouds
 def test_machines_are_made_listed_and_removed_where_only_the_jump_host_reaches_the_api(controller: Controller) -> None:
     refused = controller.module("instance_info", api_via="direct")
     assert refused["reason"] == "unreachable"

@@ -58,6 +58,7 @@ def test_reboot_boots_again_from_the_same_disk(server: Server, how: str) -> None
     ("halt", "go_on", "status", "power_state"),
     [("suspend_server", "resume_server", "SUSPENDED", 7), ("pause_server", "unpause_server", "PAUSED", 3)],
 )
+@pytest.mark.long
 def test_a_halted_server_does_not_answer_and_goes_on_with_its_processes(
     server: Server, halt: str, go_on: str, status: str, power_state: int
 ) -> None:
@@ -94,6 +95,7 @@ def test_a_shelved_server_leaves_the_host_and_comes_back_with_its_disk(server: S
     assert server.run("cat note") == "kept"
 
 
+@pytest.mark.long
 def test_a_resized_server_keeps_its_disk_whether_confirmed_or_reverted(project: Project, server: Server) -> None:
     server.act("resize_server", project.larger_flavor.id, status="VERIFY_RESIZE")
     server.act("revert_server_resize", status="ACTIVE")
@@ -181,6 +183,7 @@ def test_a_server_may_be_slow_to_build(project: Project) -> None:
         server.delete()
 
 
+@pytest.mark.long
 def test_there_are_four_gpus(project: Project) -> None:
     servers = [Server(project, flavor_id=project.gpu_flavor.id) for _number in range(5)]
     try:

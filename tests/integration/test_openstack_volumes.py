@@ -46,6 +46,7 @@ def mapping(id: str, source: str, boot_index: int, *, delete: bool) -> dict[str,
     return {**made, "boot_index": boot_index, "volume_size": ROOT_GIB}
 
 
+@pytest.mark.long
 def test_a_volume_given_at_creation_keeps_its_data_for_the_next_server(project: Project) -> None:
     with volume(project) as disk:
         disks = [mapping(project.image.id, "image", 0, delete=True) | {"destination_type": "local"}]
@@ -60,6 +61,7 @@ def test_a_volume_given_at_creation_keeps_its_data_for_the_next_server(project: 
             assert second.run(MOUNT) == "kept"
 
 
+@pytest.mark.long
 def test_a_volume_is_attached_to_a_stopped_server_and_grows_while_it_is_detached(project: Project) -> None:
     storage = project.cloud.block_storage
     with volume(project) as disk, project.server() as server:
@@ -94,6 +96,7 @@ def test_a_volume_comes_grows_and_goes_while_the_server_runs(project: Project) -
 
 
 @pytest.mark.parametrize("delete", [True, False])
+@pytest.mark.long
 def test_a_server_booted_from_a_volume_leaves_it_or_takes_it_along(project: Project, delete: bool) -> None:
     storage = project.cloud.block_storage
     disks = [mapping(project.image.id, "image", 0, delete=delete)]

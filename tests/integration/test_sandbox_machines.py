@@ -35,6 +35,7 @@ def public_address() -> str:
     return str(PUBLIC_POOL[DICE.randrange(100, 120)])
 
 
+@pytest.mark.long
 def test_a_suspended_guest_does_not_answer_and_a_resumed_one_goes_on(sandbox: Sandbox) -> None:
     with sandbox.guest() as guest, sandbox.guest() as other:
         guest.set_rules(allow("in", "icmp", (0, 0), f"{other.address}/32"))
