@@ -23,7 +23,7 @@ if [ "${#python[@]}" -gt 0 ]; then
   step ruff check -q "${python[@]}"
   step ruff format -q --check "${python[@]}"
   # Types go across files; what it knows of the others it keeps.
-  step mypy plugins tests/sandbox tests/demo tests/bench tests/all tools
+  step mypy
   step lint-imports --no-cache
 fi
 [ "${#yaml[@]}" -eq 0 ] || step yamllint --strict "${yaml[@]}"
