@@ -42,12 +42,12 @@ def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[R
     failures = _terminate(cloud, instances, timeout)
     staying = [each for each in instances if each.id in failures]
     gone = [each for each in instances if each.id not in failures]
+    # Waiting for something that a remaining instance uses would be pointless.
+    held = {each.id for each in found if any(_holds(one, each) for one in staying)}
+    # The cloud deletes what goes with its instance. Asking for it would need a permission that nothing else needs.
     leaving = {volume.id for each in gone for volume in each.volumes if volume.delete_with_instance}
     for kinds in _ORDER:
-        # Waiting for something that a remaining instance uses would be pointless.
-        held = [each.id for each in found if any(_holds(one, each) for one in staying)]
-        # The cloud deletes what goes with its instance. Asking for it would need a permission that nothing else needs.
-        doomed = [each for each in found if each.kind in kinds and each.id not in held and each.id not in leaving]
+        doomed = [each for each in found if each.kind in kinds and each.id not in held | leaving]
         whys = together(lambda each: _attempt(partial(cloud.remove, each)), doomed)
         failures.update({each.id: why for each, why in zip(doomed, whys) if why})
     left = _settled(cloud, project, leaving)
