@@ -40,7 +40,6 @@ class SandboxOfTheRun:
         self._options = options
         self.openstack = "all" in options
         self.up = threading.Event()
-        self.failed = False
         self.seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +51,6 @@ class SandboxOfTheRun:
         code = self._process.wait()
         self.seconds = time.monotonic() - began
         if code != 0:
-            self.failed = True
             lanes.stop()
             return
         source(SANDBOX / "env")

@@ -114,12 +114,14 @@ class Lanes:
         tests.unlink(missing_ok=True)
         environment = {**os.environ, "HAVEN_TEST_TIMES": str(tests)}
         environment["PYTEST_ADDOPTS"] = f"{environment.get('PYTEST_ADDOPTS', '')} -p tests.all.timing".strip()
-        process = subprocess.Popen(
-            job.command, cwd=ROOT, env=environment, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        # Started under the lock: what begins while the run is being stopped would be missed by who stops it.
         with self._changed:
-            self._running[job.name] = process
+            if self._stopped:
+                return Result(job, -signal.SIGINT, started - self.began, 0.0)
+            process = self._running[job.name] = subprocess.Popen(
+                job.command, cwd=ROOT, env=environment, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         steps = copied(process, log)
         code = process.wait()
         ended = time.monotonic()
