@@ -15,7 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUDGETS = {"lint": 4.0, "unit": 2.0, "integration": 19.0, "story": 9.0, "molecule": 16.0}
 # What `make test` leaves to `make test-long`, beside whole jobs.
 LEFT_OUT = (
-    "the tests of modules that are decided above the adapters, on OpenStack (tests/integration/conftest.py)",
+    "modules and inventories that are decided above the adapters, on OpenStack (tests/integration/conftest.py)",
     "installing the software of the services on every guest (images: tests/sandbox/prepared_image.py)",
     "tests marked long: what needs several guests of OpenStack or two clouds in one sandbox (pytest -m long)",
     "haven.gpu.accounts on Debian 12 (molecule/jupyter/tests/test_accounts.py)",
@@ -80,12 +80,8 @@ JOBS = (
     pytest("integration", "openstack", 4.5, *files(*OPENSTACK), alone_on="OpenStack"),
     pytest("integration", "sandbox", 6.5, *rest("")),
     pytest("story", "notebook", 3.0, "tests/story/test_story.py"),
-    pytest("story", "killed", 1.8, "tests/story/test_kill.py"),
-    pytest("story", "permissions-ec2", 2.0, "tests/story/test_permissions.py", "-k", "ec2"),
-    pytest(
-        "story", "permissions-openstack", 1.3, "tests/story/test_permissions.py", "-k", "openstack",
-        alone_on="OpenStack",
-    ),
+    pytest("story", "killed", 2.6, "tests/story/test_kill.py"),
+    pytest("story", "permissions", 1.5, "tests/story/test_permissions.py", alone_on="OpenStack"),
     scenario("cuda", 1.0),
     scenario("egress", 1.8),
     scenario("jump_host", 4.0),

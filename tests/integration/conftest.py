@@ -28,11 +28,14 @@ START_TIMEOUT = 60.0
 SHORT = "HAVEN_TEST_SHORT" in os.environ
 DECIDED_ABOVE = {
     "test_access_and_info.py",
+    "test_connections.py",
     "test_errors.py",
+    "test_found_machines.py",
     "test_identity.py",
     "test_instance.py",
     "test_instance_changes.py",
     "test_playbook.py",
+    "test_sources.py",
 }
 
 

@@ -155,7 +155,7 @@ def take_down(sandbox: Sandbox) -> None:
     ("end", "cloud"),
     [
         (take_down, "ec2"),
-        (take_down, "all"),
+        pytest.param(take_down, "all", marks=pytest.mark.long),
         pytest.param(kill_supervisor, "all", marks=pytest.mark.long),
         (kill_supervisor, "ec2"),
         (kill_its_parent, "ec2"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from .conftest import Story
+from .conftest import Story, changes, machines
 
 # One login for all: each through two hosts takes longer than the questions.
 QUESTIONS = r"""
@@ -45,3 +45,14 @@ def assert_finished(story: Story, host: str = "jupyter-demo") -> None:
     assert found["sockets"] == {name: [True, "alice", "0o600"] for name in ("jupyter", "tensorboard")}
     assert found["folder"] == "0o1770"  # root's, sticky, with an entry for alice alone
     assert all("rc=7" in said for said in found["another user"].values()), found["another user"]
+
+
+def assert_whole_story(story: Story) -> None:
+    """site.yml ends well and then changes nothing; the machine is stopped, comes back and serves again."""
+    story.run("site")
+    assert set(changes(story.run("site")).values()) == {0}
+    assert machines(story.run("status")) == [("jupyter-demo", "running")]
+    story.run("stop")
+    story.run("start")
+    story.run("verify")
+    assert_finished(story)

@@ -7,12 +7,15 @@ import os
 import pathlib
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import boto3
 import openstack
 import yaml
+
+from .conftest import Story, make_story, prepared
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs"
 EC2_POLICY = DOCS / "ec2-policy.json"
@@ -128,3 +131,21 @@ def log(variable: str) -> list[dict[str, Any]]:
 
 
 USERS: Mapping[str, type[Ec2User | OpenStackUser]] = {"ec2": Ec2User, "openstack": OpenStackUser}
+
+
+@contextmanager
+def with_documented_permissions(cloud: str, release: str, folder: pathlib.Path) -> Iterator[Story]:
+    """A story whose user may do what the documentation says; once it is destroyed, nothing of that was too much."""
+    own = folder / cloud[0]  # short: ssh puts a socket below it
+    own.mkdir()
+    name = f"least-{secrets.token_hex(3)}"
+    user = USERS[cloud](name, own)
+    assert user.refused(), "the sandbox lets this user do more, so the story would prove nothing"
+    # Notebooks alone, without the environments: those ask nothing of the cloud.
+    variables = {"haven_environments": [], "haven_instances": [prepared(cloud, release)]}
+    story = make_story(own, name, variables, cloud=cloud, identity=user.environment)
+    try:
+        yield story
+    finally:
+        story.run("destroy", "-e", f"haven_destroy={story.project}")
+    assert user.used() == user.allowed()

@@ -1,4 +1,4 @@
-"""A controller that dies at any point leaves nothing that the next run cannot put right."""
+"""A controller that dies at any point leaves nothing that the next run cannot put right, whoever asks EC2 for it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,12 @@ import os
 import pathlib
 import signal
 import subprocess
-from collections.abc import Iterator
 
-import pytest
-
-from .conftest import ROOT, Story, changes, end, machines, make_story, prepared
+from .conftest import ROOT, Story
+from .finished import assert_whole_story
+from .permissions import with_documented_permissions
 
 POINTS = 10
-
-
-@pytest.fixture(scope="module")
-def story(folder: pathlib.Path) -> Iterator[Story]:
-    made = make_story(folder, "killed", {"haven_environments": [], "haven_instances": [prepared("ec2", "12")]})
-    yield made
-    end(made)
 
 
 def kill_after(story: Story, tasks: int) -> int:
@@ -40,12 +32,11 @@ def kill_after(story: Story, tasks: int) -> int:
     return seen
 
 
-def test_killed_at_ten_points_the_next_run_converges_with_one_instance(story: Story) -> None:
-    total = story.run("site", "--list-tasks").count("TAGS: [") - story.run("site", "--list-tasks").count("play #")
-    points = [max(1, total * n // (POINTS + 1)) for n in range(1, POINTS + 1)]
-    for point in points:
-        assert kill_after(story, point) == point, f"the run ended before its task {point} of {total}"
-    story.run("site")
-    assert changes(story.run("site")) == {"localhost": 0, "jupyter-demo": 0}
-    assert list(story.inventory_hosts()) == ["jupyter-demo"]
-    assert machines(story.run("status")) == [("jupyter-demo", "running")]
+def test_killed_at_ten_points_the_next_run_converges_under_the_documented_permissions(folder: pathlib.Path) -> None:
+    with with_documented_permissions("ec2", "12", folder) as story:
+        total = story.run("site", "--list-tasks").count("TAGS: [") - story.run("site", "--list-tasks").count("play #")
+        points = [max(1, total * n // (POINTS + 1)) for n in range(1, POINTS + 1)]
+        for point in points:
+            assert kill_after(story, point) == point, f"the run ended before its task {point} of {total}"
+        assert_whole_story(story)
+        assert list(story.inventory_hosts()) == ["jupyter-demo"]

@@ -64,7 +64,7 @@ def counted(account: Account) -> dict[str, int]:
 ONE_OF_EACH = {"address": 1, "firewall": 1, "instance": 1, "key_pair": 1, "port": 1, "volume": 1}
 
 
-@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("status", [500, pytest.param(503, marks=pytest.mark.long)])
 def test_what_was_made_and_answered_with_an_error_is_found(account: Account, status: int) -> None:
     for kind in CREATIONS:
         fault(account, kind, status=status, after_success=True)
@@ -85,7 +85,7 @@ def hasty(account: Account, tmp_path: Path) -> dict[str, str]:
     return {"OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")}
 
 
-@pytest.mark.parametrize("after_success", [True, False])
+@pytest.mark.parametrize("after_success", [pytest.param(True, marks=pytest.mark.long), False])
 def test_an_answer_that_is_late_is_a_lost_one(account: Account, hasty: dict[str, str], after_success: bool) -> None:
     """Whether nova has made the server when the time is over, or makes it while we look."""
     fault(account, "server", delay_ms=4000, after_success=after_success)
