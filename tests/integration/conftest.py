@@ -5,13 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,9 +14,9 @@ from tests import leftovers
 from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.openstack_servers import Project
 from tests.integration.sandbox_guests import Sandbox, own_sandbox, running_sandbox
+from tests.sandbox.ec2 import process as ec2_process
 from tests.sandbox.openstack import process as openstack_process
 
-START_TIMEOUT = 60.0
 # `make test` sets it. It leaves to `make test-long` what is marked `long`, and these files on OpenStack: what they show
 # is decided above the adapters, which keep one contract (test_contract.py). What is OpenStack's own is in
 # test_openstack.py.
@@ -137,23 +132,5 @@ def ec2_guests_api(sandbox: Sandbox) -> Api:
 @pytest.fixture(scope="session")
 def ec2_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The EC2 API, one for each test process, with machines that exist in memory only."""
-    folder = tmp_path_factory.mktemp("ec2")
-    port, facts = folder / "port", folder / "facts"
-    command = [sys.executable, "-m", "tests.sandbox.ec2.server", "--no-guests", "--dir", str(folder)]
-    command += ["--port-file", str(port), "--facts", str(facts), "--log", str(folder / "log")]
-    with (folder / "output").open("w") as output:
-        server = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        _wait_for(port, server, folder / "output")
-        yield Api(json.loads(facts.read_text()))
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-
-
-def _wait_for(file: Path, server: subprocess.Popen[bytes], output: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while not file.exists():
-        assert server.poll() is None, f"the API ended: {output.read_text()}"
-        assert time.monotonic() < deadline, f"the API does not start: {output.read_text()}"
-        time.sleep(0.1)
+    with ec2_process.serving(tmp_path_factory.mktemp("ec2")) as facts:
+        yield Api(facts)
