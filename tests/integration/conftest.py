@@ -23,7 +23,6 @@ from tests.sandbox.openstack import process as openstack_process
 SHORT = "HAVEN_TEST_SHORT" in os.environ
 DECIDED_ABOVE = {
     "test_access_and_info.py",
-    "test_connections.py",
     "test_errors.py",
     "test_found_machines.py",
     "test_identity.py",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .guests import Guests
 
 # Each by the plain image below it.
-IMAGES = {"bookworm-prepared": "bookworm", "trixie-prepared": "trixie"}
+IMAGES = {"trixie-prepared": "trixie"}
 
 _PLAYBOOK = Path(__file__).with_name("prepared.yml")
 # What is kept; anything else, and /etc above all, may hold a setting.

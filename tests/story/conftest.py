@@ -120,12 +120,12 @@ def make_story(
     return Story(project, folder / "inventory", home, unset, identity)
 
 
-def prepared(cloud: str, release: str, name: str = "jupyter-demo") -> dict[str, Any]:
+def prepared(cloud: str, name: str = "jupyter-demo") -> dict[str, Any]:
     """An entry of haven_instances like the sandbox's own, with an image that has the services' software, if there is.
 
-    The scenarios of the roles install it on plain ones.
+    The scenarios of the roles install it on plain ones. Debian 12 has its whole story in the scenario site_ec2.
     """
-    image = {"name": f"haven-debian-{release}-{os.environ.get('HAVEN_SANDBOX_PREPARED', '')}2*"}
+    image = {"name": f"haven-debian-13-{os.environ.get('HAVEN_SANDBOX_PREPARED', '')}2*"}
     if cloud == "ec2":
         return {"name": name, "image": {**image, "owner": "self"}, "instance_type": "g4dn.xlarge"}
     return {"name": name, "image": image, "instance_type": "gpu.vgpu.1", "openstack": {"networks": ["private"]}}

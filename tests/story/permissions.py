@@ -134,7 +134,7 @@ USERS: Mapping[str, type[Ec2User | OpenStackUser]] = {"ec2": Ec2User, "openstack
 
 
 @contextmanager
-def with_documented_permissions(cloud: str, release: str, folder: pathlib.Path) -> Iterator[Story]:
+def with_documented_permissions(cloud: str, folder: pathlib.Path) -> Iterator[Story]:
     """A story whose user may do what the documentation says; once it is destroyed, nothing of that was too much."""
     own = folder / cloud[0]  # short: ssh puts a socket below it
     own.mkdir()
@@ -142,7 +142,7 @@ def with_documented_permissions(cloud: str, release: str, folder: pathlib.Path) 
     user = USERS[cloud](name, own)
     assert user.refused(), "the sandbox lets this user do more, so the story would prove nothing"
     # Notebooks alone, without the environments: those ask nothing of the cloud.
-    variables = {"haven_environments": [], "haven_instances": [prepared(cloud, release)]}
+    variables = {"haven_environments": [], "haven_instances": [prepared(cloud)]}
     story = make_story(own, name, variables, cloud=cloud, identity=user.environment)
     try:
         yield story

@@ -33,7 +33,7 @@ def kill_after(story: Story, tasks: int) -> int:
 
 
 def test_killed_at_ten_points_the_next_run_converges_under_the_documented_permissions(folder: pathlib.Path) -> None:
-    with with_documented_permissions("ec2", "12", folder) as story:
+    with with_documented_permissions("ec2", folder) as story:
         total = story.run("site", "--list-tasks").count("TAGS: [") - story.run("site", "--list-tasks").count("play #")
         points = [max(1, total * n // (POINTS + 1)) for n in range(1, POINTS + 1)]
         for point in points:

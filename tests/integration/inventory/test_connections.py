@@ -85,7 +85,7 @@ class Guest:
         self.api.write_tag(self.id, "haven:host-key", host_key)
 
 
-@pytest.fixture(scope="module", params=["ec2", "openstack"])
+@pytest.fixture(scope="module", params=["ec2", pytest.param("openstack", marks=pytest.mark.long)])
 def guest(request: pytest.FixtureRequest) -> Iterator[Guest]:
     name = {"ec2": "ec2_guests_api", "openstack": "openstack_guests_api"}[request.param]
     one = Guest(request.getfixturevalue(name))

@@ -27,7 +27,7 @@ from tests.integration.sandbox_guests import Sandbox
 from .conftest import Account, Answer
 
 
-@pytest.fixture(scope="module", params=["ec2", "openstack"])
+@pytest.fixture(scope="module", params=["ec2", pytest.param("openstack", marks=pytest.mark.long)])
 def guests(forks: Forks, request: pytest.FixtureRequest) -> Iterator[Account]:
     """A project with a key pair and a firewall in a sandbox with guests; everything is removed at the end."""
     name = {"ec2": "ec2_guests_api", "openstack": "openstack_guests_api"}[request.param]

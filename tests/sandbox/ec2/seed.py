@@ -45,7 +45,6 @@ IMAGES = (
     Image("ami-0debf12a20250101a", "haven-debian-12-20250101", "2025-01-01", "bookworm"),
     Image("ami-0debf13a20260101a", DEBIAN_13, "2026-01-01", "trixie"),
     Image("ami-0c0da12a20260101a", CUDA, "2026-01-01", "bookworm-cuda"),
-    Image("ami-0f1ed12a20260101a", "haven-debian-12-prepared-20260101", "2026-01-01", "bookworm-prepared"),
     Image("ami-0f1ed13a20260101a", "haven-debian-13-prepared-20260101", "2026-01-01", "trixie-prepared"),
     # Newer and somebody else's: whoever searches by name alone gets this one.
     Image("ami-0bad12a0209912310", "haven-debian-12-20991231", "2026-06-01", "bookworm", owner=SOMEBODY_ELSE),

@@ -60,7 +60,6 @@ IMAGES = (
     Image("haven-debian-12-20260101", "12", "bookworm"),
     Image("haven-debian-13-20260101", "13", "trixie"),
     Image("haven-debian-12-cuda-20260101", "12", "bookworm-cuda", gpu_ready=True),
-    Image("haven-debian-12-prepared-20260101", "12", "bookworm-prepared"),
     Image("haven-debian-13-prepared-20260101", "13", "trixie-prepared"),
     # Newer and somebody else's, shared with whoever asks for such.
     Image("haven-debian-12-20991231", "12", "bookworm", visibility="community"),
