@@ -259,6 +259,7 @@ hostnames:
   - name
 """
 
+import atexit
 import dataclasses
 import os
 import re
@@ -309,8 +310,12 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        with _collector.paused(keep=True):
-            self._parse(self._read_config_data(path), path, use_cache=cache)
+        try:
+            with _collector.paused(keep=True):
+                self._parse(self._read_config_data(path), path, use_cache=cache)
+        except AnsibleError as error:
+            self._repeat_at_the_end(str(error))
+            raise
 
     def _parse(self, config: dict[str, Any], path: str, use_cache: bool) -> None:
         try:
@@ -329,6 +334,15 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             # The message is complete; the chain of causes would only repeat it.
             raise AnsibleParserError(f"{self.NAME}: {error}") from None
         populate(self.inventory, ordered, hostnames, self.constructing(), self._evaluate)
+
+    def _repeat_at_the_end(self, message: str) -> None:
+        """Print the message again when ansible-core has ended the run.
+
+        With any_unparsed_is_failed, a source that no plugin can parse ends the run. The last lines are then complaints
+        of plugins that the file is not meant for, and a sentence that only names the file. A plugin cannot change them.
+        """
+        if constants.config.get_config_value("INVENTORY_ANY_UNPARSED_IS_FAILED"):
+            atexit.register(self.display.error, message)
 
     # -- options
 
