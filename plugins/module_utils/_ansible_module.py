@@ -11,6 +11,8 @@ from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ._progress import progress
+
 NOT_SHOWN = "not shown"
 
 
@@ -22,6 +24,10 @@ class HavenModule(AnsibleModule):  # type: ignore[misc]  # ansible-core has no t
     """
 
     hidden: frozenset[str] = frozenset()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        progress.open()
+        super().__init__(*args, **kwargs)
 
     def log(self, msg: str, log_args: Optional[Mapping[str, Any]] = None) -> None:
         # Only the log entry about the call has arguments.
