@@ -23,7 +23,8 @@ GONE = ("terminating", "terminated")
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPUs of an instance. ``memory_gib`` is per GPU."""
+    """The GPUs of an instance. ``memory_gib`` is per GPU, 0 if it is not known. ``count`` is 0 if the cloud does not
+    say how many there are, if any."""
 
     model: str
     count: int

@@ -123,7 +123,7 @@ def _named_address(spec: Spec, traits: Traits) -> Any:
 
 def _gpu_summary(gpu: Gpu) -> str:
     memory = f", {gpu.memory_gib:g} GiB each" if gpu.memory_gib else ""
-    return f"{gpu.count} x {gpu.model}{memory}"
+    return f"{gpu.count or 'unknown number'} x {gpu.model}{memory}"
 
 
 def _volume_summary(volume: VolumeSpec, traits: Traits) -> dict[str, Any]:

@@ -25,9 +25,15 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def pause_after(attempts: int) -> None:
-    """Sleep for a random time before the next attempt, because others may have been refused at the same time."""
-    time.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempts)))  # noqa: S311 -- no secret
+def pause_after(attempts: int, asked: float = 0.0) -> None:
+    """Sleep for a random time before the next attempt, because others may have been refused at the same time.
+
+    ``asked``: seconds that the service wants us to wait at least.
+    """
+    pause = random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempts))  # noqa: S311 -- no secret
+    if asked:
+        pause = max(pause, asked + random.uniform(0, _FIRST_PAUSE))  # noqa: S311 -- no secret
+    time.sleep(pause)
 
 
 class Deadline:

@@ -115,7 +115,8 @@ def _is_plain(character: str) -> bool:
 
 
 def _gpu(gpu: Optional[Mapping[str, Any]]) -> str:
-    return f"{gpu['count']}x{str(gpu['model']).replace(' ', '-')}" if gpu else ""
+    """As 2xA100; with ? if the cloud does not say how many there are."""
+    return f"{gpu['count'] or '?'}x{str(gpu['model']).replace(' ', '-')}" if gpu else ""
 
 
 def _services(listed: Optional[Mapping[str, Any]]) -> str:

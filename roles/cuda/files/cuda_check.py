@@ -102,6 +102,7 @@ class Report:
 
     required: bool
     kernel: str
+    if_present: bool = False  # whether the machine decided itself what is required
     binding: Optional[str] = None  # nvidia-ml-py's version
     driver: Optional[str] = None
     library: Optional[str] = None
@@ -115,6 +116,8 @@ class Report:
         if self.problems:
             return " ".join(f"{problem.message} {problem.advice}" for problem in self.problems)
         if not self.required:
+            if self.if_present:
+                return "No NVIDIA GPU is on this machine's PCI bus, and nothing says that there should be one."
             return "No GPU expected, so nothing was checked."
         names = ", ".join(gpu.name for gpu in self.gpus)
         computes = f", {self.framework['name']} computes" if self.framework else ""
@@ -372,7 +375,8 @@ def check_framework(report: Report, python: Optional[Path], user: str) -> list[P
 
 def check(machine: Machine, options: argparse.Namespace) -> Report:
     """Go up level by level until one has a problem."""
-    report = Report(required=not options.none_expected, kernel=machine.kernel())
+    required = not options.none_expected and not (options.if_present and machine.gpus_on_pci() == 0)
+    report = Report(required=required, kernel=machine.kernel(), if_present=options.if_present)
     levels: list[Callable[[], list[Problem]]] = [
         lambda: check_driver(machine, report),
         lambda: check_nodes(machine, ["/dev/nvidiactl", "/dev/nvidia-uvm"]),
@@ -402,6 +406,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     option("--json", action="store_true", help="print the whole report as JSON instead of a sentence")
     option("--gpus", type=int, default=1, metavar="N", help="minimum number of GPUs (1)")
     option("--none-expected", action="store_true", help="record that no GPU is expected, and check nothing")
+    option("--if-present", action="store_true", help="expect GPUs only if there is an NVIDIA one on the PCI bus")
     option("--framework-python", type=Path, metavar="PATH", help="interpreter whose framework must compute")
     option("--framework-user", default="nobody", metavar="USER", help="user to run that interpreter as (nobody)")
     option("--output", type=Path, metavar="PATH", help="also write the JSON report to this file")

@@ -118,6 +118,16 @@ def test_a_machine_where_no_gpu_is_expected_is_fine_and_says_so(box: Box) -> Non
     assert report["summary"] == "No GPU expected, so nothing was checked."
 
 
+def test_where_the_cloud_does_not_know_the_machine_decides_what_is_expected(box: Box) -> None:
+    box.remove("sys/module")
+    box.remove("lib")
+    assert box.reasons("--if-present") == ["driver_missing"]
+    box.remove("sys")
+    report = box.report("--if-present", status=0)
+    assert report["required"] is False
+    assert "PCI bus" in report["summary"]
+
+
 def test_a_machine_without_gpu_and_driver_hears_of_both(box: Box) -> None:
     box.remove("sys")
     box.remove("lib")

@@ -207,7 +207,7 @@ class OpenStack(Access):
 
     def gpu(self, instance_type: str) -> Optional[Gpu]:
         flavor = self._flavor(instance_type)
-        return gpus.gpu(str(flavor["name"]), flavor.get("extra_specs") or {}) if flavor else None
+        return gpus.gpu(str(flavor["name"]), flavor.get("extra_specs")) if flavor else None
 
     def _flavor(self, name: str) -> Optional[dict[str, Any]]:
         if self._flavors is None:
@@ -421,8 +421,7 @@ class OpenStack(Access):
                 "that, or the cloud; run again."
             )
         # nova often only reports that it tried all hosts. Its record of the action has the details.
-        why = " ".join(filter(None, (instance.state_reason, self._why(instance.id))))
-        error = errors.from_fault(why, instance.name)
+        error = errors.from_fault(instance.state_reason or "", instance.name, self._why(instance.id))
         if not instance.gone:
             return CloudFailure(
                 f"Instance {instance.name} ({instance.id}) is in ERROR instead of {wanted} "
@@ -435,13 +434,23 @@ class OpenStack(Access):
         return self._with_what_is_free(error)
 
     def _with_what_is_free(self, error: HavenError) -> HavenError:
-        if not isinstance(error, (QuotaExceeded, NoCapacity)):
+        """Add what is left of the quota of the service that refused, if that may be asked."""
+        if isinstance(error, errors.Quota):
+            service = error.service
+        elif isinstance(error, NoCapacity):
+            service = "compute"
+        else:
             return error
         with contextlib.suppress(HavenError):
-            left = shapes.free(self._os.get("compute", "/limits").get("limits", {}))
+            left = self._free(service)
             if left:
                 return type(error)(f"{error} Free in the project's quota: {left}.")
         return error
+
+    def _free(self, service: str) -> str:
+        if service == "network":
+            return shapes.free_networks(self._os.get("network", f"/quotas/{self._os.project_id}/details.json"))
+        return shapes.free(service, self._os.get(service, "/limits").get("limits", {}))
 
     def discard(self, instance: Instance) -> None:
         """Delete a server that never ran, with everything that was created for it, including new data volumes."""
@@ -609,8 +618,8 @@ class OpenStack(Access):
                 if item["status"] == "VERIFY_RESIZE":
                     break
                 if item.get("OS-EXT-STS:task_state") is None and item["status"] != "RESIZE":
-                    why = (item.get("fault") or {}).get("message") or self._why(instance.id)
-                    error = errors.from_fault(why, f"{instance.name} as {flavor}")
+                    fault = (item.get("fault") or {}).get("message") or ""
+                    error = errors.from_fault(fault, f"{instance.name} as {flavor}", self._why(instance.id))
                     raise self._with_what_is_free(error)
                 if time.monotonic() > deadline:
                     raise CloudFailure(f"The resize of {instance.name} to {flavor} has not finished: run again later.")

@@ -62,27 +62,50 @@ _SERVICES = {
 }
 # How often to retry a request that was not answered in time. Each attempt takes a minute.
 _LATE_ATTEMPTS = 2
-# Answers after which something may have been created all the same, and those of a proxy that did not get an answer from
-# a service that may still be working.
-_MAYBE_MADE = frozenset([429, 500, 502, 503, 504])
+# Answers after which something may have been created all the same, besides those that ask to wait, and those of a proxy
+# that did not get an answer from a service that may still be working.
+_BROKEN = frozenset([500, 502, 504])
 _STILL_AT_WORK = frozenset([502, 504])
+# Seconds that a service may ask us to wait (Retry-After) for one request, in all.
+MOST_PATIENCE = 60.0
 # Seconds to look for what a request without an answer may still create.
 LOOK_FOR = 20.0
 _SUPPORTED = re.compile(r"[Mm]inimum is (\d+)\.(\d+) and (?:the )?maximum is (\d+)\.(\d+)")
 
 
 class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
-    """A service returned an error. ``status`` is the HTTP status, ``message`` is from the service."""
+    """A service returned an error. ``status`` is the HTTP status, ``message`` is from the service, and ``retry_after``
+    are the seconds that it asked to wait."""
 
-    def __init__(self, status: int, message: str, action: str, service: str) -> None:
+    def __init__(self, status: int, message: str, action: str, service: str, retry_after: float = 0.0) -> None:
         super().__init__(f"{action}: {status}")
         self.status = status
         self.message = message
         self.action = action
         self.service = service
+        self.retry_after = retry_after
+
+    @property
+    def busy(self) -> bool:
+        """Whether the service only asks to wait."""
+        return errors.is_busy(self.status, self.message)
 
     def explain(self) -> HavenError:
-        return errors.from_status(self.status, self.message, self.action, self.service)
+        return errors.from_status(self.status, self.message, self.action, self.service, self.retry_after)
+
+
+class _Patience:
+    """How long a service may still ask us to wait before one request is sent again."""
+
+    def __init__(self) -> None:
+        self._left = MOST_PATIENCE
+
+    def allows(self, refused: RefusedCall) -> bool:
+        """Whether to wait for as long as the service asks. That time is then used up."""
+        if refused.retry_after > self._left:
+            return False
+        self._left -= refused.retry_after
+        return True
 
 
 class Connection:
@@ -144,29 +167,40 @@ class Connection:
         except RefusedCall as refused:
             raise refused.explain() from refused
 
-    def attempt(
-        self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /, *, tries: int = 0
+    def attempt(  # noqa: PLR0913 -- a request, and how often it may be sent
+        self,
+        method: str,
+        service: str,
+        path: str,
+        body: Optional[Mapping[str, Any]] = None,
+        /,
+        *,
+        tries: int = 0,
+        harmless: bool = False,
     ) -> dict[str, Any]:
         """Like call(), for callers that distinguish errors by status. Raises RefusedCall.
 
-        Temporary refusals (429, 503) are retried a limited number of times, with jitter. Other server failures and lost
-        connections are retried only if sending twice does no harm; make() is for creations. ``tries`` is a lower limit.
+        Requests to wait (429, 503, and 413 for a rate) are retried a limited number of times, after the time that the
+        service asks for, with jitter. Other server failures and lost connections are retried only if sending twice does
+        no harm, which ``harmless`` says of a POST; make() is for creations. ``tries`` is a lower limit.
         """
-        made = 0
+        made, patience = 0, _Patience()
+        twice = harmless or method != "POST"
         while True:
             made += 1
+            asked = 0.0
             try:
                 return self._understood(method, service, path, body)
             except RefusedCall as refused:
-                busy = refused.status in (429, 503)
-                broken = refused.status in (500, 502, 504) and method != "POST"
-                limit = tries or (THROTTLE_ATTEMPTS if busy else OTHER_ATTEMPTS)
-                if made >= limit or not (busy or broken):
+                broken = refused.status in _BROKEN and twice
+                limit = tries or (THROTTLE_ATTEMPTS if refused.busy else OTHER_ATTEMPTS)
+                if made >= limit or not (broken or (refused.busy and patience.allows(refused))):
                     raise
+                asked = refused.retry_after
             except Unreachable as error:
-                if method == "POST" or made >= (tries or self._attempts(error)):
+                if not twice or made >= (tries or self._attempts(error)):
                     raise
-            pause_after(made)
+            pause_after(made, asked)
 
     def _attempts(self, error: Unreachable) -> int:
         if isinstance(error, LostAnswer):
@@ -182,23 +216,23 @@ class Connection:
         request is sent again. Raises RefusedCall if the request was refused for good, and LostAnswer if it may still
         be created.
         """
-        made = 0
+        made, patience = 0, _Patience()
         while True:
             made += 1
-            at_work = False
+            at_work, asked = False, 0.0
             try:
                 return self.attempt("POST", service, path, body, tries=1)
             except RefusedCall as refused:
-                if refused.status not in _MAYBE_MADE:
+                if not refused.busy and refused.status not in _BROKEN:
                     raise
                 failure, limit = refused.explain(), OTHER_ATTEMPTS
                 at_work = refused.status in _STILL_AT_WORK
-                if refused.status in (429, 503):
-                    limit = THROTTLE_ATTEMPTS
+                if refused.busy:
+                    limit, asked = (THROTTLE_ATTEMPTS, refused.retry_after) if patience.allows(refused) else (made, 0.0)
             except Unreachable as unreachable:
                 failure, limit = unreachable, self._attempts(unreachable)
                 at_work = isinstance(unreachable, LostAnswer)
-            found = self._look_again(look, LOOK_FOR if at_work else 0.0, made)
+            found = self._look_again(look, LOOK_FOR if at_work else 0.0, max(asked, 0.5 * made))
             if found is not None:
                 return found
             if at_work:
@@ -210,11 +244,10 @@ class Connection:
 
     @staticmethod
     def _look_again(
-        look: Callable[[], Optional[Mapping[str, Any]]], seconds: float, tries: int
+        look: Callable[[], Optional[Mapping[str, Any]]], seconds: float, pause: float
     ) -> Optional[Mapping[str, Any]]:
         """Look repeatedly, after a pause, for the result of a request that may still be running."""
         end = time.monotonic() + seconds
-        pause = 0.5 * tries
         while True:
             time.sleep(pause)
             found = look()
@@ -305,7 +338,8 @@ class Connection:
             # Only the service itself can say that something does not exist, not a proxy that answers in its place.
             if answer.status_code == 404 and not errors.is_from(service, answer.text):
                 raise _unexpected(action, service, url)
-            raise RefusedCall(answer.status_code, errors.message_of(answer.text), action, service)
+            wait = errors.retry_after(answer.headers)
+            raise RefusedCall(answer.status_code, errors.message_of(answer.text), action, service, wait)
         unexpected = functools.partial(_unexpected, action, service, url)
         if not answer.content and answer.status_code != 200:
             return Answer({}, unexpected)
@@ -379,8 +413,9 @@ class Connection:
             )
         if isinstance(error, (auth_errors.MissingRequiredOptions, auth_errors.MissingAuthPlugin)):
             return BadCredentials(f"The credentials are incomplete ({said}): {WHERE}.")
-        if isinstance(error, auth_errors.HttpError) and error.http_status in (429, 500, 502, 503, 504):
-            raise RefusedCall(error.http_status, said, "POST /auth/tokens", "identity")
+        if isinstance(error, auth_errors.HttpError) and error.http_status in (413, 429, 500, 502, 503, 504):
+            headers = error.response.headers if error.response is not None else {}
+            raise RefusedCall(error.http_status, said, "POST /auth/tokens", "identity", errors.retry_after(headers))
         if isinstance(error, auth_errors.InvalidResponse):
             return _unexpected("POST /auth/tokens", "identity", self._auth_url)
         if isinstance(error, auth_errors.DiscoveryFailure):
@@ -392,6 +427,9 @@ class Connection:
 
     def _about_connection(self, error: Exception, service: str, said: str) -> HavenError:
         address = _address(error, self._auth_url)
+        if _url(error).startswith(self._auth_url.rstrip("/")):
+            # For a token, which is requested with the first request to any service.
+            service = "identity"
         if isinstance(error, auth_errors.SSLError):
             return CloudFailure(
                 f"The certificate of the {service} service is not trusted ({said}): set openstack.ca_cert, or check "
@@ -461,6 +499,11 @@ def _template(path: str) -> str:
     return re.sub(r"/[0-9a-f]{8}-[0-9a-f-]{27}", "/{id}", bare)
 
 
+def _url(error: object) -> str:
+    match = re.search(r"https?://[^\s'\"]+", str(error))
+    return match.group(0) if match else ""
+
+
 def _address(error: object, default: str) -> str:
-    match = re.search(r"https?://[^\s/'\"]+", str(error))
+    match = re.match(r"https?://[^/]+", _url(error))
     return match.group(0) if match else default

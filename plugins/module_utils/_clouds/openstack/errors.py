@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -49,32 +51,121 @@ _MISSING = (
 )  # fmt: skip
 
 
-def from_status(status: int, message: str, action: str, service: str) -> HavenError:
-    """Return the error for a refused request. ``action`` is its method and path."""
+# How services say that a quota is used up. None of them has a status of its own for it: nova uses 403, neutron 409, and
+# cinder 413. Placement's unified limits speak of a limit that a project is over.
+_QUOTA = re.compile(
+    r"quota|exceed|over (?:a )?limit|limit (?:is |was )?reached|maximum number of|too many", re.IGNORECASE
+)
+# How services and load balancers say that there were too many requests. nova and cinder use 413 for this, too.
+_RATE = re.compile(
+    r"\brate.?limit|too many requests|requests?(?:\(s\))? (?:per|can be made)|throttl|slow down", re.IGNORECASE
+)
+_TOO_LARGE = re.compile(r"too large|too long|body size", re.IGNORECASE)
+# Names in messages, and the service that has the quota. nova passes on what the other two refuse.
+_QUOTA_OF = (
+    (r"\bports?\b|floating ?ips?|security.?group|\bnetworks?\b|\bsubnets?\b", "network"),
+    (r"volume|gigabytes|snapshot|backup", "volume"),
+)
+
+
+class Quota(QuotaExceeded):
+    """A quota that is used up. ``service`` is our name of the service that has it, or empty."""
+
+    def __init__(self, message: str, service: str = "") -> None:
+        super().__init__(message)
+        self.service = service
+
+
+def from_status(status: int, message: str, action: str, service: str, retry_after: float = 0.0) -> HavenError:
+    """Return the error for a refused request. ``action`` is its method and path.
+
+    ``retry_after``: seconds that the service asked to wait, 0 if it did not.
+    """
     said = tidy(message)
+    if is_busy(status, message):
+        return _throttled(said, action, service, retry_after, is_limit=status != 503)
     for matches, make in _KINDS:
         if matches(status, said):
             return make(status, said, action, service)
+    why = f"{status}: {said or 'no reason given'}"
+    if status >= 500:
+        return CloudFailure(
+            f"OpenStack's {service} service failed on {action} with {why}. Run again; if it stays like this, the "
+            "operator of the cloud has to look at it."
+        )
     return CloudFailure(
-        f"OpenStack's {service} service refused {action} with {status}: {said or 'no reason given'}. "
-        "Check the options against this message, or run again."
+        f"OpenStack's {service} service refused {action} with {why}. Check the options against this message, or run "
+        "again."
     )
 
 
-def from_fault(message: str, name: str) -> HavenError:
-    """Return the error for a server in ERROR, from nova's fault."""
-    said = tidy(message)
-    if re.search(r"no valid host|not enough hosts|exhausted all hosts|insufficient compute resources", said, re.I):
-        return NoCapacity(
-            f"OpenStack has no capacity for {name} ({said}): try another instance_type or availability zone, or later."
+def is_busy(status: int, message: str) -> bool:
+    """Whether a service only asks to wait: it limits the rate of requests, or is not available for a moment."""
+    if status in (429, 503):
+        return True
+    if status not in (403, 409, 413):
+        return False
+    if _RATE.search(message) and "quota" not in message.lower():
+        return True
+    return status == 413 and not _QUOTA.search(message) and not _TOO_LARGE.search(message)
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds to wait according to the header Retry-After, which has a number or a date; 0 without it."""
+    text = str(headers.get("Retry-After") or "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return 0.0
+
+
+def _quota_service(said: str, refused_by: str) -> str:
+    """Return our name of the service whose quota a message is about."""
+    return next((name for names, name in _QUOTA_OF if re.search(names, said, re.IGNORECASE)), refused_by)
+
+
+# What nova's fault, or its record of the action, contains.
+_NO_ROOM = re.compile(r"no valid host|not enough hosts|insufficient compute resources", re.IGNORECASE)
+_NO_ADDRESS = re.compile(r"no more ip addresses|no fixed ips|no more free addresses", re.IGNORECASE)
+_LOGGED_OUT = re.compile(r"requires authentication|\bunauthorized\b|HTTP 401|could not find token", re.IGNORECASE)
+# That all hosts were tried says nothing about why they failed.
+_TRIED_ALL = re.compile(
+    r"(exceeded maximum number of retries|exhausted all hosts|exceeded max scheduling attempts)[^.]*(\.|$)",
+    re.IGNORECASE,
+)
+
+
+def from_fault(message: str, name: str, details: str = "") -> HavenError:
+    """Return the error for a server in ERROR, from nova's fault, and from what it recorded about the action."""
+    told = next(filter(None, (tidy(_TRIED_ALL.sub(" ", each)) for each in (details, message))), "")
+    said = " / ".join(dict.fromkeys(filter(None, (tidy(message), tidy(details)))))
+    why = said or "no reason given"
+    if _LOGGED_OUT.search(told):
+        return BadCredentials(
+            f"OpenStack could not create {name}, because the credentials expired or were revoked meanwhile ({why}): "
+            "get new ones if it happens again, and run again."
         )
-    if re.search(r"quota|TooManyInstances|VolumeLimitExceeded", said, re.I):
-        return QuotaExceeded(f"The project's quota does not allow {name} ({said}): free some, or ask for more.")
-    if re.search(r"no more ip addresses|no fixed ips|no more free addresses", said, re.I):
-        return QuotaExceeded(f"The network of {name} has no free address ({said}): use another network.")
+    if re.search(r"quota|TooManyInstances|LimitExceeded|maximum number of", told, re.IGNORECASE):
+        return Quota(
+            f"The project's quota does not allow {name} ({why}): free some, or ask for more.",
+            _quota_service(told, "compute"),
+        )
+    if _NO_ADDRESS.search(told):
+        return QuotaExceeded(f"The network of {name} has no free address ({why}): use another network.")
+    if _NO_ROOM.search(told):
+        return NoCapacity(
+            f"OpenStack has no capacity for {name} ({why}): try another instance_type or availability zone, or later."
+        )
+    if said and not told:
+        return CloudFailure(
+            f"OpenStack's hosts accepted {name} and could not start it, and nova does not say why ({why}): run again, "
+            "and ask the operator of the cloud if it stays like this."
+        )
     return CloudFailure(
-        f"OpenStack could not create {name} ({said or 'no reason given'}): check the options against this message, "
-        "or run again."
+        f"OpenStack could not create {name} ({why}): if this is about an option, correct it; otherwise run again, and "
+        "ask the operator of the cloud if it stays like this."
     )
 
 
@@ -138,20 +229,30 @@ def _forbidden(_status: int, said: str, action: str, service: str) -> HavenError
     rule = next((each for each in named.groups() if each), "") if named else ""
     permission = f"{rule} ({action} of the {service} service)" if rule else f"{action} of the {service} service"
     return Denied(
-        f"These OpenStack credentials may not {permission}: ask for a role that may (mostly member), or add it to the "
-        "application credential's access rules."
+        f"These OpenStack credentials may not {permission} ({said or 'no reason given'}): ask for a role that may "
+        "(mostly member), or add it to the application credential's access rules."
     )
 
 
 def _quota(_status: int, said: str, _action: str, service: str) -> HavenError:
-    return QuotaExceeded(
-        f"The project's quota of the {service} service does not allow it ({said}): free some, or ask for more."
+    owner = _quota_service(said, service)
+    return Quota(
+        f"The project's quota of the {owner} service does not allow it ({said}): free some, or ask for more.", owner
     )
 
 
-def _throttled(status: int, _said: str, action: str, service: str) -> HavenError:
-    why = "kept throttling" if status == 429 else "stayed unavailable for"
-    return Throttled(f"OpenStack's {service} service {why} {action}: wait a minute, then run again.")
+def _throttled(said: str, action: str, service: str, seconds: float, *, is_limit: bool) -> HavenError:
+    why = "limits how often it may be asked, and refused" if is_limit else "stayed unavailable for"
+    wait = f"{seconds:.0f} s, as it asks" if seconds else "a minute"
+    words = f" ({said})" if said else ""
+    return Throttled(f"OpenStack's {service} service {why} {action}{words}: wait {wait}, then run again.")
+
+
+def _too_large(_status: int, said: str, action: str, service: str) -> HavenError:
+    return InvalidRequest(
+        f"{action} is too large for OpenStack's {service} service or a proxy before it ({said}): shorten user_data or "
+        "tags."
+    )
 
 
 def _locked(_status: int, said: str, _action: str, _service: str) -> HavenError:
@@ -200,15 +301,12 @@ def _is_missing(status: int, said: str) -> bool:
 _Make = Callable[[int, str, str, str], HavenError]
 # In order: the first that matches (status, message) is used.
 _KINDS: tuple[tuple[Callable[[int, str], bool], _Make], ...] = (
-    (
-        lambda status, said: status in (403, 409, 413) and re.search("quota|exceeds|limit", said, re.I) is not None,
-        _quota,
-    ),
+    (lambda status, said: status in (403, 409, 413) and _QUOTA.search(said) is not None, _quota),
     (lambda status, said: status == 409 and "locked" in said, _locked),
     (lambda status, said: status in (400, 409) and "o more IP addresses" in said, _addresses),
     (lambda status, _said: status == 401, _unauthorized),
     (lambda status, _said: status == 403, _forbidden),
-    (lambda status, _said: status in (413, 429, 503), _throttled),
+    (lambda status, _said: status == 413, _too_large),
     (lambda status, said: status in (400, 409) and "ultiple possible networks" in said, _networks),
     (lambda status, said: status in (400, 409) and "nable to automatically allocate" in said, _networks),
     (_is_missing, _missing),

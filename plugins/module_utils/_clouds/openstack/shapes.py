@@ -192,7 +192,7 @@ def instance(item: Mapping[str, Any], region: str) -> Instance:
         state=state(item),
         availability_zone=item.get("OS-EXT-AZ:availability_zone") or None,
         instance_type=flavor.get("original_name"),
-        gpu=gpus.gpu(str(flavor.get("original_name", "")), flavor.get("extra_specs") or {}),
+        gpu=gpus.gpu(str(flavor.get("original_name", "")), flavor.get("extra_specs")) if flavor else None,
         image=image.get("id") or metadata.get(META_IMAGE),
         private_address=fixed,
         public_address=floating,
@@ -391,17 +391,46 @@ def rule_body(group_id: str, wanted: Rule) -> dict[str, Any]:
 # -- limits
 
 
-def free(limits: Mapping[str, Any]) -> str:
-    """The remaining quota according to nova's limits, in words. -1 there means no limit."""
-    absolute: Mapping[str, Any] = limits.get("absolute") or {}
-    parts = []
-    for label, used, top, unit in (
+# What is counted, its names in the service's limits, and the number that makes one of the unit.
+_LIMITS = {
+    "compute": (
         ("instances", "totalInstancesUsed", "maxTotalInstances", 1),
         ("vCPUs", "totalCoresUsed", "maxTotalCores", 1),
         ("GiB of memory", "totalRAMUsed", "maxTotalRAMSize", 1024),
-    ):
+    ),
+    "volume": (
+        ("volumes", "totalVolumesUsed", "maxTotalVolumes", 1),
+        ("GiB of volumes", "totalGigabytesUsed", "maxTotalVolumeGigabytes", 1),
+    ),
+}
+_NETWORK_LIMITS = (
+    ("port", "ports"),
+    ("floatingip", "floating IPs"),
+    ("security_group", "security groups"),
+    ("security_group_rule", "security group rules"),
+)
+
+
+def free(service: str, limits: Mapping[str, Any]) -> str:
+    """The remaining quota according to the limits of nova or cinder, in words. -1 there means no limit."""
+    absolute: Mapping[str, Any] = limits.get("absolute") or {}
+    parts = []
+    for label, used, top, unit in _LIMITS[service]:
         most = absolute.get(top)
         if isinstance(most, int) and most >= 0:
             left = max(0, most - int(absolute.get(used) or 0))
             parts.append(f"{left / unit:g} of {most / unit:g} {label}")
+    return ", ".join(parts)
+
+
+def free_networks(details: Mapping[str, Any]) -> str:
+    """The remaining quota according to neutron's details, in words. -1 there means no limit."""
+    quota: Mapping[str, Any] = details.get("quota") or {}
+    parts = []
+    for name, label in _NETWORK_LIMITS:
+        each: Mapping[str, Any] = quota.get(name) or {}
+        most = each.get("limit")
+        if isinstance(most, int) and most >= 0:
+            left = max(0, most - int(each.get("used") or 0) - int(each.get("reserved") or 0))
+            parts.append(f"{left} of {most} {label}")
     return ", ".join(parts)

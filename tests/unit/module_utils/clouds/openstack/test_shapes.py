@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import base64
+import email.utils
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils import _cloud_init
-from ansible_collections.haven.gpu.plugins.module_utils._clouds.openstack import client, errors, gpus, shapes
+from ansible_collections.haven.gpu.plugins.module_utils._clouds.openstack import client, errors, shapes
 from ansible_collections.haven.gpu.plugins.module_utils._errors import Unsupported
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Image, Rule, Spec, VolumeSpec
 
@@ -155,23 +157,6 @@ def test_a_server_that_changed_in_a_later_second_is_older(created: str | None, u
 
 
 @pytest.mark.parametrize(
-    ("flavor", "extra", "gpu"),
-    [
-        ("cpu.small", {}, None),
-        ("big", {"hw:cpu_policy": "dedicated", "resources:CUSTOM_BAREMETAL": "1"}, None),
-        ("gpu.vgpu.1", {"resources:VGPU": "1"}, Gpu("VGPU", 1, 0.0)),
-        ("g", {"resources:VGPU": "2", "trait:CUSTOM_NVIDIA_A100": "required"}, Gpu("A100", 2, 0.0)),
-        ("g.l40s.2", {"pci_passthrough:alias": "gpu:2"}, Gpu("L40S", 2, 48.0)),
-        ("a100-80g", {"pci_passthrough:alias": "a100:1, nic:1"}, Gpu("A100", 1, 80.0)),
-        ("h", {"resources:CUSTOM_GPU_H100": "8"}, Gpu("H100", 8, 80.0)),
-        ("h", {"resources1:PGPU": "1"}, Gpu("GPU", 1, 0.0)),
-    ],
-)
-def test_the_gpus_of_a_flavor(flavor: str, extra: dict[str, str], gpu: Gpu | None) -> None:
-    assert gpus.gpu(flavor, extra) == gpu
-
-
-@pytest.mark.parametrize(
     ("status", "message", "reason", "said"),
     [
         (403, "Quota exceeded for cores: Requested 2, but already used 1 of 2 cores", "quota", "cores"),
@@ -183,8 +168,20 @@ def test_the_gpus_of_a_flavor(flavor: str, extra: dict[str, str], gpu: Gpu | Non
         (404, "Subnet x could not be found.", "not_found", "subnet"),
         (409, "Instance x is locked", "refused", "termination_protection: false"),
         (409, "Cannot 'start' instance x while it is in vm_state active", "cloud_failure", "wait"),
-        (429, "Too many", "throttled", "throttling"),
+        (429, "Too many", "throttled", "Too many"),
         (503, "no", "throttled", "unavailable"),
+        (413, "This request was rate-limited.", "throttled", "rate-limited"),
+        (413, "Only 10 POST request(s) can be made to * every minute.", "throttled", "every minute"),
+        (403, "API rate limit exceeded", "throttled", "API rate limit"),
+        (413, "", "throttled", "how often"),
+        (413, "VolumeLimitExceeded: Maximum number of volumes allowed (1) exceeded for quota 'volumes'.", "quota",
+         "quota of the volume service"),
+        (413, "Request Entity Too Large", "invalid_request", "user_data"),
+        (403, "Maximum number of ports exceeded", "quota", "quota of the network service"),
+        (403, "Maximum number of metadata items exceeds 128", "quota", "exceeds 128"),
+        (403, "Project 1f is over a limit for [Resource class:VCPU is over limit of 2]", "quota", "over limit of 2"),
+        (403, "The owner forbids it on Mondays", "denied", "on Mondays"),
+        (500, "Unexpected API Error.", "cloud_failure", "operator"),
         (418, "teapot", "cloud_failure", "418"),
     ],
 )  # fmt: skip
@@ -193,6 +190,40 @@ def test_a_refusal_in_words(status: int, message: str, reason: str, said: str) -
     assert error.reason == reason
     assert said in str(error)
     assert str(error).endswith(".")
+
+
+def test_only_a_refusal_advises_to_check_the_options() -> None:
+    for status, advises in ((418, True), (500, False), (502, False), (504, False)):
+        said = str(errors.from_status(status, "x", "POST /os-keypairs", "compute"))
+        assert ("options" in said) is advises
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "busy"),
+    [
+        (429, "", True),
+        (503, "", True),
+        (413, "This request was rate-limited.", True),
+        (413, "Rate limit exceeded", True),
+        (413, "VolumeLimitExceeded: Maximum number of volumes allowed (1) exceeded for quota 'volumes'.", False),
+        (413, "413 Request Entity Too Large", False),
+        (403, "Quota exceeded, too many servers in group", False),
+        (409, "Cannot 'start' instance x", False),
+        (400, "rate limit", False),
+    ],
+)
+def test_what_asks_to_wait(status: int, message: str, *, busy: bool) -> None:
+    assert errors.is_busy(status, message) is busy
+
+
+def test_how_long_a_service_asks_to_wait() -> None:
+    assert errors.retry_after({"Retry-After": "7"}) == 7.0
+    later = email.utils.format_datetime(datetime.now(timezone.utc) + timedelta(seconds=30), usegmt=True)
+    assert 25 < errors.retry_after({"Retry-After": later}) <= 30
+    for text in ("", "soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT"):
+        assert errors.retry_after({"Retry-After": text}) == 0.0
+    assert errors.retry_after({}) == 0.0
+    assert "wait 7 s" in str(errors.from_status(429, "", "GET /servers/detail", "compute", 7.0))
 
 
 def test_a_refused_value_is_not_repeated() -> None:
@@ -214,18 +245,32 @@ def test_every_services_message_is_found(body: str) -> None:
     assert errors.tidy(errors.message_of(body)) == "No"
 
 
+TRIED_ALL = (
+    "Exceeded maximum number of retries. Exhausted all hosts available for retrying build failures for instance x."
+)
+
+
 @pytest.mark.parametrize(
-    ("fault", "reason"),
+    ("fault", "details", "reason", "said"),
     [
-        ("No valid host was found. There are not enough hosts available.", "no_capacity"),
-        ("Quota exceeded for instances: Requested 1, but already used 1 of 1 instances", "quota"),
-        ("No more IP addresses available on network x.", "quota"),
-        ("Build of instance x aborted: disk full", "cloud_failure"),
-        ("", "cloud_failure"),
+        ("No valid host was found. There are not enough hosts available.", "", "no_capacity", "another instance_type"),
+        ("Quota exceeded for instances: Requested 1, but already used 1 of 1 instances", "", "quota", "ask for more"),
+        ("No more IP addresses available on network x.", "", "quota", "another network"),
+        ("Build of instance x aborted: disk full", "", "cloud_failure", "disk full"),
+        ("", "", "cloud_failure", "no reason given"),
+        (TRIED_ALL, "", "cloud_failure", "does not say why"),
+        (TRIED_ALL, "Build was re-scheduled: Insufficient compute resources: Claim pci failed.", "no_capacity", "pci"),
+        (TRIED_ALL, "Maximum number of ports exceeded", "quota", "ports"),
+        (TRIED_ALL, "Build was re-scheduled: the network service said 409", "cloud_failure", "said 409"),
+        ("No valid host was found.", "Build was re-scheduled: binding failed for port y", "cloud_failure", "binding"),
+        (TRIED_ALL, "The request you have made requires authentication. (HTTP 401)", "bad_credentials", "revoked"),
+        ("Build of instance x aborted: VolumeLimitExceeded", "", "quota", "VolumeLimitExceeded"),
     ],
 )
-def test_a_fault_in_words(fault: str, reason: str) -> None:
-    assert errors.from_fault(fault, "one").reason == reason
+def test_a_fault_in_words(fault: str, details: str, reason: str, said: str) -> None:
+    error = errors.from_fault(fault, "one", details)
+    assert error.reason == reason
+    assert said in str(error)
 
 
 def test_a_compute_service_that_is_too_old_is_refused() -> None:
@@ -238,7 +283,11 @@ def test_a_compute_service_that_is_too_old_is_refused() -> None:
 
 def test_what_is_free_is_told_without_what_has_no_limit() -> None:
     absolute = {"maxTotalInstances": 10, "totalInstancesUsed": 4, "maxTotalCores": -1, "maxTotalRAMSize": 2048}
-    assert shapes.free({"absolute": absolute}) == "6 of 10 instances, 2 of 2 GiB of memory"
+    assert shapes.free("compute", {"absolute": absolute}) == "6 of 10 instances, 2 of 2 GiB of memory"
+    absolute = {"maxTotalVolumes": 1, "totalVolumesUsed": 1, "maxTotalVolumeGigabytes": -1}
+    assert shapes.free("volume", {"absolute": absolute}) == "0 of 1 volumes"
+    quota = {"port": {"limit": 4, "used": 2, "reserved": 1}, "floatingip": {"limit": -1, "used": 0}, "router": {}}
+    assert shapes.free_networks({"quota": quota}) == "1 of 4 ports"
 
 
 def test_of_two_firewalls_of_a_name_the_one_that_was_there_first_is_taken() -> None:
