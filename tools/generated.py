@@ -1,8 +1,9 @@
 """Writes what is generated; `make generated` calls it, and the lint with --check.
 
-That is what the clouds' folders say (tools/clouds.py); each role's table of variables, from its argument_specs, and the
-example that `ansible-doc` shows for it, from its README; and what instance_info returns of an instance, which is what
-instance returns: a documentation fragment cannot carry it; and the map of the code (tools/code_map.py).
+That is what the clouds' folders say (tools/clouds.py); the table of the playbooks' variables, from arguments.yml; each
+role's table of variables, from its argument_specs, and the example that `ansible-doc` shows for it, from its README;
+what instance_info returns of an instance, which is what instance returns: a documentation fragment cannot carry it; and
+the map of the code (tools/code_map.py).
 
 Usage: python -m tools.generated [--check]   (--check changes nothing and fails where a file is out of date)
 """
@@ -58,6 +59,16 @@ def table(role: pathlib.Path) -> str:
     return "\n".join([*head, *rows(specs["main"].get("options", {}))])
 
 
+def variables() -> str:
+    """The Markdown table of the playbooks' variables."""
+    described = yaml.safe_load((ROOT / "playbooks" / "vars" / "arguments.yml").read_text())
+    lines = ["| variable | default | what it is |", "|---|---|---|"]
+    for name, about in described.items():
+        default = "**required**" if about.get("needed_by") else cell(about.get("default", ""))
+        lines.append(f"| `{name}` | {default} | {cell(about['description'])} |")
+    return "\n".join(lines)
+
+
 def update(readme: pathlib.Path, text: str) -> str:
     """The README with `text` between its markers; fails where they are missing."""
     before, found, rest = readme.read_text().partition(BEGIN)
@@ -97,6 +108,8 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
         readme = spec.parent.parent / "README.md"
         yield readme, update(readme, table(spec.parent.parent))
         yield spec, with_example(spec)
+    page = ROOT / "docs" / "variables.md"
+    yield page, update(page, variables())
     yield MODULES / "instance_info.py", instance_info()
     yield from clouds.generated()
     yield from code_map.generated()

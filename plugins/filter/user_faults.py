@@ -27,6 +27,14 @@ options:
     description: Whether each present user needs a password.
     type: bool
     default: true
+  keys:
+    description: Whether the first present user needs an SSH key, which becomes the key pair of the instances.
+    type: bool
+    default: false
+  empty:
+    description: Whether the list may be empty.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -49,21 +57,41 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..module_utils._ssh.checks import KEY_TYPES
+
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _STATES = ("present", "absent")
 
 
-def user_faults(users: Any, variable: str = "haven_users", passwords: bool = True) -> list[str]:
+def user_faults(
+    users: Any, variable: str = "haven_users", passwords: bool = True, keys: bool = False, empty: bool = True
+) -> list[str]:
     """Return a sentence for each mistake. Users have a name, and optionally state, password, ssh_keys."""
     if isinstance(users, (str, Mapping)) or not isinstance(users, Sequence):
         return [f"{variable} is not a list of users: write an entry for each user, beginning with '- name:'."]
+    if not users and not empty:
+        return [f"{variable} is empty: list at least one user, with a name, a password, and ssh_keys."]
     names = [_name(user) for user in users]
     faults = [f"User {number} of {variable} has no name." for number, name in enumerate(names, start=1) if not name]
     faults += [f"{variable} lists {name!a} more than once: keep one entry." for name in _twice(names)]
     for name, user in zip(names, users):
         if name:
             faults += [f"{fault[0].upper()}{fault[1:]}" for fault in _faults(name, user, variable, passwords)]
+    if keys and any(names):
+        faults += _first_without_key(users, variable)
     return faults
+
+
+def _first_without_key(users: Sequence[Any], variable: str) -> Iterator[str]:
+    present = (each for each in users if isinstance(each, Mapping) and each.get("state", "present") == "present")
+    first = next(present, None)
+    if first is None:
+        yield f"{variable} has no user who is present, so the instances would have no key: add one, with ssh_keys."
+    elif not first.get("ssh_keys"):
+        yield (
+            f"The first user in {variable}, {_name(first)!a}, has no ssh_keys, and the first of them becomes the key "
+            "pair of the instances: add the text of a file such as ~/.ssh/id_ed25519.pub."
+        )
 
 
 def _name(user: Any) -> str:
@@ -96,6 +124,18 @@ def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) 
             continue
         if key == "password" and not found and passwords:
             yield f"the user {name!a} in {variable} has no password: add one, and keep it in a vault."
+        if key == "ssh_keys":
+            yield from _key_faults(name, value, variable)
+
+
+def _key_faults(name: str, keys: Any, variable: str) -> Iterator[str]:
+    """A line of authorized_keys may begin with options, so only the type of the key is looked for."""
+    for number, key in enumerate([keys] if isinstance(keys, str) else keys, start=1):
+        if not KEY_TYPES & set(str(key).split()):
+            yield (
+                f"key {number} of {name!a} in {variable} is not an OpenSSH public key: give the text of a file such as "
+                "~/.ssh/id_ed25519.pub, not its path."
+            )
 
 
 def _reason(error: Exception) -> str:

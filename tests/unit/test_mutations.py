@@ -15,7 +15,7 @@ MUTATIONS = load()
 CONTRACT = ROOT / "tests" / "clouds" / "contract.py"
 PLUGINS = [
     str(path.relative_to(ROOT))
-    for kind in ("modules", "inventory", "filter")
+    for kind in ("modules", "inventory", "filter", "lookup")
     for path in sorted(ROOT.glob(f"plugins/{kind}/*.py"))
 ]
 ROLES = [f"roles/{path.name}/" for path in sorted(ROOT.glob("roles/*")) if path.is_dir()]

@@ -57,3 +57,23 @@ def test_what_is_no_list_is_said_to_be_none(users: Any) -> None:
 
 def test_an_entry_that_is_no_user_has_no_name() -> None:
     assert user_faults(["alice"]) == ["User 1 of haven_users has no name."]
+
+
+def test_the_first_present_user_needs_a_key_where_it_becomes_the_key_pair() -> None:
+    (fault,) = user_faults([{"name": "gone", "state": "absent"}, {"name": "bob", "password": "x"}, ALICE], keys=True)
+    assert fault.startswith("The first user in haven_users, 'bob', has no ssh_keys")
+    assert user_faults([ALICE, {"name": "bob", "password": "x"}], keys=True) == []
+    (fault,) = user_faults([{"name": "gone", "state": "absent"}], keys=True)
+    assert "no user who is present" in fault
+
+
+def test_an_empty_list_is_refused_only_where_somebody_is_needed() -> None:
+    (fault,) = user_faults([], empty=False)
+    assert fault.startswith("haven_users is empty")
+
+
+@pytest.mark.parametrize("key", ["~/.ssh/id_ed25519.pub", "AAAAC3Nz", "-----BEGIN OPENSSH PRIVATE KEY-----", ""])
+def test_what_is_no_public_key_is_said_without_showing_it(key: str) -> None:
+    (fault,) = user_faults([{**ALICE, "ssh_keys": ["ssh-rsa AAAA", key]}])
+    assert fault.startswith("Key 2 of 'alice' in haven_users is not an OpenSSH public key")
+    assert user_faults([{**ALICE, "ssh_keys": ['from="10.0.0.1" ssh-ed25519 AAAA bob']}]) == []

@@ -96,6 +96,68 @@ MISSING = [
     ),
     ({"name": "alice"}, "'alice' in haven_users has no password", "vault"),
 ]
+SETTINGS: dict[str, Any] = {
+    "__haven_playbook": "site",
+    "haven_project": "demo",
+    "haven_cloud": "ec2",
+    "haven_instances": [{"name": "notebook", "image": {"name": "x"}, "instance_type": "g5.xlarge"}],
+    "haven_users": [{**ALICE, "ssh_keys": [KEY]}],
+}
+# Variables of the playbooks with several mistakes, all of which are said at once.
+MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        {
+            "haven_egres_proxy": {},
+            "haven_ssh_source": [],
+            "egress_enforced": True,
+            "cuda_requird": False,
+            "haven_region": "eu-north-1",
+            "haven_instances": [{"name": "a", "instance_typ": "x", "spots": True}],
+            "haven_users": [{**ALICE, "ssh_keys": ["~/.ssh/id.pub"], "shel": "/bin/sh"}],
+            "haven_hops": [{"host": "gate", "usr": "x"}],
+            "haven_environments": [{"name": "x", "user": "alice", "package": []}],
+        },
+        [
+            "haven_egress_proxy",
+            "haven_ssh_sources",
+            "egress_enforce is probably meant",
+            "cuda_required is probably meant",
+            "haven_region is no setting",
+            "the nearest one is instance_type",
+            "the nearest one is spot",
+            "Key 1 of 'alice' in haven_users is not an OpenSSH",
+            "the nearest one is shell",
+            "the nearest one is user",
+            "the nearest one is packages",
+        ],
+    ),
+    (
+        {"haven_instance": [], "haven_instances": None, "haven_users": []},
+        ["the nearest name is haven_instances", "haven_instances is not set", "haven_users is empty"],
+    ),
+    (
+        {
+            "haven_instances": [{"name": "a", "state": "there"}],
+            "haven_hops": [{"user": "x"}],
+            "haven_environments": [{"name": "x"}],
+            "haven_cloud": "ec3",
+            "haven_egress_proxy": ["canary"],
+        },
+        [
+            "value of state must be one of",
+            "one of the following is required: host, instance, tag",
+            "missing required arguments: user",
+            "value of haven_cloud must be one of: ec2, openstack",
+            "haven_egress_proxy",
+        ],
+    ),
+]
+USUAL: list[dict[str, Any]] = [
+    {"cuda_version": "12", "tls_cert": "x", "haven_mine": 1, "haven_own_variables": ["haven_mine"]},
+    # `stop` needs no vault.
+    {"__haven_playbook": "stop", "haven_users": [{"name": "alice", "password": "{{ vault_alice_password }}"}]},
+    {"__haven_playbook": "provision", "haven_users": [{"name": "alice", "ssh_keys": [KEY]}]},
+]
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +166,20 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("checks")
     plays = [_play(f"role {number}", _role(role, given)) for number, (role, given, dummy) in enumerate(CASES)]
     plays += [_play(f"good {number}", _role(role, given)) for number, (role, given) in enumerate(GOOD)]
-    (site, *dummy) = yaml.safe_load((REPOSITORY / "playbooks/site.yml").read_text())
+    tasks = yaml.safe_load((REPOSITORY / "playbooks/tasks/arguments.yml").read_text())
     plays += [
-        _play(f"site {number}", site["tasks"], {"haven_users": [user]}) for number, (user, *dummy) in enumerate(MISSING)
+        _play(f"site {number}", tasks, {**SETTINGS, "haven_users": [user]})
+        for number, (user, *dummy) in enumerate(MISSING)
     ]
+    plays += [
+        _play(f"settings {number}", tasks, {**SETTINGS, **given}) for number, (given, dummy) in enumerate(MISTAKES)
+    ]
+    plays += [_play(f"good settings {number}", tasks, {**SETTINGS, **given}) for number, given in enumerate(USUAL)]
     (folder / "play.yml").write_text(yaml.safe_dump(plays))
     command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", "play.yml"]
     environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "SAID": str(folder), "ANSIBLE_HOME": str(folder)}
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return {file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")}
@@ -150,6 +217,13 @@ def test_what_is_right_is_not_complained_of(answers: dict[str, Any]) -> None:
 def test_what_a_user_lacks_is_named_before_anything_costs_money(answers: dict[str, Any], number: int) -> None:
     said = _said(answers[f"site {number}"])
     assert all(words in said for words in MISSING[number][1:])
+
+
+@pytest.mark.parametrize("number", range(len(MISTAKES)))
+def test_all_mistakes_in_the_playbooks_variables_are_named_at_once(answers: dict[str, Any], number: int) -> None:
+    said = _said(answers[f"settings {number}"])
+    assert [words for words in MISTAKES[number][1] if words not in said] == []
+    assert "canary" not in said
 
 
 def _said(result: dict[str, Any]) -> str:
