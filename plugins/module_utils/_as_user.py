@@ -66,3 +66,5 @@ def _child(
         answer.send((False, str(error)))
     except OSError as error:
         answer.send((False, f"{error.strerror}: {error.filename}."))
+    except Exception as error:  # the parent learns of it only through this answer
+        answer.send((False, f"The work done as {user.pw_name} failed: {type(error).__name__}: {error}."))

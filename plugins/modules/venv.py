@@ -80,7 +80,11 @@ options:
             description: Branch, tag, or full commit. A branch is followed on every run. The default is HEAD.
             type: str
           file:
-            description: Path of the requirements file in the repository. V(pyproject.toml) works with uv.
+            description:
+              - Path of the requirements file in the repository. V(pyproject.toml) works with uv.
+              - It can be UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
+              - Paths in it, such as V(-e .), begin at its own folder if they lead to a project there, otherwise at the top
+                of the repository.
             type: str
             default: requirements.txt
           dest:

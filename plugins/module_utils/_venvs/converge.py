@@ -34,7 +34,7 @@ def converge(spec: Spec, check: bool, python_downloads: bool) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="haven-venv-") as scratch:
         _set_up_uv(spec, scratch, python_downloads)
         commit, checkout = _repository(spec, check, scratch)
-        requirements = gather(spec, checkout, scratch)
+        requirements = replace(gather(spec, checkout, scratch), moved=commit[0] != commit[1])
         installer = installer_for(spec)
         found = probe(spec.bin_python)
         rebuild = why_rebuild(spec, installer, found)

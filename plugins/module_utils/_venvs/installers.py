@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from .models import PYTHON_VERSION, Spec, VenvError
-from .process import reason, run
+from .process import reason, refused, run
 from .requirements import Requirements
 
 PROBE = """
@@ -75,11 +75,11 @@ class Installer(ABC):
     def install(self, requirements: Requirements) -> tuple[str, ...]:
         """Change the packages, compile them, and return the changes."""
 
-    def run(self, what: str, argv: list[str], advice: str) -> str:
+    def run(self, what: str, argv: list[str], advice: str, folder: str = "/") -> str:
         """Return the tool's output. Raises VenvError with the tool's own reason."""
-        done = run(argv)
+        done = run(argv, folder)
         if done.returncode != 0:
-            raise VenvError(f"{what} for {self.spec.label} failed: {reason(done)}; {advice}.")
+            raise VenvError(f"{what} for {self.spec.label} failed: {reason(done)}; {refused(done) or advice}.")
         return done.stdout + done.stderr
 
 
@@ -95,7 +95,7 @@ class Uv(Installer):
     def _pip_install(self, requirements: Requirements, *options: str) -> tuple[str, ...]:
         exact = ["--exact"] if self.spec.exact and "--target" not in options else []
         argv = [self.program, "pip", "install", *options, *exact, *requirements.arguments()]
-        output = self.run("Installing packages", argv, PACKAGE_ADVICE)
+        output = self.run("Installing packages", argv, PACKAGE_ADVICE, requirements.folder)
         return tuple(f"{sign} {package}" for sign, package in UV_CHANGE.findall(output))
 
     def foresee(self, requirements: Requirements, exists: bool) -> tuple[str, ...]:
@@ -115,7 +115,7 @@ class Uv(Installer):
         if not (self.spec.exact and requirements.hashed):
             return False
         argv = [self.program, "pip", "sync", "--dry-run", "--offline", "--python", self.spec.bin_python]
-        done = run([*argv, *requirements.files])
+        done = run([*argv, *requirements.files], requirements.folder)
         return done.returncode == 0 and "Would make no changes" in done.stderr
 
     def create(self) -> None:
@@ -138,15 +138,23 @@ class Pip(Installer):
         if self.spec.exact:
             raise VenvError(f"pip cannot remove what {self.spec.label} does not list; use uv, or leave out exact.")
         argv = [self.spec.bin_python, "-m", "pip", "install", *options, *requirements.arguments()]
-        output = self.run("Installing packages", argv, PACKAGE_ADVICE)
+        output = self.run("Installing packages", argv, PACKAGE_ADVICE, requirements.folder)
         words = " ".join(PIP_CHANGE.findall(output)).split()  # name-version
         return tuple("+ {}=={}".format(*word.rpartition("-")[::2]) for word in words)
+
+    def _installed(self) -> set[str]:
+        """What is installed, as `_pip_install` writes it."""
+        argv = [self.spec.bin_python, "-m", "pip", "list", "--format=json"]
+        found = json.loads(run(argv).stdout or "[]")
+        return {f"+ {package['name']}=={package['version']}" for package in found}
 
     def foresee(self, requirements: Requirements, exists: bool) -> tuple[str, ...]:
         if not exists:
             self._interpreter()
             return ()
-        return self._pip_install(requirements, "--dry-run") if requirements.files else ()
+        changes = self._pip_install(requirements, "--dry-run") if requirements.files else ()
+        # pip installs what comes from a folder again and again, although only another commit can have changed it.
+        return changes if requirements.moved or not changes else tuple(sorted(set(changes) - self._installed()))
 
     def _interpreter(self) -> str:
         wanted = self.spec.python

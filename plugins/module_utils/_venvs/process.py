@@ -20,6 +20,16 @@ ENVIRONMENT_FILES = ("/etc/environment", HAVEN_ENVIRONMENT)  # a later file wins
 # The variables that a play may set with `environment:`. Nothing else of root's environment is used.
 PASSED_ON = ("UV_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
 
+# What uv, pip, git and curl say when the proxy does not open a tunnel, and where an address stands in it.
+NO_TUNNEL = re.compile(
+    r"tunnel error: unsuccessful|CONNECT tunnel failed, response 403|Tunnel connection failed: 403|"
+    r"403 Forbidden error|requested URL returned error: 403",
+    re.IGNORECASE,
+)
+ADDRESS = re.compile(r"https?://(?:[^/\s'\"@]*@)?([A-Za-z0-9][A-Za-z0-9.-]*)")
+# pip does not name the registry that it asks by default.
+PIPS_OWN = ("pypi.org", "files.pythonhosted.org")
+
 COMPLAINT = re.compile(r"(error|cause|caused by|fatal): *", re.IGNORECASE)  # as uv, pip, and git begin them
 
 
@@ -31,14 +41,18 @@ def read_environment_file(path: str) -> dict[str, str]:
     """
     values: dict[str, str] = {}
     try:
-        with open(path, encoding="utf-8") as file:
+        # Bytes that are not UTF-8 are handed on as they are.
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             lines = file.read().splitlines()
     except FileNotFoundError:
         return values
     for line in lines:
         key, equals, value = line.strip().removeprefix("export ").partition("=")
         if equals and key.isidentifier():
-            words = shlex.split(value, comments=False)
+            try:
+                words = shlex.split(value, comments=False)
+            except ValueError:  # a single quotation mark
+                words = []
             values[key] = words[0] if len(words) == 1 else value
     return values
 
@@ -91,3 +105,15 @@ def reason(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
     told = [COMPLAINT.sub("", line) for line in lines if COMPLAINT.match(line)]
     return ": ".join(told or lines[-3:]).rstrip(".") or f"status {done.returncode}"
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what to do about a host that the egress proxy refuses, or an empty string if that is not the reason."""
+    output = f"{done.stdout}\n{done.stderr}"
+    if not NO_TUNNEL.search(output):
+        return ""
+    lines = [line for line in output.splitlines() if COMPLAINT.match(line.strip()) or "Looking in" in line]
+    hosts = list(dict.fromkeys(ADDRESS.findall("\n".join(lines)))) or PIPS_OWN
+    return (
+        f"the egress proxy refuses {' and '.join(hosts)}: have that host allowed there, or use a source that is allowed"
+    )

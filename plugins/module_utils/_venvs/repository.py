@@ -9,7 +9,7 @@ import os
 import re
 
 from .models import Repository, VenvError
-from .process import reason, run
+from .process import reason, refused, run
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -24,10 +24,8 @@ def wanted_commit(repository: Repository) -> str:
     patterns = ["HEAD"] if version == "HEAD" else patterns
     done = run(["git", "ls-remote", "--", repository.url, *patterns])
     if done.returncode != 0:
-        raise VenvError(
-            f"Reading the repository {repository.url} failed: {reason(done)}; "
-            "check its address, the user's access, and the egress proxy's list of allowed hosts."
-        )
+        advice = "check its address, the user's access, and the egress proxy's list of allowed hosts"
+        raise VenvError(f"Reading the repository {repository.url} failed: {reason(done)}; {refused(done) or advice}.")
     found = {ref: commit for commit, ref in (line.split("\t") for line in done.stdout.splitlines())}
     for pattern in patterns:
         if pattern in found:
@@ -59,5 +57,5 @@ def check_out(repository: Repository, commit: str, folder: str) -> None:
         if done.returncode != 0:
             raise VenvError(
                 f"Checking out {folder} to {repository.version} of {repository.url} failed: {reason(done)}; "
-                "remove local changes there, or choose another repository.dest."
+                f"{refused(done) or 'remove local changes there, or choose another repository.dest'}."
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._as_user import WorkError, as_user
 from ansible_collections.haven.gpu.plugins.module_utils._venvs import fleet
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.models import VenvError, spec_from
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.requirements import gather, refuse_unlocked
@@ -93,3 +94,11 @@ def test_only_wheels_are_asked_for_where_that_is_wanted(tmp_path: Path) -> None:
     spec = spec_from(LOCKED, "/opt/haven/venvs")
     arguments = gather(spec, "", str(tmp_path)).arguments()
     assert arguments[:3] == ["--require-hashes", "--only-binary", ":all:"]
+
+
+def test_an_error_that_nobody_foresaw_reaches_the_user() -> None:
+    def work() -> None:
+        b"\xe9".decode()
+
+    with pytest.raises(WorkError, match=r"failed: UnicodeDecodeError: .* byte 0xe9"):
+        as_user(pwd.getpwuid(os.getuid()), work, dict)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._venvs import kernel
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.converge import converge, remove
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.installers import UV_CHANGE, Found, Uv, probe
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.models import Repository, Spec, VenvError
-from ansible_collections.haven.gpu.plugins.module_utils._venvs.process import reason, run
+from ansible_collections.haven.gpu.plugins.module_utils._venvs.process import reason, refused, run
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.repository import check_out, wanted_commit
 
 
@@ -157,3 +159,98 @@ def test_a_branch_is_followed_and_a_tag_means_its_commit(tmp_path: Path) -> None
         assert run(["git", "-C", folder, "rev-parse", "HEAD"]).stdout.strip() == commit
     with pytest.raises(VenvError, match="has no branch or tag v2"):
         wanted_commit(at("v2"))
+
+
+# A build backend of its own, so that nothing is downloaded.
+PROJECT = {
+    "pyproject.toml": """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+""",
+    "backend.py": """
+import os, zipfile
+def write(folder):
+    with zipfile.ZipFile(os.path.join(folder, "course-1.0-py3-none-any.whl"), "w") as wheel:
+        wheel.writestr("course.pth", os.getcwd() + "\\n")
+        wheel.writestr("course-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: course\\nVersion: 1.0\\n")
+        wheel.writestr("course-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        wheel.writestr("course-1.0.dist-info/RECORD", "")
+    return "course-1.0-py3-none-any.whl"
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    return write(wheel_directory)
+def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+    return write(wheel_directory)
+""",
+    "lesson.py": "answer = 42",
+    "requirements.txt": "-e .",
+}
+
+
+def commit(folder: Path, **files: str) -> None:
+    git = ["git", "-C", str(folder), "-c", "user.name=x", "-c", "user.email=x@example.org"]
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    for step in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        assert run([*git, *step]).returncode == 0
+
+
+@pytest.mark.parametrize("installer", ["pip", "uv"])
+def test_a_repository_that_installs_itself_is_installed_once(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: str
+) -> None:
+    uv = shutil.which("uv")
+    assert uv
+    monkeypatch.setattr(Uv, "program", uv)
+    source = tmp_path / "source"
+    source.mkdir()
+    commit(source, **PROJECT)
+    repository = Repository(str(source), "requirements.txt", "HEAD", str(tmp_path / "course"), shallow=False)
+    wanted = other(spec, repository=repository, installer=installer)
+    assert converge(wanted, check=True, python_downloads=False).plan.changed
+    assert converge(wanted, check=False, python_downloads=False).plan.packages[0].startswith("+ course")
+    assert not converge(wanted, check=False, python_downloads=False).plan.changed
+    assert run([spec.bin_python, "-c", "import lesson; print(lesson.answer)"]).stdout == "42\n"
+    commit(source, **{"lesson.py": "answer = 43"})
+    assert converge(wanted, check=False, python_downloads=False).plan.changed
+    assert run([spec.bin_python, "-c", "import lesson; print(lesson.answer)"]).stdout == "43\n"
+    assert not converge(wanted, check=False, python_downloads=False).plan.changed
+
+
+# What each tool says when the proxy answers CONNECT, or a plain request, with 403.
+UV_SAYS = """error: Failed to fetch: `https://pypi.org/simple/idna/`
+  Caused by: error sending request for url (https://pypi.org/simple/idna/)
+  Caused by: client error (Connect)
+  Caused by: tunnel error: unsuccessful
+"""
+UV_SAYS_OF_GIT = """error: Failed to download and build `x @ git+https://github.com/x/y`
+  Caused by: Git operation failed
+         fatal: unable to access 'https://github.com/x/y/': CONNECT tunnel failed, response 403
+"""
+GIT_SAYS = "fatal: unable to access 'https://me:canary@git.example.org:8443/x/': CONNECT tunnel failed, response 403\n"
+PIP_SAYS = """WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.', \
+OSError('Tunnel connection failed: 403 Forbidden'))': /simple/idna/
+ERROR: No matching distribution found for idna
+"""
+PIP_ASKS = f"Looking in indexes: https://pypi.example.org/simple, https://more.example.org/simple\n{PIP_SAYS}"
+
+
+@pytest.mark.parametrize(
+    ("said", "hosts"),
+    [
+        (UV_SAYS, "pypi.org"),
+        (UV_SAYS_OF_GIT, "github.com"),
+        (GIT_SAYS, "git.example.org"),
+        (PIP_SAYS, "pypi.org and files.pythonhosted.org"),
+        (PIP_ASKS, "pypi.example.org and more.example.org"),
+    ],
+)
+def test_a_host_that_the_proxy_refuses_is_named(said: str, hosts: str) -> None:
+    advice = refused(subprocess.CompletedProcess([], 1, "", said))
+    assert f"refuses {hosts}:" in advice
+    assert "canary" not in advice
+
+
+def test_another_failure_is_not_the_proxys() -> None:
+    assert refused(subprocess.CompletedProcess([], 1, "", "error: No solution found for https://pypi.org\n")) == ""

@@ -88,6 +88,84 @@ def test_a_repository_without_the_named_file_is_told(tmp_path: Path) -> None:
         gather(wanted, str(tmp_path), str(tmp_path))
 
 
+FREEZE = "idna==3.6\nipykernel==7.1\n"
+LATIN = "# caf\u00e9\nidna==3.6\n".encode("latin-1")
+DECLARED = b"#!x\n# -*- coding: latin-1 -*-\n" + LATIN
+
+
+def from_repository(tmp_path: Path, content: bytes, file: str = "requirements.txt", **entry: Any) -> Any:
+    """What is made of a repository with that file in it."""
+    (tmp_path / file).parent.mkdir(exist_ok=True, parents=True)
+    (tmp_path / file).write_bytes(content)
+    repository = {"url": "https://example.org/r", "file": file}
+    return gather(spec(repository=repository, **entry), str(tmp_path), str(tmp_path / "scratch"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_what_powershell_wrote_is_read(tmp_path: Path, encoding: str) -> None:
+    mark = "\ufeff" if encoding[-2:] in ("le", "be") else ""
+    file = from_repository(tmp_path, (mark + FREEZE).encode(encoding), kernel=True)
+    assert file.files == (f"{tmp_path}/requirements.txt",)  # ipykernel was seen in it
+
+
+@pytest.mark.parametrize(
+    ("content", "installer"),
+    [
+        (LATIN, "uv"),
+        (LATIN, "pip"),
+        (DECLARED, "uv"),  # which does not obey it
+        (b"# -*- coding: klingon -*-\n", "pip"),
+        ("idna==3.6\n".encode("utf-16-le"), "uv"),
+        ("idna==3.6\n".encode("utf-16") + b"\n", "uv"),
+        (b"-r more.txt\n", "uv"),
+    ],
+)
+def test_what_no_installer_could_read_is_told_by_name(tmp_path: Path, content: bytes, installer: str) -> None:
+    (tmp_path / "more.txt").write_bytes(LATIN)
+    with pytest.raises(
+        VenvError, match=r"The file \w+\.txt of https://example\.org/r at version HEAD .* save it as UTF-8"
+    ):
+        from_repository(tmp_path, content, installer=installer)
+
+
+def test_pip_obeys_a_declared_encoding(tmp_path: Path) -> None:
+    assert from_repository(tmp_path, DECLARED, installer="pip").files
+
+
+def test_files_that_include_each_other_are_read_once(tmp_path: Path) -> None:
+    (tmp_path / "more.txt").write_text("-r requirements.txt\nipykernel\n")
+    assert len(from_repository(tmp_path, b"--requirement=more.txt\n", kernel=True).files) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "projects", "start"),
+    [
+        ("requirements.txt", "-e .", ["."], "."),
+        ("requirements.txt", "./lib", ["lib"], "."),
+        ("requirements/all.txt", "-e .[dev] # all of it", ["."], "."),
+        ("course/requirements.txt", "--editable=.", [".", "course"], "course"),
+        ("course/requirements.txt", "..", ["."], "course"),
+        ("course/requirements.txt", "-e ./lib", ["lib"], "."),
+        ("course/requirements.txt", "-e git+https://example.org/x#egg=x", [], "course"),
+    ],
+)
+def test_paths_begin_where_they_lead_to_something(
+    tmp_path: Path, file: str, line: str, projects: list[str], start: str
+) -> None:
+    for project in projects:
+        (tmp_path / project).mkdir(exist_ok=True)
+        (tmp_path / project / "pyproject.toml").touch()
+    assert os.path.normpath(from_repository(tmp_path, f"idna\n{line}\n".encode(), file).folder) == os.path.normpath(
+        tmp_path / start
+    )
+
+
+def test_an_environment_file_of_somebody_elses_making_is_read_all_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "environment"
+    file.write_bytes(b"A=don't\nB=caf\xe9\nC=c\n")
+    assert read_environment_file(str(file)) == {"A": "don't", "B": "caf\udce9", "C": "c"}
+
+
 def test_an_environment_file_is_read_and_never_run(tmp_path: Path) -> None:
     file = tmp_path / "egress.env"
     file.write_text('# a comment\nHTTPS_PROXY="http://10.0.0.2:3128"\nexport CA=/a b\nX=$(touch /tmp/x)\nnot a line\n')
