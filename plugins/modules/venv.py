@@ -83,8 +83,8 @@ options:
             description:
               - Path of the requirements file in the repository. V(pyproject.toml) works with uv.
               - It can be UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it.
-              - Paths in it, such as V(-e .), begin at its own folder if they lead to a project there, otherwise at the top
-                of the repository.
+              - Paths in it, such as V(-e .), begin at its own folder if they lead to a project there, otherwise at the
+                top of the repository.
             type: str
             default: requirements.txt
           dest:
