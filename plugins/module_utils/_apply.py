@@ -11,13 +11,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from . import _cloud_init
 from ._cloud import Cloud, Rebuilds, Shelves
-from ._errors import CloudFailure, HavenError, InvalidRequest, TokenUsed, Unsupported
+from ._errors import (
+    BadCredentials,
+    CloudFailure,
+    HavenError,
+    InvalidRequest,
+    Throttled,
+    TimedOut,
+    TokenUsed,
+    UnexpectedAnswer,
+    Unreachable,
+    Unsupported,
+)
 from ._models import Change, HostKey, Instance, Observed, Plan, Resource, Spec
 from ._ownership import TAG_HOST_KEY
 from ._plan import HOST_KEY_LATER, generation, volumes_matter
@@ -72,6 +84,8 @@ def apply(jobs: Sequence[Job], cloud: Cloud, waiting: Waiting) -> Result:
     return run.result()
 
 
+# After these errors, no other call would succeed either.
+_HOPELESS = (BadCredentials, Throttled, TimedOut, UnexpectedAnswer, Unreachable)
 # On OpenStack, an instance that still waits for a host has no port for these.
 _NEED_PORTS = ("firewalls", "public_address")
 
@@ -96,8 +110,9 @@ class _Run:
         self._update(needs_stop=False)
         self._terminate()
         self._stop()
-        self._update(needs_stop=True)
-        self._start()
+        with self._interrupted():
+            self._update(needs_stop=True)
+            self._start()
         self._shelve()
         self._rebuild()
         self._create()
@@ -184,6 +199,51 @@ class _Run:
             self._cloud.restart([each.id for each in again])
             if self._cloud.restart_shows:
                 self._remember([dataclasses.replace(self._now[self._key(each)], state="pending") for each in again])
+
+    @contextmanager
+    def _interrupted(self) -> Iterator[None]:
+        """If a change fails for which instances were stopped, try to bring them back as they were, and say so."""
+        try:
+            yield
+        except HavenError as error:
+            # After the others, nothing else would work either.
+            told = [] if isinstance(error, _HOPELESS) else together(self._bring_back, self._jobs)
+            if not any(told):
+                raise
+            whole = type(error)(" ".join(filter(None, [str(error), *told])))
+            whole.removed = error.removed
+            raise whole from error
+
+    def _bring_back(self, job: Job) -> str:
+        """Start an instance that this run stopped, with its former type. Return a sentence, if there is one to say."""
+        resized = next((each for each in job.plan.changes if each.field == "instance_type"), None)
+        if not job.plan.has("start"):
+            return ""
+        now = self._now[job.spec.key]
+        try:
+            now = self._cloud.refresh([now.id]).get(now.id, now)
+            if now.state == "stopped" and job.plan.has("stop"):
+                if resized and now.instance_type == resized.after:
+                    self._cloud.update(now, dataclasses.replace(resized, before=resized.after, after=resized.before))
+                self._cloud.start([now.id])
+                pending = dataclasses.replace(now, state="pending")
+                until_state(self._cloud, [pending], "running", self._deadline)
+        except HavenError:
+            # What was tried first is the error to report.
+            pass
+        with suppress(HavenError):
+            now = self._cloud.refresh([now.id]).get(now.id, now)
+        self._remember([now])
+        up = now.state in ("pending", "running")
+        # Either nothing was changed, or this one has what it was to have.
+        if not resized or (up and now.instance_type == resized.after):
+            return ""
+        if up:
+            return f"{now.name} is running again, with the instance type {now.instance_type} as before."
+        return (
+            f"{now.name} is {now.state} now, with the instance type {now.instance_type}: run this again later, or with "
+            "another type."
+        )
 
     def _shelve(self) -> None:
         chosen = self._machines_with("shelve")
@@ -319,7 +379,8 @@ class _Run:
         chosen = [self._now[job.spec.key] for job in self._jobs if job.spec.key in self._now]
         # "present" leaves a stopped instance stopped, but waits for one that is starting.
         starting = [each for each in chosen if each.state == "pending"]
-        self._remember(until_state(self._cloud, starting, "running", self._deadline))
+        with self._interrupted():
+            self._remember(until_state(self._cloud, starting, "running", self._deadline))
         self._record_host_keys()
         if self._waiting.kind == "ssh":
             running = [each for each in self._now.values() if each.state == "running"]

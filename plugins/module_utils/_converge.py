@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # Errors that are not about the one instance they happened with, or that name it and do not affect the others.
 _NOT_OF_ONE = (BadCredentials, MissingLibrary, Throttled, TimedOut, UnexpectedAnswer, Unreachable, Untrusted)
+# The states in which an instance costs less.
+_SAVING = ("stopped", "shelved", "absent")
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,14 @@ def converge(cloud: Cloud, specs: Sequence[Spec], traits: Traits, patience: Pati
     """Process all specs together; they differ only in their name or id. Raises a HavenError with ``instances``.
 
     Instances given by id were found, not named by the user, so each is processed on its own, and the others are
-    processed even if one fails.
+    processed even if one fails. So are instances that shall cost less from now on, because a call for many is refused
+    as a whole if the cloud refuses one of them, and all the others would go on costing money.
     """
     try:
         return _together(cloud, specs, traits, patience, check)
     except HavenError as error:
-        if not specs[0].id or len(specs) == 1 or isinstance(error, _NOT_OF_ONE):
+        alone = specs[0].id or specs[0].state in _SAVING
+        if not alone or len(specs) == 1 or isinstance(error, _NOT_OF_ONE):
             raise
     return _each_alone(cloud, specs, traits, patience, check)
 
@@ -104,13 +108,20 @@ def _each_alone(cloud: Cloud, specs: Sequence[Spec], traits: Traits, patience: P
     )
     failed = [(spec, error) for spec, (_each, error) in zip(specs, results) if error]
     if failed:
-        told = " ".join(f"{spec.id}: {error}" for spec, error in failed)
+        names = {each.id: each.name for each in whole.instances}
+        told = " ".join(f"{_called(spec, names)}: {error}" for spec, error in failed)
         others = " The others succeeded." if len(failed) < len(specs) else ""
         kind = type(failed[0][1])
         summary = kind(f"{len(failed)} of {len(specs)} instances failed. {told}{others}")
         summary.instances = whole.instances
         raise summary
     return whole
+
+
+def _called(spec: Spec, names: Mapping[str, str]) -> str:
+    """What to call an instance. An id alone says little to people."""
+    name = names.get(spec.id or "")
+    return f"{name} ({spec.id})" if name else spec.key
 
 
 def _merged(diffs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
     """Wait until all instances are in the state. Raises TimedOut, or the cloud's reason for a failure."""
     known = {instance.id: instance for instance in instances}
     waiting = [each.id for each in known.values() if each.state != state]
+    # A start that was accepted can still fail. The instance is pending for a while, and then stopped again.
+    began: set[str] = set()
     pace = Pace(cloud.pacing, cloud.pacing.first)
     while waiting:
         if deadline.over:
@@ -47,8 +49,10 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
             # Terminated instances disappear from the listing after a while.
             waiting = [each for each in waiting if each in seen and seen[each].state != state]
             continue
+        began |= {each.id for each in seen.values() if each.state == "pending"}
         for instance in seen.values():
-            if instance.gone or instance.state == "failed":
+            stopped_again = state == "running" and instance.state == "stopped" and instance.id in began
+            if instance.gone or instance.state == "failed" or stopped_again:
                 raise explained(cloud, instance, state)
         waiting = [each for each in waiting if known[each].state != state]
     return list(known.values())

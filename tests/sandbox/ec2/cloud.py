@@ -20,7 +20,7 @@ from ..memory import MemoryMachines
 from .client_tokens import ClientTokens
 from .disks import MachinesWithDisks, Volumes
 from .environment import ACCOUNT
-from .faults import LAUNCH, Fault
+from .faults import LAUNCH, START, Fault
 from .lifecycle import Lifecycle
 from .models import SandboxInstance
 from .rules import Rulebook, Rules, references_groups
@@ -76,6 +76,10 @@ class Cloud:
             self.machines.set_rules(id, rules)
 
         self.lifecycle.launch(instance, create, doomed)
+
+    def start(self, instance: SandboxInstance) -> None:
+        fault = self.faults.take(START, {"InstanceType": str(instance.instance_type)})
+        self.lifecycle.start(instance, (fault.code, f"{fault.code}: {fault.message}") if fault else None)
 
     def push_rules(self, backend: Any) -> list[Future[None]]:
         """Tell the machines of a region whose rules are not what they were; done when each future is."""

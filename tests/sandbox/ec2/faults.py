@@ -12,13 +12,15 @@ from xml.sax.saxutils import escape
 from ..faults import CountedFault
 
 LAUNCH = "launch"  # the pseudo-action for an instance that is accepted and then never gets to run
+START = "start"  # for a stopped instance whose start is accepted, and which then is stopped again
 
 
 @dataclass(kw_only=True)
 class Fault(CountedFault):
     """What happens to the next calls of an action.
 
-    action: an API action, "*", or "launch" (the instance goes from pending to terminated, for this reason).
+    action: an API action, "*", "launch" (the instance goes from pending to terminated, for this reason), or "start"
+        (a stopped one goes from pending to stopped).
     code, message, status: the error answered. Without a code the connection is dropped and nothing is carried out.
     page: instead of an error this text is answered with the status, as a network's sign-in page would be.
     after_success: the call is carried out; then the connection is dropped, or, with a code, that error is answered.
@@ -34,7 +36,7 @@ class Fault(CountedFault):
     match: dict[str, str] = field(default_factory=dict)
 
     def hits(self, action: str, params: dict[str, str]) -> bool:
-        wanted = self.action == action or (self.action == "*" and action != LAUNCH)
+        wanted = self.action == action or (self.action == "*" and action not in {LAUNCH, START})
         return wanted and self.times != 0 and all(params.get(key) == value for key, value in self.match.items())
 
 

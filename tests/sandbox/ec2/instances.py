@@ -164,7 +164,7 @@ class Instances(InstanceResponse):  # type: ignore[misc]
         return kept
 
     def start_instances(self) -> Any:
-        return self._change("start", "StartingInstances", self.cloud.lifecycle.start)
+        return self._change("start", "StartingInstances", self.cloud.start)
 
     def stop_instances(self) -> Any:
         hibernate = self._get_bool_param("Hibernate", False)

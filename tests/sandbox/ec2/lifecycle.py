@@ -104,9 +104,10 @@ class Lifecycle:
         if not doomed:
             self.switch_on(instance)
 
-    def start(self, instance: SandboxInstance) -> None:
-        self._depart(instance)
-        self.switch_on(instance)
+    def start(self, instance: SandboxInstance, doomed: tuple[str, str] | None = None) -> None:
+        self._depart(instance, doomed=doomed)
+        if not doomed:
+            self.switch_on(instance)
 
     def switch_on(self, instance: SandboxInstance) -> None:
         public = instance.public_ip or ""
@@ -209,7 +210,8 @@ class Lifecycle:
         if ordered is not None and not ordered.done():
             return
         if journey.doomed:
-            self._arrive(journey, lambda: instance.become_terminated(journey.doomed))
+            end = instance.become_terminated if journey.first else instance.become_stopped
+            self._arrive(journey, lambda: end(journey.doomed))
             return
         failed = ordered is not None and ordered.exception() is not None
         seen = "failed" if failed else self._state(instance.id)

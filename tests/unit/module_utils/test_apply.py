@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.haven.gpu.plugins.module_utils._apply import Job, Result, Waiting, apply
 from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
 from ansible_collections.haven.gpu.plugins.module_utils._clouds import package
-from ansible_collections.haven.gpu.plugins.module_utils._errors import NoCapacity, TokenUsed
+from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest, NoCapacity, TokenUsed
 from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Change,
     Image,
@@ -26,8 +26,11 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import (
     Resource,
     Spec,
 )
+from ansible_collections.haven.gpu.plugins.module_utils._ownership import marks
 from ansible_collections.haven.gpu.plugins.module_utils._plan import plan
+from ansible_collections.haven.gpu.plugins.module_utils._retry import Deadline
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.handshake import Route
+from ansible_collections.haven.gpu.plugins.module_utils._wait import until_state
 
 
 class Silent:
@@ -118,3 +121,94 @@ def test_what_needs_a_port_waits_until_the_instance_has_one(field: Literal["publ
     change = Change("update", field, None, True)
     result = apply([Job(spec, observed, Plan("one", (change,)))], cast(Cloud, cloud), Waiting("none", 1, Route()))
     assert [each.state for each in result.instances] == ["running"]
+
+
+class Full(Silent):
+    """A cloud with one running instance, and no room for what it is changed to.
+
+    ``refusals``: how many starts are refused. ``accepts``: whether that shows only after the start was accepted.
+    """
+
+    pacing = Pacing(0.001, 0.001)
+
+    def __init__(self, *, refusals: int, accepts: bool = False, state: str = "running") -> None:
+        super().__init__()
+        self.one = Instance(
+            "i-1", "one", "p", "ec2", "here", state, instance_type="small", tags=marks("p", "one", None, None)
+        )
+        self._refusals = refusals
+        self._accepts = accepts
+        self._next: list[str] = []
+
+    def _become(self, *states: str) -> None:
+        self._next = list(states)
+
+    def refresh(self, ids: Sequence[str]) -> dict[str, Instance]:
+        if self._next:
+            self.one = dataclasses.replace(self.one, state=self._next.pop(0))
+        return dict.fromkeys(ids, self.one)
+
+    def stop(self, _ids: Sequence[str], *, hibernate: bool = False) -> None:
+        self._become("stopped")
+
+    def start(self, _ids: Sequence[str]) -> None:
+        refused, self._refusals = self._refusals > 0, self._refusals - 1
+        if refused and not self._accepts:
+            raise NoCapacity("None left.")
+        self._become("pending", *(["stopped"] if refused else ["running"]))
+
+    def update(self, _instance: Instance, change: Change) -> None:
+        assert self.one.state == "stopped"
+        if change.after == "forbidden":
+            raise InvalidRequest("Not for you.")
+        self.one = dataclasses.replace(self.one, instance_type=change.after)
+
+    def failure(self, _instance: Instance, wanted: str) -> NoCapacity:
+        return NoCapacity(f"None left to become {wanted}.")
+
+
+def change_type(cloud: Full, after: str = "big") -> Result:
+    spec = Spec("p", "one", state="running", instance_type=after, allow_stop=True, record_host_key=False)
+    observed = Observed(found=(cloud.one,))
+    job = Job(spec, observed, plan(spec, observed, package("ec2").TRAITS))
+    return apply([job], cast(Cloud, cloud), Waiting("running", 1, Route()))
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_what_was_stopped_for_a_type_without_room_runs_again_as_it_was(accepts: bool) -> None:
+    cloud = Full(refusals=1, accepts=accepts)
+    with pytest.raises(NoCapacity, match=r"None left.*one is running again, with the instance type small") as failed:
+        change_type(cloud)
+    assert (cloud.one.state, cloud.one.instance_type) == ("running", "small")
+    assert [each.state for each in failed.value.instances] == ["running"]
+    assert change_type(cloud).instances[0].instance_type == "big"
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_what_cannot_run_again_is_said_to_be_stopped_and_the_next_run_goes_on(accepts: bool) -> None:
+    cloud = Full(refusals=2, accepts=accepts)
+    with pytest.raises(NoCapacity, match="one is stopped now, with the instance type small"):
+        change_type(cloud)
+    assert (cloud.one.state, cloud.one.instance_type) == ("stopped", "small")
+    assert change_type(cloud).instances[0].instance_type == "big"
+
+
+def test_what_was_stopped_before_keeps_the_type_it_was_given() -> None:
+    cloud = Full(refusals=1, state="stopped")
+    with pytest.raises(NoCapacity, match="one is stopped now, with the instance type big"):
+        change_type(cloud)
+    assert change_type(cloud).instances[0].state == "running"
+
+
+def test_what_was_stopped_for_a_change_that_is_refused_runs_again() -> None:
+    cloud = Full(refusals=0)
+    with pytest.raises(InvalidRequest, match="one is running again, with the instance type small"):
+        change_type(cloud, "forbidden")
+    assert cloud.one.state == "running"
+
+
+def test_a_start_that_fails_after_it_was_accepted_is_not_waited_for() -> None:
+    cloud = Full(refusals=1, accepts=True, state="stopped")
+    cloud.start([])
+    with pytest.raises(NoCapacity, match="to become running"):
+        until_state(cast(Cloud, cloud), [cloud.one], "running", Deadline(5))

@@ -16,7 +16,7 @@ from ..._errors import CloudFailure, HavenError, InvalidRequest, NotFound, Refus
 from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_NAME, TAG_PROJECT
 from ..._retry import together
-from . import gpus, shapes
+from . import errors, gpus, shapes
 from .access import Access
 from .client import Connection, RefusedCall
 
@@ -122,12 +122,11 @@ class Ec2(Access):
     def _ask_for_gpu(self, instance_type: str) -> Optional[Gpu]:
         try:
             answer = self._ec2.attempt("DescribeInstanceTypes", InstanceTypes=[instance_type])
-        except RefusedCall:
-            # Not essential: the creation itself reports what is wrong with a type or a permission.
-            return None
+        except RefusedCall as refused:
+            # Not essential: the creation itself reports what is wrong with a type. The permission is optional.
+            return None if refused.code.startswith("Invalid") else gpus.UNKNOWN
         for item in answer["InstanceTypes"]:
-            for gpu in item.get("GpuInfo", {}).get("Gpus", []):
-                return Gpu(gpu["Name"], gpu["Count"], round(gpu["MemoryInfo"]["SizeInMiB"] / 1024, 1))
+            return gpus.described(item.get("GpuInfo", {}))
         return None
 
     def with_volumes(self, instances: Sequence[Instance]) -> list[Instance]:
@@ -261,10 +260,8 @@ class Ec2(Access):
         return list(instances)
 
     def failure(self, instance: Instance, wanted: str) -> HavenError:
-        return CloudFailure(
-            f"Instance {instance.name} ({instance.id}) was terminated instead of becoming {wanted}"
-            f"{': ' + instance.state_reason if instance.state_reason else ''}: check its options and run again."
-        )
+        state = "terminated" if instance.gone else instance.state
+        return errors.from_state(f"{instance.name} ({instance.id})", state, wanted, instance.state_reason or "")
 
     # -- changing
 

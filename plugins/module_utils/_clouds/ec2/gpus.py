@@ -9,7 +9,8 @@ Source: DescribeInstanceTypes, 2026. For a type that is not here, the adapter ca
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Mapping
+from typing import Any, Optional
 
 from ..._models import Gpu
 
@@ -40,15 +41,36 @@ _FAMILIES: dict[str, tuple[str, float, dict[str, int]]] = {
     "p6-b200": ("B200", 179.1, {"48xlarge": 8}),
     "p6-b300": ("B300", 268.6, {"48xlarge": 8}),
 }
+# Types with a part of a GPU.
+_PARTS: dict[str, Gpu] = {
+    "g6f.large": Gpu("L4", 1, 2.8),
+    "g6f.xlarge": Gpu("L4", 1, 2.8),
+    "g6f.2xlarge": Gpu("L4", 1, 5.6),
+    "g6f.4xlarge": Gpu("L4", 1, 11.2),
+    "gr6f.4xlarge": Gpu("L4", 1, 11.2),
+}
+# For a type that has GPUs, if it cannot be found out which: "unknown" must not look like "none".
+UNKNOWN = Gpu("unknown", 1, 0.0)
 
 
 def known(instance_type: str) -> tuple[bool, Optional[Gpu]]:
     """Return whether this table knows the type, and its GPUs."""
+    if instance_type in _PARTS:
+        return True, _PARTS[instance_type]
     family, _dot, size = instance_type.partition(".")
-    # Only the g and p families have NVIDIA GPUs.
+    # All families whose names begin with g or p have GPUs, and no others.
     if family[:1] not in ("g", "p"):
         return True, None
     if family not in _FAMILIES or size not in _FAMILIES[family][2]:
         return False, None
     model, memory, counts = _FAMILIES[family]
     return True, Gpu(model, counts[size], memory)
+
+
+def described(info: Mapping[str, Any]) -> Optional[Gpu]:
+    """Return the GPUs in an answer's ``GpuInfo``. A part of a GPU has a Count of 0 and a LogicalGpuCount of 1."""
+    for gpu in info.get("Gpus", []):
+        count = gpu.get("Count") or gpu.get("LogicalGpuCount") or 1
+        memory = gpu.get("MemoryInfo", {}).get("SizeInMiB", 0)
+        return Gpu(gpu.get("Name") or UNKNOWN.model, count, round(memory / 1024, 1))
+    return None

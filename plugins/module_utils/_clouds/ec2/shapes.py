@@ -100,7 +100,7 @@ def instance(item: Mapping[str, Any], region: str, gpu: Optional[Gpu]) -> Instan
         key_pair=unscoped(project, key_name) if key_name else None,
         firewalls=tuple(unscoped(project, group.get("GroupName", "")) for group in groups),
         firewall_ids=tuple(group["GroupId"] for group in groups),
-        state_reason=item.get("StateReason", {}).get("Message"),
+        state_reason=_state_reason(item.get("StateReason", {})),
         launched_at=timestamp(item.get("LaunchTime")),
         spot=item.get("InstanceLifecycle") == "spot",
         # The API returns it for all except on-demand instances.
@@ -124,6 +124,14 @@ def instance(item: Mapping[str, Any], region: str, gpu: Optional[Gpu]) -> Instan
             "key_name": key_name,
         },
     )
+
+
+def _state_reason(item: Mapping[str, Any]) -> Optional[str]:
+    """As "code: message". The message usually begins with the code, but not always."""
+    code, message = item.get("Code") or "", item.get("Message") or ""
+    if not message or message.startswith(code):
+        return message or code or None
+    return f"{code}: {message}"
 
 
 def timestamp(moment: Optional[datetime]) -> Optional[str]:

@@ -415,6 +415,11 @@ class OpenStack(Access):
 
     def failure(self, instance: Instance, wanted: str) -> HavenError:
         """Why an instance did not reach the state."""
+        if instance.state == "stopped":
+            return CloudFailure(
+                f"Instance {instance.name} ({instance.id}) stopped again instead of becoming {wanted}: look at its "
+                "console output, or ask the cloud's operators."
+            )
         if instance.state != "failed":
             return CloudFailure(
                 f"Instance {instance.name} ({instance.id}) was removed instead of becoming {wanted}: somebody else did "

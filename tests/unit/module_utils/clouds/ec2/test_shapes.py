@@ -139,7 +139,22 @@ def test_rules_survive_the_way_to_ec2_and_back(wanted: frozenset[Rule]) -> None:
 def test_gpus_of_the_usual_types_are_known_without_a_call() -> None:
     assert gpus.known("g6.12xlarge") == (True, Gpu("L4", 4, 22.4))
     assert gpus.known("t3.micro") == (True, None)
+    assert gpus.known("g6f.xlarge") == (True, Gpu("L4", 1, 2.8))
     assert gpus.known("g99.xlarge") == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "known"),
+    [
+        ({"Name": "L4", "Count": 0, "LogicalGpuCount": 1, "MemoryInfo": {"SizeInMiB": 2861}}, Gpu("L4", 1, 2.8)),
+        ({"Name": "T4", "Count": 4, "MemoryInfo": {"SizeInMiB": 16384}}, Gpu("T4", 4, 16.0)),
+        ({"Count": 2}, Gpu("unknown", 2, 0.0)),
+        ({}, Gpu("unknown", 1, 0.0)),
+    ],
+)
+def test_a_described_gpu_is_never_none(gpu: dict[str, Any], known: Gpu) -> None:
+    assert gpus.described({"Gpus": [gpu]}) == known
+    assert gpus.described({}) is None
 
 
 def all_codes() -> set[str]:
