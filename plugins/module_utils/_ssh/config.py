@@ -42,6 +42,25 @@ from .checks import (
 )
 
 _HOP = "haven-hop-"
+# Before the user's own settings, because ssh uses the first of several values. People like these for all their hosts,
+# and programs cannot work with them: a terminal that changes what is sent, a command in place of ours, messages left
+# out or mixed with others, forwards that must not fail or are not opened, host names that cannot be read, logins that
+# a program cannot make, a proxy that hands over a file descriptor.
+_FOR_PROGRAMS = (
+    "RequestTTY auto",
+    "RemoteCommand none",
+    "PermitLocalCommand no",
+    "LogLevel INFO",
+    "VisualHostKey no",
+    "ClearAllForwardings no",
+    "ExitOnForwardFailure no",
+    "CanonicalizeHostname no",
+    "HashKnownHosts no",
+    "PubkeyAuthentication yes",
+    "ProxyUseFdpass no",
+)
+# A name that nobody's configuration gives a block of its own.
+ANY_HOST = f"{_HOP}any"
 NO_ADDRESS = "this-machine-has-no-usable-address.invalid"
 
 
@@ -51,18 +70,21 @@ class Paths:
 
     ``included_by`` is the configuration that ssh is started with if that includes this one. It is also read for the
     hops. It is empty for ssh's own default. ``python`` is the command that runs the helper, with an absolute path.
-    With ``notes``, the helper makes all connections, and records failures in a file next to it.
+    With ``notes``, the helper makes all connections, and records failures in a file next to it. With ``own_jump``, the
+    user's own configuration has a ProxyJump for all hosts, which the first hop does not use: the hops are the whole
+    way. A ProxyCommand is left alone, because it may be the only way out of the user's network.
     """
 
     folder: str
     included_by: Optional[str] = None
     python: tuple[str, ...] = ("/usr/bin/env", "python3")
     notes: bool = False
+    own_jump: bool = False
 
     @classmethod
-    def of_this_run(cls, folder: str, *, notes: bool = False) -> Paths:
+    def of_this_run(cls, folder: str, *, notes: bool = False, own_jump: bool = False) -> Paths:
         """The paths of a configuration that is used with ``-F`` on this controller, with the current Python."""
-        return cls(folder, python=(sys.executable,) if sys.executable else cls.python, notes=notes)
+        return cls(folder, python=(sys.executable,) if sys.executable else cls.python, notes=notes, own_jump=own_jump)
 
     @property
     def config(self) -> str:
@@ -158,12 +180,13 @@ def render(
     blocks = ["# Made by haven.gpu: changes are overwritten."]
     for index, (alias, hop) in enumerate(zip(aliases, hops)):
         forwards = map(_hop_forward, hop_forwards) if index == len(hops) - 1 else ()
-        lines = [*_hop(hop, alias, index, common), *common.proxy_commands[:index][-1:], *forwards]
+        way = common.proxy_commands[:index][-1:] or (["ProxyJump none"] if paths.own_jump else [])
+        lines = [*_hop(hop, alias, index, common), *way, *forwards]
         blocks.append(_block(alias, lines))
     blocks += _machines(machines, set(aliases), common)
     if paths.included_by is None:
         # Without "Match all", the Include would belong to the last Host.
-        blocks.append("Match all\n  Include ~/.ssh/config")
+        blocks.append("\n  ".join(["Match all", *_FOR_PROGRAMS, "Include ~/.ssh/config"]))
     if paths.notes:
         # To record which machine does not answer. At the end, because ssh uses the first of several values.
         blocks.append(_block(f"* !{_HOP}*", [_direct(paths)]))

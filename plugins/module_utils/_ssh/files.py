@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 
 from .._models import Hop
 from . import config as _config
 from .checks import VERIFIED
-from .config import HopForward, Machine, Paths
+from .config import ANY_HOST, HopForward, Machine, Paths
 
 PRIVATE = 0o600
 # Bytes.
 _PART = 1 << 16
+# Seconds for ssh to read the user's own configuration, which may run programs.
+_ASKED_S = 10
 # Machines by their hops, outermost first.
 ByHops = Mapping[tuple[Hop, ...], Sequence[Machine]]
 
@@ -47,6 +50,21 @@ def write(machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forw
     for path, text in said.items():
         write_private(path, text)
     return paths.config
+
+
+def has_own_jump(config: str = "") -> bool:
+    """Whether the user's own configuration, by default ssh's, has a ProxyJump that applies to hosts of any name.
+
+    False where ssh cannot say.
+    """
+    asked = ["ssh", *(["-F", config] if config else []), "-G", ANY_HOST]
+    try:
+        done = subprocess.run(  # pylint: disable=ansible-bad-function
+            asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASKED_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return any(line.startswith(b"proxyjump ") for line in done.stdout.splitlines())
 
 
 def _merged(known: Sequence[str]) -> str:
