@@ -33,6 +33,7 @@ from ._errors import (
 from ._models import Change, HostKey, Instance, Observed, Plan, Resource, Spec
 from ._ownership import TAG_HOST_KEY
 from ._plan import HOST_KEY_LATER, generation, volumes_matter
+from ._progress import progress
 from ._retry import WORKERS, Deadline, Pace, together
 from ._ssh import host_key as _host_key
 from ._ssh.checks import principal
@@ -291,6 +292,8 @@ class _Run:
             for future in unfinished:
                 future.cancel()
         made = [self._now[job.spec.key] for future, job in futures.items() if _succeeded(future)]
+        for each in made:
+            progress.begins("launch accepted", about=each.name)
         settled = self._cloud.settle(made) if made else []
         self._remember(settled)
         # Some clouds accept a creation and fail later.
@@ -325,6 +328,7 @@ class _Run:
         raise type(failed[0][1])(message)
 
     def _create_one(self, job: Job) -> None:
+        progress.begins("the cloud is asked to launch it", about=job.spec.name)
         self._now[job.spec.key] = self._create_or_adopt(job)
 
     def _create_or_adopt(self, job: Job) -> Instance:
@@ -384,7 +388,8 @@ class _Run:
         self._record_host_keys()
         if self._waiting.kind == "ssh":
             running = [each for each in self._now.values() if each.state == "running"]
-            self._waiting.route.wait(running, self._deadline, self._boots)
+            route = dataclasses.replace(self._waiting.route, console=self._new_console)
+            route.wait(running, self._deadline, self._boots)
 
     def _record_host_keys(self) -> None:
         """Read the consoles of new instances until each has printed its key, and record it in the instance's tags."""
@@ -400,6 +405,8 @@ class _Run:
         wanting = [each for each in wanting if each.state == "running" and not each.host_key]
         patience = Deadline(min(HOST_KEY_TIMEOUT, self._deadline.left))
         pace = Pace(self._cloud.pacing)
+        for each in wanting:
+            progress.begins("boots, its host key is not on the console yet", about=each.name)
         while wanting:
             done = together(self._record_host_key, wanting)
             wanting = [each for each, recorded in zip(wanting, done) if not recorded]
@@ -414,9 +421,12 @@ class _Run:
                 return
             pace.sleep()
 
+    def _new_console(self, instance: Instance) -> str:
+        """The console output since the rebuild, if there was one."""
+        return _cloud_init.since(self._old_consoles.get(instance.name, ""), self._cloud.console(instance))
+
     def _record_host_key(self, instance: Instance) -> bool:
-        said = self._cloud.console(instance)
-        key = _cloud_init.host_key(_cloud_init.since(self._old_consoles.get(instance.name, ""), said))
+        key = _cloud_init.host_key(self._new_console(instance))
         if not key:
             return False
         self._cloud.tag([instance.id], {TAG_HOST_KEY: key})

@@ -42,6 +42,8 @@ printf '\\n%s\\n%s\\n%s\\n' '{BEGIN}' "$(cat /etc/ssh/ssh_host_*_key.pub)" '{END
 """
 
 _BLOCK = re.compile(re.escape(BEGIN) + r"(.*?)" + re.escape(END), re.DOTALL)
+# The default of final_message in cloud-init's module "Final Message".
+_FINISHED = re.compile(r"[Cc]loud-init v\. ?\S+ finished at ")
 _ED25519 = re.compile(r"ssh-ed25519 ([A-Za-z0-9+/]+={0,2})")
 _ED25519_PREFIX = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
 
@@ -125,6 +127,11 @@ def host_key(console: str) -> Optional[str]:
             if _is_ed25519(encoded):
                 return f"ssh-ed25519 {encoded}"
     return None
+
+
+def finished(console: str) -> bool:
+    """Whether cloud-init has finished, as far as the console says: it prints its ``final_message`` at the end."""
+    return _FINISHED.search(console) is not None
 
 
 def since(before: str, now: str) -> str:

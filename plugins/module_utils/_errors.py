@@ -121,6 +121,12 @@ class Untrusted(HavenError):
     reason = "untrusted"
 
 
+class LoginRefused(HavenError):
+    """The right sshd, of an instance or of a jump host, refuses the user or the keys."""
+
+    reason = "login_refused"
+
+
 class Incomplete(HavenError):
     """Part of the request failed. The message names it; the rest is done."""
 

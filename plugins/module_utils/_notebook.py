@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ._errors import NotebookError
+from ._progress import progress
 from ._ssh.proxy_helper import told
 
 # The host name that a browser behind `ssh -L 8888:...` uses. The server accepts no other.
@@ -59,6 +60,7 @@ def tunnel(ssh_config: str, alias: str, user: str, timeout: float) -> Iterator[s
 
 def _await_tunnel(process: subprocess.Popen[bytes], local: str, alias: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
+    progress.begins(f"opens a tunnel to {alias}")
     while not os.path.exists(local):
         if process.poll() is not None:
             said = process.stderr.read() if process.stderr else b""
@@ -157,6 +159,7 @@ class Notebook:
     def await_answer(self) -> None:
         """Wait until the server answers. It takes a moment if it is restarting or socket-activated."""
         deadline = time.monotonic() + self._timeout
+        progress.begins("waits for the notebook server")
         while True:
             try:
                 self.request("GET", "/login")
@@ -179,6 +182,7 @@ class Notebook:
 
     def run_cell(self, code: str) -> str:
         """Run one cell in a new kernel over its websocket, shut the kernel down, and return what the cell printed."""
+        progress.begins("starts a kernel and runs a cell")
         kernel = self.json("POST", "/api/kernels", {})["id"]
         try:
             return self._execute(kernel, code)

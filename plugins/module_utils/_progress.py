@@ -49,8 +49,9 @@ class Progress:
         atexit.register(_remove, path, os.getpid())
 
     def begins(self, text: str, about: str = "") -> None:
-        """A stage begins, which ends the one before it."""
-        self._say("begins", text, about)
+        """A stage begins, which ends the one before it. The same text again is the same stage."""
+        if self._said.get(about) != text:
+            self._say("begins", text, about)
 
     def known(self, text: str, about: str = "") -> None:
         """Something else is known about the current stage. It is shown with its next line, not at once."""

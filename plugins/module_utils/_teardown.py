@@ -15,6 +15,7 @@ from functools import partial
 from ._cloud import Cloud
 from ._errors import BadCredentials, HavenError, Incomplete, UnexpectedAnswer, Unreachable
 from ._models import Instance, Resource
+from ._progress import progress
 from ._retry import Deadline, Pace, together
 from ._wait import until_state
 
@@ -48,6 +49,8 @@ def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[R
     leaving = {volume.id for each in gone for volume in each.volumes if volume.delete_with_instance}
     for kinds in _ORDER:
         doomed = [each for each in found if each.kind in kinds and each.id not in held | leaving]
+        if doomed:
+            progress.begins(f"deletes each {', each '.join(sorted({each.kind for each in doomed}))}".replace("_", " "))
         whys = together(lambda each: _attempt(partial(cloud.remove, each)), doomed)
         failures.update({each.id: why for each, why in zip(doomed, whys) if why})
     left = _settled(cloud, project, leaving)
@@ -59,6 +62,7 @@ def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[R
 def _settled(cloud: Cloud, project: str, leaving: Collection[str]) -> list[Resource]:
     """What is left, once the cloud had time to delete the disks that go with their instances (by id)."""
     deadline, pace = Deadline(SETTLE_TIMEOUT), Pace(cloud.pacing, cloud.pacing.first)
+    progress.begins("looks at what is left")
     while True:
         left = cloud.resources(project)
         if deadline.over or not any(each.id in leaving for each in left):

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ._cloud import Cloud
 from ._errors import HavenError, TimedOut
 from ._models import Instance
+from ._progress import progress
 from ._retry import Deadline, Pace
 
 
@@ -36,6 +37,7 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
     began: set[str] = set()
     pace = Pace(cloud.pacing, cloud.pacing.first)
     while waiting:
+        _report(known.values(), waiting, state)
         if deadline.over:
             names = ", ".join(f"{known[each].name} ({each}, {known[each].state})" for each in waiting)
             raise TimedOut(
@@ -55,4 +57,14 @@ def until_state(cloud: Cloud, instances: Iterable[Instance], state: str, deadlin
             if instance.gone or instance.state == "failed" or stopped_again:
                 raise explained(cloud, instance, state)
         waiting = [each for each in waiting if known[each].state != state]
+    _report(known.values(), waiting, state)
     return list(known.values())
+
+
+def _report(instances: Iterable[Instance], waiting: Collection[str], state: str) -> None:
+    for each in instances:
+        name = each.name or each.id
+        if each.id in waiting:
+            progress.begins(f"state is {each.state}, waits until it is {state}", about=name)
+        else:
+            progress.ends(about=name)

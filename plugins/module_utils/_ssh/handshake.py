@@ -12,19 +12,32 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Optional
 
-from .._errors import InvalidRequest, TimedOut, Untrusted
+from .. import _cloud_init
+from .._errors import HavenError, InvalidRequest, LoginRefused, TimedOut, Untrusted
 from .._models import Instance
+from .._progress import progress
 from .._retry import Deadline, Pace, together
 from . import files as _files
 from .config import Machine, Paths
 from .hops import HopLookup, WantedHop, found
-from .proxy_helper import REFUSED, told
+from .proxy_helper import HOP_FAILED, REFUSED, is_no_login, told
 
 # Seconds for one attempt. The ConnectTimeout in the configuration applies to each hop.
 ONE_TRY = 30.0
+# Seconds for which a login is tried again after its first refusal, and between two attempts: sshd adds up penalties for
+# an address that is refused more often than every 5 seconds (PerSourcePenalties in sshd_config(5)).
+REFUSED_FOR = 30.0
+REFUSED_PAUSE = 10.0
+# Seconds until the last attempt, if the boot is complete.
+BOOTED_PAUSE = 1.0
+
+
+def _no_console(_instance: Instance) -> str:
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,12 +45,14 @@ class Route:
     """How to connect to the instances: the hops, outermost first, the user, and the key.
 
     ``listed`` returns the existing instances. Hops may be among them, even among those that are waited for.
+    ``console`` returns an instance's console output, which says when its boot is complete.
     """
 
     wanted: tuple[WantedHop, ...] = ()
     listed: Callable[[], Sequence[Instance]] = tuple
     login_user: Optional[str] = None
     private_key: Optional[str] = None
+    console: Callable[[Instance], str] = _no_console
 
     def boots(self, instances: Sequence[Instance]) -> dict[str, str]:
         """The boot id of each instance that answers. A restart is complete when it has changed."""
@@ -50,7 +65,7 @@ class Route:
     def wait(self, instances: Sequence[Instance], deadline: Deadline, before: Mapping[str, str]) -> None:
         """Wait until every instance has answered a verified handshake, with another boot id than in ``before``.
 
-        Raises Untrusted at once, or TimedOut with the last message from ssh.
+        Raises Untrusted at once, LoginRefused if a refusal is final, or TimedOut with the last message from ssh.
         """
         keyless = [each.name for each in instances if not each.host_key]
         if keyless:
@@ -60,7 +75,17 @@ class Route:
             )
         with tempfile.TemporaryDirectory(prefix="haven-") as folder:
             config = self._write_configuration(folder, instances)
-            together(lambda each: _wait_for_one(config, each, deadline, before.get(each.id)), list(instances))
+            together(
+                lambda each: _wait_for_one(config, each, deadline, before.get(each.id), lambda: self._is_booted(each)),
+                list(instances),
+            )
+
+    def _is_booted(self, instance: Instance) -> bool:
+        try:
+            return _cloud_init.finished(self.console(instance))
+        except HavenError:
+            # Reading the console may not be allowed. Then the time decides.
+            return False
 
     def _write_configuration(self, folder: str, instances: Sequence[Instance]) -> str:
         looked_up = any(isinstance(each, HopLookup) for each in self.wanted)
@@ -88,7 +113,18 @@ class Route:
 class _Answer:
     succeeded: bool
     said: str
-    refused: bool = False
+
+    @property
+    def is_untrusted(self) -> bool:
+        return not self.succeeded and self.said.startswith(REFUSED)
+
+    @property
+    def is_no_login(self) -> bool:
+        return not self.succeeded and is_no_login(self.said)
+
+    @property
+    def is_of_a_hop(self) -> bool:
+        return self.said.startswith(HOP_FAILED)
 
 
 def _command(config: str, instance: Instance) -> list[str]:
@@ -96,25 +132,92 @@ def _command(config: str, instance: Instance) -> list[str]:
     return ["ssh", *options, instance.id, "cat /proc/sys/kernel/random/boot_id"]
 
 
-def _wait_for_one(config: str, instance: Instance, deadline: Deadline, before: Optional[str]) -> None:
+class _Refusals:
+    """Counts the refused logins of one instance and decides when they are final.
+
+    Until its boot is complete, an instance may not know its users and keys yet. So a refusal is final if it comes after
+    that, or REFUSED_FOR seconds after the first one. ``is_booted`` asks the cloud.
+    """
+
+    def __init__(self, is_booted: Callable[[], bool]) -> None:
+        self.count = 0
+        self._is_booted = is_booted
+        self._booted = False
+        self._first = 0.0
+
+    def are_final(self, answer: _Answer) -> bool:
+        """Count one more, and return whether it is final."""
+        now = time.monotonic()
+        self._first = self._first or now
+        self.count += 1
+        if self._booted or now - self._first >= REFUSED_FOR:
+            return True
+        # The boot may have been completed between the refusal and this question, so there is another attempt. That of
+        # the instance says nothing about its jump hosts.
+        self._booted = not answer.is_of_a_hop and self._is_booted()
+        return False
+
+    def pause(self) -> None:
+        """Wait for the next attempt."""
+        time.sleep(BOOTED_PAUSE if self._booted else REFUSED_PAUSE)
+
+
+def _wait_for_one(
+    config: str, instance: Instance, deadline: Deadline, before: Optional[str], is_booted: Callable[[], bool]
+) -> None:
     pace = Pace()
+    refusals = _Refusals(is_booted)
+    progress.begins("waits for the first answer of ssh", about=instance.name)
     while True:
         answer = _attempt(_command(config, instance), min(ONE_TRY, max(deadline.left, 1.0)))
         if answer.succeeded and answer.said != before:
+            progress.ends(about=instance.name)
             return
-        if answer.refused:
+        if answer.is_untrusted:
             # Waiting would not help.
             raise Untrusted(
                 f"{answer.said}. If it was, make sure which of them is right before you change the tag haven:host-key,"
                 " or the host_key of a hop."
             )
+        if answer.is_no_login and (refusals.are_final(answer) or deadline.over):
+            raise _no_login(instance, answer, refusals.count)
         if deadline.over:
             reason = "it has not restarted" if answer.succeeded else answer.said
             raise TimedOut(
                 f"Instance {instance.name} does not answer ssh after {deadline.seconds:.0f} s ({reason}): check the "
                 "hops, the firewall, the login user and the private key."
             )
-        pace.sleep()
+        _report(instance.name, answer, refusals.count)
+        if answer.is_no_login:
+            refusals.pause()
+        else:
+            pace.sleep()
+
+
+def _report(name: str, answer: _Answer, count: int) -> None:
+    if answer.is_no_login:
+        # Said from the first one on, because somebody who reads it can end the run.
+        report = progress.begins if count == 1 else progress.known
+        times = "once" if count == 1 else f"{count} times"
+        report(f"first ssh: refused {times} ({answer.said}); tried for {REFUSED_FOR:.0f} s in all", about=name)
+    elif answer.succeeded:
+        progress.known("first ssh: it has not restarted yet", about=name)
+    else:
+        progress.known(f"first ssh: {answer.said}", about=name)
+
+
+def _no_login(instance: Instance, answer: _Answer, count: int) -> LoginRefused:
+    times = "once" if count == 1 else f"{count} times"
+    if answer.is_of_a_hop:
+        return LoginRefused(
+            f"A jump host of {instance.name} refused the login {times} ({answer.said.removeprefix(HOP_FAILED)}): check "
+            "the hop's user and key, and whether the agent has the key."
+        )
+    pair = f" of the key pair {instance.key_pair}" if instance.key_pair else ""
+    return LoginRefused(
+        f"Instance {instance.name} refused the login {times} ({answer.said}): check login_user, which is the image's, "
+        f"and that private_key or the agent has the key{pair}."
+    )
 
 
 def _attempt(command: Sequence[str], seconds: float) -> _Answer:
@@ -137,4 +240,4 @@ def _attempt(command: Sequence[str], seconds: float) -> _Answer:
     if done.returncode == 0:
         return _Answer(True, done.stdout.strip())
     said = told(done.stderr) or f"ssh ended with {done.returncode}"
-    return _Answer(False, said.rstrip("."), refused=said.startswith(REFUSED))
+    return _Answer(False, said.rstrip("."))

@@ -43,11 +43,18 @@ if TYPE_CHECKING:
 FAILED = "failed"
 # The beginning of messages about a wrong host key.
 REFUSED = "haven.gpu refuses "
+# What sshd says, after it has shown its host key, to a user or keys that it does not let in.
+NO_LOGIN = ("Permission denied (", "Too many authentication failures")
+# Seconds for which such a refusal by a jump host is remembered instead of tried again by the next process: sshd locks
+# out an address with too many of them (PerSourcePenalties in sshd_config(5), which forgets one after 5 seconds).
+REMEMBERED = 5.0
 # Seconds that the shared connection stays open after the last connection through it.
 PERSIST = 60
 # Seconds for one address of a machine. Callers of ssh usually wait for less.
 _PATIENCE = 15
 _TOLD = "haven.gpu: "
+# The beginning of messages about a jump host that cannot be passed.
+HOP_FAILED = f"{_TOLD}the jump host "
 _FAILED = 255
 _BY_APPLICATION = 11
 _CERTIFICATE = b"-cert-v01@openssh.com"
@@ -80,7 +87,7 @@ def through(mode: str, config: str, hop: str, destination: str) -> int:
         # A restart of the jump host is noticed only now. Nothing has been sent yet, so try again.
         if status == 0 or _is_open(control):
             break
-    return _refuse(f"{_TOLD}the jump host {hop} opened no connection to {destination}.") if status else 0
+    return _refuse(f"{HOP_FAILED}{hop} opened no connection to {destination}.") if status else 0
 
 
 def direct(destination: str) -> int:
@@ -220,24 +227,35 @@ def _start_master(shared: Sequence[str], hop: str, control: str) -> str:
         _say(text.strip())
         return ""
     reason = told(text) or f"ssh ended with {status}"
-    return reason if reason.startswith("haven.gpu") else f"{_TOLD}the jump host {hop} cannot be reached: {reason}"
+    return reason if reason.startswith("haven.gpu") else f"{HOP_FAILED}{hop} cannot be reached: {reason}"
 
 
 def told(said: str) -> str:
-    """Return the relevant line of ssh's output: our own message, also from an earlier hop, otherwise the last line.
+    """Return the relevant line of ssh's output: our own message, also from an earlier hop, or sshd's refusal of the
+    login, otherwise the last line.
 
     At most 500 printable characters.
     """
     lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
     ours = [line[line.index(mark) :] for line in lines for mark in (REFUSED, _TOLD) if mark in line]
-    return next(iter(ours or filter(None, reversed(lines))), "")[:500]
+    refusals = [line for line in lines if is_no_login(line)]
+    return next(iter(ours or refusals or filter(None, reversed(lines))), "")[:500]
+
+
+def is_no_login(said: str) -> bool:
+    """Whether sshd, which has shown the right host key, refuses the user or the keys."""
+    return any(words in said for words in NO_LOGIN)
 
 
 def _failed_since(path: str, began: float) -> Optional[str]:
-    """Why another process failed while we waited for the lock. Twenty must not wait for a dead jump host in turn."""
+    """Why another process failed while we waited for the lock, or was refused just before.
+
+    Twenty must not wait for a dead jump host in turn, nor be refused one after the other.
+    """
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read() if os.fstat(file.fileno()).st_mtime >= began else None
+            reason, noted = file.read(), os.fstat(file.fileno()).st_mtime
+        return reason if noted >= began - (REMEMBERED if is_no_login(reason) else 0.0) else None
     except OSError:
         return None
 

@@ -32,6 +32,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
 from .._errors import HavenError, InvalidRequest
+from .._progress import progress
 from .checks import require_alias, require_port, require_socket, require_user
 from .config import Forward
 from .files import private_folder, write_private
@@ -43,7 +44,8 @@ _END_WITHIN_S = 10.0
 _PORTS_TRIED = 100  # from the requested one upwards, then any free one
 
 # $1: the path of the files without the suffix; then the command. An attempt that hangs is terminated, because waiting
-# for dropped packets takes too long. An attempt that lasted does not count as a failure.
+# for dropped packets takes too long. An attempt that lasted does not count as a failure. After a refused login, the
+# pause is long at once, because sshd locks out an address that is refused often.
 _KEEPER = """\
 log=$1.log lost=$1.lost up=$1.up pause=1
 shift
@@ -60,6 +62,7 @@ while :; do
     rm -f "$up"
     : >"$lost"
     if [ $(($(date +%s) - began)) -gt 90 ]; then pause=1; fi
+    if grep -q -e 'Permission denied (' -e 'Too many authentication failures' "$log"; then pause=60; fi
     sleep "$pause" &
     child=$!
     wait "$child"
@@ -145,6 +148,7 @@ class Tunnels:
         at_first_attempt: one failure is final, for instance because a key is refused. Later failures are the network's.
         """
         deadline = time.monotonic() + within_s
+        progress.begins(f"waits until the tunnel to {name} is open")
         while not self.is_up(name):
             if time.monotonic() > deadline or (at_first_attempt and os.path.exists(self._path(name, "lost"))):
                 raise TunnelError(f"The tunnel to {name} is not open: {self._last_words(name)}")

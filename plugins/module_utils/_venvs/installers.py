@@ -14,8 +14,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Optional
 
+from .._progress import progress
 from .models import PYTHON_VERSION, Spec, VenvError
-from .process import reason, refused, run
+from .process import reason, refused, run, run_heard
 from .requirements import Requirements
 
 PROBE = """
@@ -77,10 +78,44 @@ class Installer(ABC):
 
     def run(self, what: str, argv: list[str], advice: str, folder: str = "/") -> str:
         """Return the tool's output. Raises VenvError with the tool's own reason."""
-        done = run(argv, folder)
+        doing = "Resolving packages" if "--dry-run" in argv else what
+        step = f"{doing[0].lower()}{doing[1:]} for {self.spec.label}"
+        progress.begins(step)
+        downloads = Downloads()
+        done = run_heard(argv, lambda line: progress.known(f"{step}{downloads.after(line)}"), folder)
         if done.returncode != 0:
             raise VenvError(f"{what} for {self.spec.label} failed: {reason(done)}; {refused(done) or advice}.")
         return done.stdout + done.stderr
+
+
+class Downloads:
+    """What uv or pip are downloading, from the lines that they write. uv names large files only."""
+
+    _BEGINS = re.compile(r"^( *)Downloading (\S+)(?: \(([\d.]+ ?\w+)\))?")
+    _ENDS = re.compile(r"^ *Downloaded (\S+)")
+    _COUNT = re.compile(r"^(Resolved|Prepared) (\d+) packages?")
+
+    def __init__(self) -> None:
+        self._count = ""
+        self._open: dict[str, str] = {}
+
+    def after(self, line: str) -> str:
+        """What is known after this line, to be appended to a sentence."""
+        begun, ended, count = self._BEGINS.match(line), self._ENDS.match(line), self._COUNT.match(line)
+        if begun:
+            indent, name, size = begun.groups()
+            if indent:
+                # Only pip indents it. It downloads one file at a time and does not say when that is done.
+                self._open = {}
+            name = name.rpartition("/")[2]
+            self._open[name] = f"{name} ({size})" if size else name
+        elif ended:
+            self._open.pop(ended[1], None)
+        elif count:
+            self._count = f", {count[1].lower()} {count[2]}"
+        elif line.startswith("Installing collected packages"):
+            self._open = {}
+        return self._count + (f", downloads {', '.join(self._open.values())}" if self._open else "")
 
 
 PYTHON_ADVICE = "install that Python with system packages, name another, or allow uv to download it (python_downloads)"

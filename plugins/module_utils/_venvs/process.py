@@ -100,6 +100,24 @@ def run(argv: list[str], cwd: str = "/") -> subprocess.CompletedProcess[str]:
     )
 
 
+def run_heard(argv: list[str], hear: Callable[[str], None], cwd: str = "/") -> subprocess.CompletedProcess[str]:
+    """Like :func:`run`, but each line is given to ``hear`` when the program writes it. All output is in ``stderr``."""
+    lines = []
+    with subprocess.Popen(  # pylint: disable=ansible-bad-function
+        argv,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line)
+            hear(line.rstrip())
+    return subprocess.CompletedProcess(argv, process.returncode, "", "".join(lines))
+
+
 def reason(done: subprocess.CompletedProcess[str]) -> str:
     """Return the lines of a tool's output that say why it failed, as one line without the full stop."""
     lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]

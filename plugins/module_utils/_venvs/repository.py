@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from .._progress import progress
 from .models import Repository, VenvError
 from .process import reason, refused, run
 
@@ -44,6 +45,8 @@ def current_commit(folder: str) -> str:
 def check_out(repository: Repository, commit: str, folder: str) -> None:
     """Check out `commit` in `folder`. Keeps files that git does not track, and refuses to overwrite edited ones."""
     os.makedirs(folder, exist_ok=True)
+    # Its address may contain a token.
+    progress.begins(f"fetching the repository for {repository.dest}")
     git = ["git", "-C", folder]
     depth = ["--depth=1"] if repository.shallow else ["--tags"]
     wanted = [commit] if repository.shallow else []

@@ -180,3 +180,31 @@ def test_a_wrong_key_is_noted_for_the_inventory_that_waits_for_failures(
     os.utime(note, (0, 0))
     subprocess.run(command, check=False, stderr=subprocess.DEVNULL)
     assert (note.stat().st_mtime > 0) == noted
+
+
+@pytest.mark.parametrize(
+    ("reason", "attempts"), [("me@gate: Permission denied (publickey).", 1), ("Connection refused", 3)]
+)
+def test_a_jump_host_that_refuses_the_login_is_not_asked_by_each_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: str, attempts: int
+) -> None:
+    """sshd adds up penalties for an address that is refused again and again."""
+    tried: list[str] = []
+
+    def refused(_shared: object, hop: str, _control: str) -> str:
+        tried.append(hop)
+        return reason
+
+    monkeypatch.setattr(proxy_helper, "_start_master", refused)
+    said = [proxy_helper._open(["ssh"], "gate", str(tmp_path / "control")) for _process in range(3)]
+    assert said == [reason] * 3
+    assert len(tried) == attempts
+    note = tmp_path / "control.failed"
+    os.utime(note, (0, note.stat().st_mtime - proxy_helper.REMEMBERED))
+    assert proxy_helper._open(["ssh"], "gate", str(tmp_path / "control")) == reason
+    assert len(tried) == attempts + 1
+
+
+def test_a_refusal_is_told_whatever_ssh_says_after_it() -> None:
+    said = "Received disconnect from 10.0.0.5 port 22:2: Too many authentication failures\nDisconnected from 10.0.0.5\n"
+    assert proxy_helper.told(said).endswith("Too many authentication failures")
