@@ -149,7 +149,8 @@ def main() -> int:
         os.environ["HAVEN_TEST_SHORT"] = "1"
     # In the long run everything is installed anew, everywhere.
     clouds = "ec2" if options.quick else "all"
-    sandbox = SandboxOfTheRun("--cloud", clouds, *([] if options.long else ["--prepared"]))
+    images = ["--image", "ubuntu-like", "--image", "ubuntu-next"]
+    sandbox = SandboxOfTheRun("--cloud", clouds, *images, *([] if options.long else ["--prepared"]))
     with ended_by_signals():
         try:
             results = run(jobs, sandbox, began)

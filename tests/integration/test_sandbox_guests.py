@@ -31,6 +31,29 @@ def test_an_image_boots_without_a_failed_unit_and_cloud_init_does_its_work(
         assert guest.ssh("sudo hostname").stdout.strip() == guest.id
 
 
+LOCKED = (
+    "import fcntl\nfor name in ('lists/lock', '../dpkg/lock-frontend', '../dpkg/lock'):\n"
+    "    fcntl.lockf(open('/var/lib/apt/' + name, 'w'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+)
+
+
+@pytest.mark.parametrize(("image", "sudo"), [("ubuntu-like", "Sudo version"), ("ubuntu-next", "sudo-rs")])
+def test_a_profile_has_the_manners_of_ubuntus_images(sandbox: Sandbox, image: str, sudo: str) -> None:
+    assert command("up", "--image", image, folder=sandbox.paths.dir, timeout=600).returncode == 0
+    with sandbox.guest(image) as guest:
+        assert "BlockingIOError" in guest.root(f'python3 -c "{LOCKED}"').stderr
+        assert '"running"' in guest.output("cloud-init status --format json || true")
+        assert guest.output("cloud-init status --wait").endswith("status: done")
+        guest.output(f'python3 -c "{LOCKED}"')
+        assert guest.output("systemctl --failed --no-legend") == ""
+        listening = guest.output("ss -Hltn")
+        assert {"127.0.0.53%lo:53", "127.0.0.54:53", "127.0.0.1:46123"} <= set(listening.split())
+        assert guest.output("systemctl is-active chrony ssh.socket apt-daily.timer").split() == ["active"] * 3
+        assert sudo in guest.output("sudo -u ubuntu sudo --version 2>&1")
+        assert guest.output("cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6") == "1"
+        assert guest.output("sudo -u ubuntu sudo id -u") == "0"
+
+
 def test_stop_keeps_the_disk_and_the_host_keys_and_start_boots_again(sandbox: Sandbox) -> None:
     with sandbox.guest(user_data=USER_DATA) as guest:
         key = guest.host_key()

@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     up = verbs.add_parser("up", parents=[shared], help="start it; does nothing when it is up")
     up.add_argument("--cloud", choices=_CLOUDS, default="ec2", help="which cloud's API it has")
     up.add_argument("--prepared", action="store_true", help="with images that have the services' software, for tests")
+    help = "build this image, too, if it is not there: ubuntu-like, for instance; may be repeated"
+    up.add_argument("--image", action="append", default=[], metavar="NAME", help=help)
     up.set_defaults(function=_up)
     verbs.add_parser("down", parents=[shared], help="end it and remove all it left").set_defaults(function=_down)
     verbs.add_parser("status", parents=[shared], help="say whether it is up, and which guests it has").set_defaults(
@@ -66,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(paths: Paths, options: argparse.Namespace) -> int:
     started = time.monotonic()
-    if lifecycle.up(paths, _CLOUDS[options.cloud], print, prepared=options.prepared):
+    if lifecycle.up(paths, _CLOUDS[options.cloud], print, prepared=options.prepared, profiles=options.image):
         print(f"The sandbox is up after {time.monotonic() - started:.1f} s. Next: . {_shown(paths.env)}")
     else:
         print(f"The sandbox is already up. Next: . {_shown(paths.env)}")

@@ -22,6 +22,7 @@ from typing import Any, Final
 from . import cgroups, limits, sshd
 from .disks import Disk, Disks
 from .errors import NoSuchMachineError, SandboxError
+from .machine_traits import MachineTraits
 from .machines import Port, Rule, State, Volume
 from .metadata import Facts
 from .network import Network
@@ -119,7 +120,7 @@ class Guests:
                 guest.disk.mount(guest.root)
                 plant(guest.root, Seed(id, hostname, tuple(public_keys), user_data))
                 with self._wire:
-                    guest.namespace = self._network.add(id, address)
+                    guest.namespace = self._network.add(id, address, ipv6=MachineTraits.of(guest.root).ipv6)
                     self._connect([guest])
         except (SandboxError, OSError):
             self.destroy(id)

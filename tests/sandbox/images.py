@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import hashlib
 import os
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import gate, gate_image, prepared_image
+from . import gate, gate_image, prepared_image, profiles
 from .errors import SandboxError
+from .layers import Files, Packages, digest, fresh
 from .registries import debian_mirrors
 
 # What Debian's own cloud images have of this too, and what a test of the collection must find on a fresh machine.
@@ -30,7 +29,6 @@ _PACKAGES = (
 _MASKED = (
     # These wait for a network that is set from outside.
     "systemd-networkd-wait-online.service",
-    "systemd-resolved.service",
     # This asks questions.
     "systemd-firstboot.service",
     # These are for somebody at a keyboard, and each takes an inotify instance, of which all guests together have 128.
@@ -39,8 +37,8 @@ _MASKED = (
     "systemd-ask-password-wall.path",
 )
 
-# These hold apt's lock whenever they please.
-_TIMERS_OF_APT = ("apt-daily.timer", "apt-daily-upgrade.timer")
+# These hold apt's lock whenever they please, or listen on ports.
+_HABITS = ("apt-daily.timer", "apt-daily-upgrade.timer", "systemd-resolved.service")
 
 _CLOUD_CONFIG = """\
 datasource_list: [NoCloud, None]
@@ -65,19 +63,11 @@ ExecStart=-/usr/bin/mount --all
 """
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """Files and symbolic links by path, to lie on a tree."""
-
-    files: dict[str, str]
-    links: dict[str, str]
-
-
 def _masks(units: tuple[str, ...]) -> dict[str, str]:
     return {f"etc/systemd/system/{unit}": "/dev/null" for unit in units}
 
 
-_SETTINGS = _Layer(
+_SETTINGS = Files(
     {
         "etc/cloud/cloud.cfg.d/99-sandbox.cfg": _CLOUD_CONFIG,
         "etc/systemd/system/sandbox-disks.service": _MOUNT_DISKS,
@@ -88,23 +78,28 @@ _SETTINGS = _Layer(
     },
 )
 # A layer of its own, for the jump host has them run: what one layer masks none above can bring back everywhere.
-_NO_UPDATES = _Layer({}, _masks(_TIMERS_OF_APT))
-_CUDA = _Layer({"etc/haven-sandbox-cuda": "This guest stands for an image with a GPU driver.\n"}, {})
+_TIDY = Files({}, _masks(_HABITS))
+_CUDA = Files({"etc/haven-sandbox-cuda": "This guest stands for an image with a GPU driver.\n"}, {})
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """A suite's tree and the layers on it, topmost first."""
+    """A suite's tree and the layers on it, topmost first. early: 'up' builds it without being asked."""
 
     suite: str
-    layers: tuple[_Layer, ...]
+    layers: tuple[Files | Packages, ...]
+    early: bool = True
 
 
 _RECIPES = {
-    "bookworm": _Recipe("bookworm", (_NO_UPDATES, _SETTINGS)),
-    "trixie": _Recipe("trixie", (_NO_UPDATES, _SETTINGS)),
+    "bookworm": _Recipe("bookworm", (_TIDY, _SETTINGS)),
+    "trixie": _Recipe("trixie", (_TIDY, _SETTINGS)),
     gate_image.BASE: _Recipe("bookworm", (_SETTINGS,)),
-    "bookworm-cuda": _Recipe("bookworm", (_CUDA, _NO_UPDATES, _SETTINGS)),
+    "bookworm-cuda": _Recipe("bookworm", (_CUDA, _TIDY, _SETTINGS)),
+    **{
+        name: _Recipe(profile.suite, (*profile.layers, _SETTINGS), early=False)
+        for name, profile in profiles.PROFILES.items()
+    },
 }
 
 
@@ -119,9 +114,10 @@ def locate(cache: Path, name: str) -> tuple[Path, ...]:
     recipe = _RECIPES.get(name)
     if recipe is None:
         raise SandboxError(f"There is no image {name}: there are {', '.join(_RECIPES)}.")
-    folders = (*(_layer(cache, layer) for layer in recipe.layers), _tree(cache, recipe.suite))
+    folders = tuple(folder for folder, _layer in _folders(cache, recipe))
     if not all(folder.is_dir() for folder in folders):
-        raise SandboxError(f"The image {name} is not built: run 'up', which builds what is missing.")
+        option = "" if recipe.early else f" --image {name}"
+        raise SandboxError(f"The image {name} is not built: run 'up{option}', which builds what is missing.")
     return folders
 
 
@@ -136,35 +132,50 @@ def top_layer(cache: Path, name: str) -> Path:
     return prepared_image.folder(cache, name, locate(cache, prepared_image.IMAGES[name]))
 
 
-def build_missing(cache: Path, say: Callable[[str], None]) -> None:
-    """Build every image that the cache lacks (minutes the first time, nothing afterwards)."""
+def build_missing(cache: Path, names: Iterable[str], say: Callable[[str], None]) -> None:
+    """Build what the cache lacks of these images and of the plain ones (minutes the first time, nothing afterwards)."""
+    unknown = sorted(set(names) - set(_RECIPES))
+    if unknown:
+        raise SandboxError(f"There is no image {unknown[0]}: there are {', '.join(_RECIPES)}.")
     cache.mkdir(parents=True, exist_ok=True)
+    recipes = {name: recipe for name, recipe in _RECIPES.items() if recipe.early or name in names}
     with only_one_builder(cache):
-        for layer in {_layer(cache, layer): layer for recipe in _RECIPES.values() for layer in recipe.layers}.values():
-            _write(layer, _layer(cache, layer))
-        suites = sorted({recipe.suite for recipe in _RECIPES.values()})
+        suites = sorted({recipe.suite for recipe in recipes.values()})
         missing = [suite for suite in suites if not _tree(cache, suite).is_dir()]
         if missing:
             say(f"Building images of Debian {' and '.join(missing)} in {cache}, which takes about a minute")
             with ThreadPoolExecutor(len(missing)) as pool:
                 list(pool.map(lambda suite: _build(suite, _tree(cache, suite)), missing))
+        for name, recipe in recipes.items():
+            _add_layers(cache, name, recipe, say)
+
+
+def _add_layers(cache: Path, name: str, recipe: _Recipe, say: Callable[[str], None]) -> None:
+    folders = _folders(cache, recipe)
+    # From the bottom, because packages are installed on what is below them.
+    for at in reversed(range(len(folders))):
+        folder, layer = folders[at]
+        if layer is not None and not folder.is_dir():
+            if isinstance(layer, Packages):
+                say(f"Installing the packages of the image {name}, which takes about half a minute")
+            layer.make([below for below, _layer in folders[at + 1 :]], folder)
+
+
+def _folders(cache: Path, recipe: _Recipe) -> list[tuple[Path, Files | Packages | None]]:
+    """The folders of an image, topmost first, each with its layer; the last is the suite's tree."""
+    found: list[tuple[Path, Files | Packages | None]] = [(_tree(cache, recipe.suite), None)]
+    for layer in reversed(recipe.layers):
+        found.insert(0, (cache / layer.name([folder for folder, _layer in found]), layer))
+    return found
 
 
 def _tree(cache: Path, suite: str) -> Path:
     """Where a suite's tree lies; the name changes with the recipe, so that a changed recipe is built anew."""
-    return cache / f"{suite}-{_digest(_PACKAGES)}"
-
-
-def _layer(cache: Path, layer: _Layer) -> Path:
-    return cache / f"layer-{_digest(repr(layer))}"
+    return cache / f"{suite}-{digest(_PACKAGES)}"
 
 
 def _log(tree: Path) -> Path:
     return tree.with_name(f"{tree.name}.log")
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 @contextmanager
@@ -176,7 +187,7 @@ def only_one_builder(cache: Path) -> Iterator[None]:
 
 
 def _build(suite: str, tree: Path) -> None:
-    draft = _fresh(tree)
+    draft = fresh(tree)
     # In namespaces of its own, so that no interrupt can leave mmdebstrap's mounts or children behind.
     command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "mmdebstrap", "--mode=root"]
     command += ["--variant=minbase", f"--include={_PACKAGES}", '--aptopt=Acquire::Languages "none"', suite, str(draft)]
@@ -194,26 +205,3 @@ def _build(suite: str, tree: Path) -> None:
     # The lists are empty: a fresh date on them would tell Ansible's apt that they need no update.
     os.utime(draft / "var/lib/apt/lists", (0, 0))
     draft.rename(tree)
-
-
-def _write(layer: _Layer, folder: Path) -> None:
-    if folder.is_dir():
-        return
-    draft = _fresh(folder)
-    for name, content in layer.files.items():
-        _place(draft / name).write_text(content, encoding="ascii")
-    for name, target in layer.links.items():
-        _place(draft / name).symlink_to(target)
-    draft.rename(folder)
-
-
-def _place(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _fresh(folder: Path) -> Path:
-    draft = folder.with_name(f"{folder.name}.draft")
-    if draft.exists():
-        shutil.rmtree(draft)
-    return draft

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from . import gate, images, plan, prepared_image, probe
@@ -29,12 +29,22 @@ _UP_WITHIN_S = 600.0
 _DOWN_WITHIN_S = 120.0
 
 
-def up(paths: Paths, clouds: tuple[str, ...], say: Callable[[str], None], *, prepared: bool = False) -> bool:
+def up(
+    paths: Paths,
+    clouds: tuple[str, ...],
+    say: Callable[[str], None],
+    *,
+    prepared: bool = False,
+    profiles: Sequence[str] = (),
+) -> bool:
     """Bring the sandbox up; False when it was up already. Nothing is left behind when this is interrupted.
 
-    prepared: with the images that have the services' software. SandboxError when it is up without one of the clouds.
+    prepared: with the images that have the services' software. profiles: images beyond the plain ones, which a sandbox
+    that is up already gets, too. SandboxError when it is up without one of the clouds.
     """
+    wanted = [*profiles, *(prepared_image.IMAGES.values() if prepared else ())]
     if _is_up(paths, clouds):
+        images.build_missing(image_cache(), wanted, say)
         return False
     probe.require(paths.dir, clouds)
     paths.prepare()
@@ -43,7 +53,7 @@ def up(paths: Paths, clouds: tuple[str, ...], say: Callable[[str], None], *, pre
             return False
         clear(paths)
         paths.prepare()
-        images.build_missing(image_cache(), say)
+        images.build_missing(image_cache(), wanted, say)
         if "openstack" in clouds:
             environment.install_missing(openstack_cache(), say)
             template.prepare_missing(openstack_cache(), say)

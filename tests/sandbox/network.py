@@ -52,10 +52,12 @@ class Network:
         netns.set_sysctls(ROUTER, {"ipv4/ip_forward": "1"})
         self._load()
 
-    def add(self, guest: str, address: str) -> str:
+    def add(self, guest: str, address: str, *, ipv6: bool = True) -> str:
         """Give a guest a leg, closed from outside and open to it; returns the name of its namespace."""
         name = short_name(guest)
         _ip("", f"netns add {name}", f"link add {name} netns {ROUTER} type veth peer name eth0 netns {name}")
+        if not ipv6:
+            netns.set_sysctls(name, {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"})
         # The router answers for every address of the subnet; without a delay, which is meant for real wires.
         netns.set_sysctls(ROUTER, {f"ipv4/conf/{name}/proxy_arp": "1", f"ipv4/neigh/{name}/proxy_delay": "0"})
         _ip(ROUTER, f"link set {name} up", f"route add {address}/32 dev {name}")

@@ -46,6 +46,10 @@ IMAGES = (
     Image("ami-0debf13a20260101a", DEBIAN_13, "2026-01-01", "trixie"),
     Image("ami-0c0da12a20260101a", CUDA, "2026-01-01", "bookworm-cuda"),
     Image("ami-0f1ed13a20260101a", "haven-debian-13-prepared-20260101", "2026-01-01", "trixie-prepared"),
+    Image("ami-0ab0a7e0a20260101", "haven-ubuntu-like-20260101", "2026-01-01", "ubuntu-like"),
+    Image("ami-0ab0a7e0b20260101", "haven-ubuntu-like-slow-20260101", "2026-01-01", "ubuntu-like-slow"),
+    Image("ami-0ab0a7e1a20260101", "haven-ubuntu-next-20260101", "2026-01-01", "ubuntu-next"),
+    Image("ami-0ab0a7e1b20260101", "haven-ubuntu-next-slow-20260101", "2026-01-01", "ubuntu-next-slow"),
     # Newer and somebody else's: whoever searches by name alone gets this one.
     Image("ami-0bad12a0209912310", "haven-debian-12-20991231", "2026-06-01", "bookworm", owner=SOMEBODY_ELSE),
 )

@@ -43,6 +43,7 @@ class Image:
     boots: str
     gpu_ready: bool = False
     visibility: str = "public"
+    distribution: str = "debian"
 
 
 FLAVORS = (
@@ -61,6 +62,10 @@ IMAGES = (
     Image("haven-debian-13-20260101", "13", "trixie"),
     Image("haven-debian-12-cuda-20260101", "12", "bookworm-cuda", gpu_ready=True),
     Image("haven-debian-13-prepared-20260101", "13", "trixie-prepared"),
+    Image("haven-ubuntu-like-20260101", "24.04", "ubuntu-like", distribution="ubuntu"),
+    Image("haven-ubuntu-like-slow-20260101", "24.04", "ubuntu-like-slow", distribution="ubuntu"),
+    Image("haven-ubuntu-next-20260101", "26.04", "ubuntu-next", distribution="ubuntu"),
+    Image("haven-ubuntu-next-slow-20260101", "26.04", "ubuntu-next-slow", distribution="ubuntu"),
     # Newer and somebody else's, shared with whoever asks for such.
     Image("haven-debian-12-20991231", "12", "bookworm", visibility="community"),
 )
@@ -118,7 +123,7 @@ def images(admin: Any, somebody_else: Any) -> None:
             container_format="bare",
             visibility=image.visibility,
             min_disk=2,
-            os_distro="debian",
+            os_distro=image.distribution,
             os_version=image.version,
             os_admin_user="debian",
             architecture="x86_64",
