@@ -87,3 +87,27 @@ def test_a_message_names_the_variable_that_works_where_it_is_met() -> None:
         for name, theirs in given.items()
         if re.search(rf"(?<![\w{{])(?<!{{ ){name}\b", text) and not any(other in text for other in theirs)
     ]
+
+
+PLAYS = [
+    (file.name, play)
+    for file in sorted(REPOSITORY.glob("playbooks/*.yml"))
+    for play in yaml.safe_load(file.read_text())
+    if "hosts" in play
+]
+
+
+def test_no_setting_of_somebodys_ansible_cfg_changes_how_a_play_runs() -> None:
+    """Another strategy does not know what comes after what; become would ask for a password on the controller."""
+    assert len(PLAYS) > 10
+    assert {play.get("strategy") for _name, play in PLAYS} == {"ansible.builtin.linear"}
+    unsaid = [(name, play["name"]) for name, play in PLAYS if "become" not in play]
+    assert unsaid == []
+    assert [name for name, play in PLAYS if play["hosts"] == "localhost" and play["become"]] == []
+
+
+def test_who_becomes_root_in_a_play_does_so_by_sudo() -> None:
+    becoming = [each for _name, play in PLAYS for each in mappings(play) if each.get("become") is True]
+    assert len(becoming) > 1
+    ways = {(each.get("become_method"), each.get("become_user")) for each in becoming}
+    assert ways == {("ansible.builtin.sudo", "root")}
