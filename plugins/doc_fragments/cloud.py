@@ -32,6 +32,17 @@ options:
     choices: [direct, jump_host]
     default: direct
     version_added: "0.1.0"
+  public_keys:
+    description:
+      - Your public keys, such as C(ssh-ed25519 AAAA...). Those of them that are in C(~/.ssh), or that your agent has,
+        are the only ones that are tried on jump hosts without O(hops[].key), and by M(haven.gpu.instance) on instances
+        without O(haven.gpu.instance#module:private_key). Otherwise, ssh would offer all keys of the agent, and many
+        servers lock out an address that offers too many.
+      - If none of them is on this computer, ssh tries all keys.
+    type: list
+    elements: str
+    default: []
+    version_added: "0.1.0"
   hops:
     description:
       - The jump hosts between the controller and the cloud's private network, outermost first. They are used for

@@ -62,6 +62,10 @@ options:
       private_key:
         description: Like O(private_key).
         type: str
+      public_keys:
+        description: Like O(public_keys).
+        type: list
+        elements: str
       host_key_authority:
         description: Like O(host_key_authority).
         type: str

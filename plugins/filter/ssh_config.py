@@ -48,6 +48,13 @@ options:
   private_key:
     description: Private key file for the machines. By default, the agent's keys and the default files are tried.
     type: str
+  public_keys:
+    description:
+      - Your public keys. Those of them that are in C(~/.ssh), or that your agent has, are the only ones that are tried
+        on hops and machines without a key. If none of them is on this computer, ssh tries all keys.
+    type: list
+    elements: str
+    default: []
   forwards:
     description: Local ports and the unix sockets on the machine that they are forwarded to.
     type: dict

@@ -92,8 +92,8 @@ options:
         description:
           - Private key file for this hop, on the controller.
           - >-
-            By default, the agent's keys and the default files are tried. Keys with a passphrase in an agent and keys on
-            a FIDO token work in both cases.
+            By default, O(public_keys) decides. Keys with a passphrase in an agent and keys on a FIDO token work in all
+            cases.
         type: str
       host_key:
         description:
@@ -115,9 +115,17 @@ options:
   private_key:
     description:
       - Private key file for the machines, on the controller. A relative path is relative to the inventory file.
-      - The default is the variable C(haven_private_key). Without both, the agent's keys and the default files are
-        tried.
+      - The default is the variable C(haven_private_key). Without both, O(public_keys) decides.
     type: str
+  public_keys:
+    description:
+      - Your public keys, such as C(ssh-ed25519 AAAA...). Those of them that are in C(~/.ssh), or that your agent has,
+        are the only ones that are tried on hops and instances without a key of their own. Otherwise, ssh would offer
+        all keys of the agent, and many servers lock out an address that offers too many.
+      - The default is the variable C(haven_public_key), or the C(ssh_keys) of all C(haven_users). If none of them is on
+        this computer, ssh tries all keys.
+    type: list
+    elements: str
   host_key_authority:
     description:
       - The public key of your SSH certificate authority, such as C(ssh-ed25519 AAAA...). Each instance must then show a
@@ -363,10 +371,25 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
         for option, variable in FALLBACKS.items():
             if wanted[option] is None and variable in variables:
                 wanted[option] = self._filled_in(variable, variables[variable])
+        if wanted["public_keys"] is None:
+            wanted["public_keys"] = self._keys_of_users(variables.get("haven_users"))
         for owner in (wanted, *(wanted["sources"] or []), *(wanted["machines"] or [])):
             if isinstance(owner, dict) and owner.get("private_key"):
                 owner["private_key"] = _beside(path, str(owner["private_key"]))
         return wanted
+
+    def _keys_of_users(self, users: Any) -> list[str]:
+        """The public keys of a list of users. Nothing else is evaluated, because the vault may be closed."""
+        keys: list[str] = []
+        for user in users if isinstance(users, list) else ():
+            listed = user.get("ssh_keys") if isinstance(user, Mapping) else None
+            try:
+                found = plain(self.templar.template(listed))
+            except AnsibleError:
+                # The play says what is wrong with it. Here, it only means that ssh tries all keys.
+                continue
+            keys += [str(key) for key in found] if isinstance(found, list) else []
+        return keys
 
     def _variables_beside(self, path: str) -> dict[str, Any]:
         folder = os.path.dirname(os.path.abspath(path))

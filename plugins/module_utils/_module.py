@@ -21,7 +21,8 @@ from ._clouds.registry import CLOUDS
 from ._collector import paused
 from ._errors import HavenError, MissingLibrary, shown
 from ._options import HOPS
-from ._ssh.hops import plain, wanted_hops
+from ._ssh.checks import lines_of_keys
+from ._ssh.hops import WantedHop, plain, wanted_hops, with_key
 
 if TYPE_CHECKING:
     from ._ssh.api_proxy import ApiProxy
@@ -36,6 +37,7 @@ CONNECTION: dict[str, Any] = {
     "project": {"type": "str", "required": True, "fallback": (env_fallback, ["HAVEN_PROJECT"])},
     "api_via": {"type": "str", "choices": ["direct", "jump_host"], "default": "direct"},
     "hops": HOPS,
+    "public_keys": {"type": "list", "elements": "str", "default": []},
 }
 
 
@@ -96,7 +98,12 @@ def _api_proxy(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiPro
     # Here, because what it needs takes longer to load than the module itself.
     from ._ssh.api_proxy import api_proxy
 
-    return api_proxy(plain(wanted_hops(params["hops"]), "api_via: jump_host"))
+    return api_proxy(plain(hops_from_options(params), "api_via: jump_host"))
+
+
+def hops_from_options(params: dict[str, Any]) -> tuple[WantedHop, ...]:
+    """The hops, with the user's public keys for those without a key. Raises InvalidRequest."""
+    return with_key(wanted_hops(params["hops"]), lines_of_keys(params["public_keys"]))
 
 
 def _succeed(module: HavenModule, outcome: Outcome) -> None:

@@ -473,10 +473,11 @@ from ..module_utils._cloud import Cloud
 from ..module_utils._clouds import package
 from ..module_utils._converge import Patience, converge
 from ..module_utils._models import Spec
-from ..module_utils._module import Outcome, argument_spec, run
+from ..module_utils._module import Outcome, argument_spec, hops_from_options, run
 from ..module_utils._options import INSTANCE, specs
 from ..module_utils._plan import check_supported
-from ..module_utils._ssh.hops import WantedHop, wanted_hops
+from ..module_utils._ssh.checks import lines_of_keys
+from ..module_utils._ssh.hops import WantedHop
 
 if TYPE_CHECKING:
     from ..module_utils._ssh.handshake import Route
@@ -489,7 +490,7 @@ class Wanted(NamedTuple):
 
 
 def read(params: dict[str, Any]) -> Wanted:
-    wanted = Wanted(specs(params), wanted_hops(params["hops"]), params)
+    wanted = Wanted(specs(params), hops_from_options(params), params)
     check_supported(wanted.specs[0], package(params["cloud"]).TRAITS)
     return wanted
 
@@ -502,7 +503,8 @@ def ensure(cloud: Cloud, wanted: Wanted, check: bool) -> Outcome:
         from ..module_utils._ssh.handshake import Route
 
         listed = partial(cloud.instances, wanted.specs[0].project, states=["running"])
-        return Route(wanted.hops, listed, params["login_user"], params["private_key"])
+        key = params["private_key"] or lines_of_keys(params["public_keys"]) or None
+        return Route(wanted.hops, listed, params["login_user"], key)
 
     patience = Patience(params["wait"], params["wait_timeout"], route)
     done = converge(cloud, wanted.specs, package(cloud.name).TRAITS, patience, check)

@@ -17,8 +17,15 @@ from typing import Any, Optional
 from ..module_utils._clouds.registry import CLOUDS
 from ..module_utils._errors import InvalidRequest
 from ..module_utils._models import STATES, Hop, Instance
-from ..module_utils._ssh.checks import TOFU, VERIFIED, public_key, require_path, require_user
-from ..module_utils._ssh.hops import FoundHops, WantedHop, found, plain, wanted_hops
+from ..module_utils._ssh.checks import (
+    TOFU,
+    VERIFIED,
+    lines_of_keys,
+    public_key,
+    require_path,
+    require_user,
+)
+from ..module_utils._ssh.hops import FoundHops, WantedHop, found, plain, wanted_hops, with_key
 from ._version import VERSION
 
 # The variables that options come from if the file leaves them out. The modules and roles use the same variables.
@@ -30,6 +37,7 @@ FALLBACKS = {
     "hops": "haven_hops",
     "login_user": "haven_login_user",
     "private_key": "haven_private_key",
+    "public_keys": "haven_public_key",
     "hourly_prices": "haven_prices",
     "host_key_authority": "haven_host_key_authority",
 }
@@ -58,7 +66,7 @@ class Settings:
     If a hop is an instance, ``looked_up`` are the hops as the user wrote them, and ``found_hops`` what they are once
     the instances are known. ``name`` is empty for the only source of a file without a list of sources. An instance is
     listed if one of the ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, per hour and
-    instance type.
+    instance type. ``public_keys`` are the user's, one on each line.
     """
 
     cloud: str
@@ -69,6 +77,7 @@ class Settings:
     found_hops: FoundHops = field(default_factory=FoundHops)
     login_user: Optional[str] = None
     private_key: Optional[str] = None
+    public_keys: str = ""
     host_keys: str = VERIFIED
     host_key_authority: Optional[str] = None
     address: str = "auto"
@@ -189,7 +198,8 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
     login_user = _text(options.get("login_user"))
     private_key = _text(options.get("private_key"))
     authority = authority_from(options)
-    hops = wanted_hops(options.get("hops"), authority)
+    public_keys = lines_of_keys(options.get("public_keys"))
+    hops = with_key(wanted_hops(options.get("hops"), authority), public_keys)
     api_via = _one_of("api_via", _text(options.get("api_via")) or DIRECT, (DIRECT, JUMP_HOST))
     if api_via == JUMP_HOST:
         plain(hops, "api_via: jump_host")
@@ -202,6 +212,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         **hops_of(hops),
         login_user=require_user(login_user, "The login_user") if login_user else None,
         private_key=require_path(private_key, "The path of the private_key") if private_key else None,
+        public_keys=public_keys,
         host_keys=_one_of("host_keys", _text(options.get("host_keys")) or VERIFIED, (VERIFIED, TOFU)),
         host_key_authority=authority,
         address=_one_of("address", _text(options.get("address")) or "auto", ADDRESSES),

@@ -100,6 +100,21 @@ def public_key(text: object) -> Optional[str]:
     return f"{words[0]} {words[1]}"
 
 
+def public_keys(text: object) -> tuple[str, ...]:
+    """Return each line of the text as by :func:`public_key`, or nothing if one of them is not a public key."""
+    keys = [public_key(line) for line in text.splitlines()] if isinstance(text, str) else []
+    return tuple(filter(None, keys)) if all(keys) else ()
+
+
+def lines_of_keys(keys: object) -> str:
+    """Return public keys, such as those of a user, in the form in which ``key`` can have them instead of a path.
+
+    Those that are not plainly one key, for instance because they have options, are left out.
+    """
+    listed = [keys] if isinstance(keys, str) else keys if isinstance(keys, Sequence) else []
+    return "\n".join(dict.fromkeys(filter(None, (public_key(str(each).strip()) for each in listed))))
+
+
 class Authority(NamedTuple):
     """A signer's public key, and the name that the certificate must contain, or '' for the host's own name."""
 
@@ -162,7 +177,7 @@ def _require_hop(hop: Hop, number: int) -> None:
         require_user(hop.user, f"The user of hop {number}")
     if hop.host_key is not None:
         require_host_key(hop.host_key, f"The host_key of hop {number}")
-    if hop.key is not None:
+    if hop.key is not None and not public_keys(hop.key):
         require_path(hop.key, f"The path of the key of hop {number}")
     if hop.inside_address is not None and not _is_ip_address(hop.inside_address):
         raise InvalidRequest(

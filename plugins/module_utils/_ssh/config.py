@@ -19,8 +19,8 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
 from .._models import Hop
@@ -34,6 +34,7 @@ from .checks import (
     is_alias,
     is_user,
     public_key,
+    public_keys,
     require_checking,
     require_path,
     require_port,
@@ -72,7 +73,8 @@ class Paths:
     hops. It is empty for ssh's own default. ``python`` is the command that runs the helper, with an absolute path.
     With ``notes``, the helper makes all connections, and records failures in a file next to it. With ``own_jump``, the
     user's own configuration has a ProxyJump for all hosts, which the first hop does not use: the hops are the whole
-    way. A ProxyCommand is left alone, because it may be the only way out of the user's network.
+    way. A ProxyCommand is left alone, because it may be the only way out of the user's network. ``identities`` are the
+    files to give to ssh for public keys (``type base64``) that hops and machines have instead of a key file.
     """
 
     folder: str
@@ -80,6 +82,7 @@ class Paths:
     python: tuple[str, ...] = ("/usr/bin/env", "python3")
     notes: bool = False
     own_jump: bool = False
+    identities: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of_this_run(cls, folder: str, *, notes: bool = False, own_jump: bool = False) -> Paths:
@@ -127,9 +130,9 @@ class Machine:
     ``alias`` is what one types after ``ssh``. ``identity`` is what its host key is stored under: the instance id, so
     that a new address or name changes nothing, or the alias if it is empty. ``name`` is its name in messages. With an
     ``authority``, a public key, the machine must show a certificate by that signer for its identity, and ``host_key``
-    is ignored. ``key`` (a path on the controller), ``authority``, ``port``, and ``forwards`` are from the user;
-    everything else may come from a cloud. Every connection opens the ``forwards``, so they belong only in the user's
-    own configuration.
+    is ignored. ``key`` (a path on the controller, or lines of public keys), ``authority``, ``port``, and ``forwards``
+    are from the user; everything else may come from a cloud. Every connection opens the ``forwards``, so they belong
+    only in the user's own configuration.
     With ``own_config``, the alias is in the user's own configuration, which provides what is not given here: address,
     user, keys, and the host key to trust. ``depth`` is the number of hops to it, or None for all, because a hop can be
     one of the machines.
@@ -198,12 +201,13 @@ def render(
 @dataclass(frozen=True)
 class _Common:
     """The lines that many hosts have: how a key is checked, which keys are ours to know, and the ProxyCommand through
-    each of the hops; ``nowhere`` is that of a machine without an address."""
+    each of the hops; ``nowhere`` is that of a machine without an address. ``identities``: files of public keys."""
 
     checking: str
     trusted: list[str]
     proxy_commands: list[str]
     nowhere: str
+    identities: Mapping[str, str]
 
     @classmethod
     def of(cls, hops: Sequence[str], paths: Paths, host_keys: str) -> _Common:
@@ -221,7 +225,15 @@ class _Common:
             ],
             proxy_commands=[_through(hop, paths, host_keys) for hop in hops],
             nowhere=_direct(paths) if paths.notes else "ProxyJump none",
+            identities=paths.identities,
         )
+
+    def key_files(self, key: Optional[str]) -> list[str]:
+        """The files to give to ssh for a key, which is a path or public keys. Without any, ssh tries all keys."""
+        known = public_keys(key)
+        if known:
+            return [self.identities[each] for each in known if each in self.identities]
+        return [key] if key else []
 
 
 def _hop(hop: Hop, alias: str, index: int, common: _Common) -> list[str]:
@@ -232,7 +244,7 @@ def _hop(hop: Hop, alias: str, index: int, common: _Common) -> list[str]:
         signer = authority(hop.host_key)
         known_as = signer.name or hop.host if signer else alias
         lines += [f"HostKeyAlias {known_as}", *_kind(hop.host_key), *common.trusted]
-    return lines + _settings(hop.user, hop.key, f"hop {index + 1}")
+    return lines + _settings(hop.user, common.key_files(hop.key), f"hop {index + 1}")
 
 
 def _machines(machines: Iterable[Machine], taken: set[str], common: _Common) -> Iterator[str]:
@@ -247,7 +259,7 @@ def _machines(machines: Iterable[Machine], taken: set[str], common: _Common) -> 
         kind = _kind(None if machine.authority else machine.host_key)
         trusted = [] if machine.own_config and not machine.host_key else [*kind, *common.trusted]
         proxy_command = common.proxy_commands[: machine.depth][-1:]
-        yield _block(machine.alias, [*_machine(machine, proxy_command, common.nowhere), common.checking, *trusted])
+        yield _block(machine.alias, [*_machine(machine, proxy_command, common), common.checking, *trusted])
 
 
 def known_hosts(machines: Iterable[Machine], hops: Sequence[Hop]) -> str:
@@ -302,8 +314,8 @@ def _run_by_ssh(paths: Paths) -> str:
     return f"{' '.join(words)} -IS {_quoted(paths.helper, 'The path of the proxy helper')}"
 
 
-def _machine(machine: Machine, proxy_command: list[str], nowhere: str) -> list[str]:
-    """The lines of the machine itself. One without an address has ``nowhere`` instead of the ``proxy_command``."""
+def _machine(machine: Machine, proxy_command: list[str], common: _Common) -> list[str]:
+    """The lines of the machine itself. One without an address has no use for the ``proxy_command``."""
     lines = []
     if machine.own_config:
         lines += proxy_command
@@ -311,7 +323,7 @@ def _machine(machine: Machine, proxy_command: list[str], nowhere: str) -> list[s
         lines += [f"HostName {machine.address}", *proxy_command]
     else:
         # Without this line, ssh would look up the alias in DNS and connect to the result.
-        lines += [f"HostName {NO_ADDRESS}", nowhere]
+        lines += [f"HostName {NO_ADDRESS}", common.nowhere]
     user = machine.user
     if user is not None and not is_user(user):
         lines.append(f"# Left out, not a user name: {shown(user)}")
@@ -322,15 +334,17 @@ def _machine(machine: Machine, proxy_command: list[str], nowhere: str) -> list[s
         lines.append(f"Port {require_port(machine.port, machine.alias)}")
     if not machine.own_config or machine.host_key:
         lines.append(f"HostKeyAlias {machine.filed_under}")
-    return lines + _settings(user, machine.key, machine.alias) + [_forward(forward) for forward in machine.forwards]
+    settings = _settings(user, common.key_files(machine.key), machine.alias)
+    return lines + settings + [_forward(forward) for forward in machine.forwards]
 
 
-def _settings(user: Optional[str], key: Optional[str], where: str) -> list[str]:
+def _settings(user: Optional[str], keys: Sequence[str], where: str) -> list[str]:
     lines = [f"User {user}"] if user else []
-    if key:
+    if keys:
         # Without a file, all keys in the agent and the default files are tried, including FIDO keys. With a file, an
         # agent that has the key still signs, with or without a passphrase, because ssh finds it by its public key.
-        lines += [f"IdentityFile {_quoted(key, f'The path of the key of {where}')}", "IdentitiesOnly yes"]
+        lines += [f"IdentityFile {_quoted(key, f'The path of the key of {where}')}" for key in keys]
+        lines.append("IdentitiesOnly yes")
     return [
         *lines,
         # We share connections, and so does Ansible by the machine's id. A user's own path may use the address.

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import inspect
 import os
 import subprocess
@@ -14,7 +16,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from .._models import Hop
 from . import config as _config
-from .checks import VERIFIED
+from . import identities as _identities
+from .checks import VERIFIED, public_keys
 from .config import ANY_HOST, HopForward, Machine, Paths
 
 PRIVATE = 0o600
@@ -35,12 +38,23 @@ def texts(
     The arguments are :func:`config.render`'s.
     """
     groups = (machines or {(): ()}).items()
+    keys = [hop.key for hops, _behind in groups for hop in hops]
+    keys += [machine.key for _hops, behind in groups for machine in behind]
+    usable = _identities.usable(each for text in dict.fromkeys(keys) for each in public_keys(text))
+    # ssh finds a key in the agent by a file with the public key.
+    made = {each.public: _public_key_file(paths, each.public) for each in usable if not each.path}
+    paths = dataclasses.replace(paths, identities={each.public: each.path or made[each.public] for each in usable})
     known = [_config.known_hosts(behind, hops) for hops, behind in groups]
     configs = [
         _config.render(behind, hops, paths=paths, host_keys=host_keys, hop_forwards=hop_forwards)
         for hops, behind in groups
     ]
-    return {paths.known_hosts: _merged(known), paths.helper: _helper(), paths.config: "\n".join(configs)}
+    public = {path: f"{key}\n" for key, path in made.items()}
+    return {paths.known_hosts: _merged(known), paths.helper: _helper(), **public, paths.config: "\n".join(configs)}
+
+
+def _public_key_file(paths: Paths, key: str) -> str:
+    return os.path.join(paths.folder, f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.pub")
 
 
 def write(machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forwards: Iterable[HopForward] = ()) -> str:

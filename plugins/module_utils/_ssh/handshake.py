@@ -211,7 +211,8 @@ def _no_login(instance: Instance, answer: _Answer, count: int) -> LoginRefused:
     if answer.is_of_a_hop:
         return LoginRefused(
             f"A jump host of {instance.name} refused the login {times} ({answer.said.removeprefix(HOP_FAILED)}): check "
-            "the hop's user and key, and whether the agent has the key."
+            "the hop's user and key, and whether the agent has the key. If it needs another key than the instances, "
+            "give that as the hop's key."
         )
     pair = f" of the key pair {instance.key_pair}" if instance.key_pair else ""
     return LoginRefused(

@@ -73,6 +73,17 @@ def wanted_hops(value: object, authority: Optional[str] = None) -> tuple[WantedH
     return tuple(each if isinstance(each, Hop) else dataclasses.replace(each, authority=authority) for each in wanted)
 
 
+def with_key(wanted: Iterable[WantedHop], key: str) -> tuple[WantedHop, ...]:
+    """Return the hops with this key, a path or lines of public keys, for those that the user gave none."""
+    return tuple(_with_key(each, key) if key else each for each in wanted)
+
+
+def _with_key(wanted: WantedHop, key: str) -> WantedHop:
+    if isinstance(wanted, Hop):
+        return wanted if wanted.key else dataclasses.replace(wanted, key=key)
+    return dataclasses.replace(wanted, rest=dataclasses.replace(wanted.rest, key=wanted.rest.key or key))
+
+
 def _wanted(item: Any, number: int) -> WantedHop:
     given = {key: value for key, value in item.items() if value not in (None, "", {})} if _is_mapping(item) else {}
     lookups = [key for key in ("host", "instance", "tag") if key in given]

@@ -141,7 +141,7 @@ def machine(instance: Instance, settings: Settings) -> Machine:
         host_key=public_key(instance.host_key),
         identity=_certified_name(instance) if settings.host_key_authority else "",
         authority=settings.host_key_authority,
-        key=settings.private_key,
+        key=settings.private_key or settings.public_keys or None,
         depth=len(settings.hops) if settings.looked_up else None,
     )
 

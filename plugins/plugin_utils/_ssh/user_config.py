@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
@@ -15,7 +16,7 @@ from ...module_utils._models import Hop
 from ...module_utils._ssh import checks as _checks
 from ...module_utils._ssh import files as _files
 from ...module_utils._ssh.config import Forward, Machine, Paths
-from ...module_utils._ssh.hops import HopLookup, WantedHop, plain, wanted_hops
+from ...module_utils._ssh.hops import HopLookup, WantedHop, plain, wanted_hops, with_key
 from .._settings import STATIC
 
 _FIELDS = frozenset(["name", "id", "address", "port", "host_key", "user", "private_key", "forwards"])
@@ -23,16 +24,19 @@ _FIELDS = frozenset(["name", "id", "address", "port", "host_key", "user", "priva
 
 @dataclass(frozen=True)
 class Defaults:
-    """The defaults for all machines. ``forwards`` are local ports and socket paths."""
+    """The defaults for all machines. ``forwards`` are local ports and socket paths; ``public_keys`` are the user's, for
+    hops and machines without a key."""
 
     user: Optional[str] = None
     private_key: Optional[str] = None
+    public_keys: Sequence[str] = ()
     forwards: Optional[Mapping[Any, str]] = None
     host_keys: str = _checks.VERIFIED
 
 
 def user_config(machines: Iterable[Any], hops: Any, paths: Paths, defaults: Defaults) -> dict[str, dict[str, Any]]:
-    """Return the files ``known_hosts``, ``helper``, and ``config``, as the module haven.gpu.files takes them.
+    """Return the files ``known_hosts``, ``helper``, and ``config``, as the module haven.gpu.files takes them, and the
+    public keys by which ssh finds keys in the agent.
 
     ``hops`` lead to all machines; with None, each uses its own. A machine is either the variables of a host in our
     inventory (untrusted, so unusable values are left out) or the user's own dictionary with name, address, and host_key
@@ -44,9 +48,12 @@ def user_config(machines: Iterable[Any], hops: Any, paths: Paths, defaults: Defa
     by_hops: dict[tuple[Hop, ...], list[Machine]] = {}
     for machine in machines:
         if not _is_configured(machine):
-            by_hops.setdefault(_hops_to(machine, wanted), []).append(_machine(machine, defaults))
+            keyed = with_key(_hops_to(machine, wanted), _checks.lines_of_keys(defaults.public_keys))
+            hops_to = plain(keyed, "The ssh configuration")
+            by_hops.setdefault(hops_to, []).append(_machine(machine, defaults))
     texts = _files.texts(by_hops, paths, host_keys=defaults.host_keys)
-    files = (("known_hosts", paths.known_hosts), ("helper", paths.helper), ("config", paths.config))
+    names = {paths.known_hosts: "known_hosts", paths.helper: "helper", paths.config: "config"}
+    files = [(names.get(path, os.path.basename(path)), path) for path in texts]
     # The helper is a program, so its diff would not help anyone.
     return {
         name: {"path": path, "content": texts[path], "mode": f"{_files.PRIVATE:04o}", "diff": name != "helper"}
@@ -87,7 +94,7 @@ def _machine(machine: Any, defaults: Defaults) -> Machine:
             port=machine.get("ansible_port") or 22,
             host_key=str(machine["haven_host_key"]) or None,
             user=defaults.user or machine.get("haven_login_user"),
-            key=defaults.private_key or None,
+            key=defaults.private_key or _checks.lines_of_keys(defaults.public_keys) or None,
             forwards=_forwards(defaults.forwards),
         )
     return _users_own(machine, defaults)

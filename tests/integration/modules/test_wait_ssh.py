@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,51 @@ def test_a_new_guest_has_answered_through_the_jump_host(guests: Account) -> None
     again = reached(guests)
     assert again.ok, again.message
     assert not again["changed"]
+
+
+def test_a_login_that_sshd_refuses_is_not_waited_for(guests: Account) -> None:
+    """Its boot is complete, so the user does not exist. ssh itself says so, after the right host key."""
+    refused = reached(guests, login_user="ubuntu", wait_timeout=600)
+    assert refused["reason"] == "login_refused", refused.message
+    assert "ubuntu@" in refused.message
+    assert "key pair me" in refused.message
+    assert "reached" in refused.instances
+
+
+@pytest.fixture
+def agent(guests: Account, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The variables of an agent with eight keys, of which the last one is right, and of a home folder without keys."""
+    key = Path(guests.api.environment["HAVEN_SANDBOX_KEY"])
+    said = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    found = dict(word.split("=") for word in said.replace(";", " ").split() if "=" in word)
+    environment = {**os.environ, **found}
+    for number in range(7):
+        other = tmp_path / f"other{number}"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(other)], check=True)
+        subprocess.run(["ssh-add", "-q", str(other)], check=True, env=environment)
+    subprocess.run(["ssh-add", "-q", str(key)], check=True, env=environment)
+    yield {"SSH_AUTH_SOCK": found["SSH_AUTH_SOCK"], "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}
+    os.kill(int(found["SSH_AGENT_PID"]), signal.SIGTERM)
+
+
+def test_of_an_agent_with_eight_keys_only_the_right_one_is_offered(guests: Account, agent: dict[str, str]) -> None:
+    """sshd hangs up after six. Neither the instance nor the jump host has a key of its own in the options."""
+    route = {"hops": [{**hop(guests.api.environment), "key": None}], "private_key": None}
+    public = Path(guests.api.environment["HAVEN_SANDBOX_KEY"]).with_suffix(".pub").read_text()
+    answer = reached(guests, **route, public_keys=[public], env=agent)
+    assert answer.ok, answer.message
+    too_many = reached(guests, **route, wait_timeout=3, env=agent)
+    assert "Too many authentication failures" in too_many.message
+
+
+@pytest.mark.long
+def test_a_login_that_the_jump_host_refuses_is_final(guests: Account) -> None:
+    assert reached(guests).ok
+    wrong = {**hop(guests.api.environment), "user": "mallory"}
+    refused = reached(guests, hops=[wrong], wait_timeout=600)
+    assert refused["reason"] == "login_refused", refused.message
+    assert "jump host" in refused.message
+    assert "mallory@" in refused.message
 
 
 def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Account, tmp_path: Path) -> None:
