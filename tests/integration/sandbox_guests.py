@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.sandbox import internet
 from tests.sandbox.client import MachinesClient
 from tests.sandbox.keeper import Running
 from tests.sandbox.paths import Paths, read_env
@@ -84,6 +85,23 @@ class Sandbox:
         """Run a script on a host behind the gate, all host keys checked."""
         return self._run_ssh(self._ssh_config(user, address, known_key), "guest", "bash -s", given=script)
 
+    def outside(self, *words: str, who: str = internet.LAPTOP, **options: Any) -> subprocess.Popen[str]:
+        """Start a command on the laptop, or on the stranger's; it ends with the block that this is used in."""
+        there = internet.Outside(self.paths)
+        environment = there.environment({**os.environ, **options.pop("env", {})})
+        return _Outside(there.command(who, words), cwd=ROOT, text=True, env=environment, **options)
+
+    def on_laptop(self, *words: str, who: str = internet.LAPTOP, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on the laptop, or on the stranger's, to its end."""
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with self.outside(*words, who=who, env=env, **pipes) as there:
+            said, complaint = there.communicate(timeout=600)
+        return subprocess.CompletedProcess(words, there.returncode, said, complaint)
+
+    def move_laptop(self, place: int) -> None:
+        """Give the laptop its first (0) or second (1) address."""
+        internet.Outside(self.paths).move(place)
+
     def ask_gate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Ask the gate itself for something, its host key checked: options of ssh, and a command."""
         options = [argument for argument in arguments if argument.startswith("-")]
@@ -108,6 +126,14 @@ class Sandbox:
         # Where the wire drops packets ssh waits for its jump, whatever ConnectTimeout says; timeout ends them both.
         full = ["timeout", "30", "ssh", "-F", str(config), *arguments]
         return subprocess.run(full, input=given, capture_output=True, text=True, check=False, timeout=60)
+
+
+class _Outside(subprocess.Popen[str]):
+    """A process that does not outlive the block it is used in."""
+
+    def __exit__(self, *error: Any) -> None:
+        self.terminate()
+        super().__exit__(*error)
 
 
 class Guest:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An API that only the jump host reaches: a controller in a network from which nothing but the jump host is there.
 
-That network is the sandbox's own outside, a namespace with the jump host's sshd on a link and no other route.
+That network is the sandbox's own outside: a namespace with the jump host's sshd on a link, where the APIs' names are
+not known.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: up, down, status, console, shell."""
+"""The command line: up, down, status, console, shell, laptop, stranger."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import lifecycle
+from . import internet, lifecycle
 from .client import MachinesClient
 from .errors import SandboxError, UnsuitableMachineError
 from .keeper import Running
 from .paths import Paths, read_env, sandbox_dir
 
+_PLACES = ("first", "second")
 _CLOUDS = {"ec2": ("ec2",), "openstack": ("openstack",), "all": ("ec2", "openstack")}
 
 
@@ -63,6 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     shell.add_argument("name", help="a guest's name, id, host name or address")
     shell.add_argument("command", nargs=argparse.REMAINDER, help="a command to run instead of a shell")
     shell.set_defaults(function=_shell)
+    laptop = verbs.add_parser("laptop", parents=[shared], help="run a command, or a shell, on the researcher's laptop")
+    laptop.add_argument("--address", choices=_PLACES, help="first change the address of the laptop to this one")
+    stranger = verbs.add_parser("stranger", parents=[shared], help="run a command, or a shell, on a stranger's laptop")
+    for who in (laptop, stranger):
+        who.add_argument("command", nargs=argparse.REMAINDER, help="the command, after --")
+    laptop.set_defaults(function=_outside, who=internet.LAPTOP)
+    stranger.set_defaults(function=_outside, who=internet.STRANGER, address=None)
     return parser
 
 
@@ -108,6 +116,15 @@ def _shell(paths: Paths, options: argparse.Namespace) -> int:
     os.execvpe(  # noqa: S606 - a list of arguments, as everywhere
         command[0], command, {"PATH": os.environ["PATH"], "TERM": os.environ.get("TERM", "dumb"), "HOME": "/root"}
     )
+
+
+def _outside(paths: Paths, options: argparse.Namespace) -> int:
+    outside = internet.Outside(paths)
+    if options.address:
+        outside.move(_PLACES.index(options.address))
+    words = options.command[1:] if options.command[:1] == ["--"] else options.command
+    command = outside.command(options.who, words or [os.environ.get("SHELL", "/bin/bash")])
+    os.execvpe(command[0], command, outside.environment(os.environ))  # noqa: S606 - a list of arguments, as everywhere
 
 
 def _guests(paths: Paths) -> list[dict[str, str]]:

@@ -15,7 +15,10 @@ from ipaddress import IPv4Network, collapse_addresses
 from .machines import Rule
 
 METADATA_ADDRESS = "169.254.169.254"
-PROXY_PORT = 3128
+# The first is the proxy as it should be: see ways_out.py.
+PROXY_PORTS = (3128, 3133)
+# The router's link to those outside of the clouds.
+INTERNET_LINK = "internet"
 
 ALLOW_ALL_OUT = Rule("out", "all", 0, 0, ("0.0.0.0/0",))
 
@@ -91,6 +94,8 @@ def _public_addresses(legs: Sequence[Leg]) -> list[str]:
     public = [leg for leg in legs if leg.public_address]
     lines = ["  chain public_in {", "    type nat hook prerouting priority dstnat; policy accept;"]
     lines += [f"    ip daddr {leg.public_address} dnat to {leg.address}" for leg in public]
+    lines += ["  }", "  chain public_out {", "    type nat hook postrouting priority srcnat; policy accept;"]
+    lines += [f'    oifname "{INTERNET_LINK}" ip saddr {leg.address} snat to {leg.public_address}' for leg in public]
     return [*lines, "  }"]
 
 
@@ -100,6 +105,9 @@ def _forward(legs: Sequence[Leg]) -> list[str]:
     lines += ["    ct state established,related accept"]
     lines += [f'    iifname "{leg.link}" jump out_{leg.link}' for leg in legs]
     lines += [f'    oifname "{leg.link}" jump in_{leg.link}' for leg in legs]
+    # Private addresses are known to nobody outside, and who has no public one has no way there.
+    lines += [f'    iifname "{INTERNET_LINK}" ct status dnat accept']
+    lines += [f'    iifname "{leg.link}" oifname "{INTERNET_LINK}" drop' for leg in legs if not leg.public_address]
     lines += [f'    iifname "{leg.link}" accept' for leg in legs]
     return [*lines, "  }"]
 
@@ -107,10 +115,11 @@ def _forward(legs: Sequence[Leg]) -> list[str]:
 def _to_the_router(legs: Sequence[Leg], proxy_address: str, api: tuple[str, str] | None) -> list[str]:
     lines = ["  chain input {", "    type filter hook input priority filter; policy drop;"]
     lines += ['    iifname "lo" accept', "    ct state established,related accept"]
+    lines += [f'    iifname "{INTERNET_LINK}" drop']
     # As on AWS, no security group stands between a machine and its metadata.
     lines += [f"    ip daddr {METADATA_ADDRESS} tcp dport 80 accept"]
     lines += [f'    iifname "{leg.link}" jump out_{leg.link}' for leg in legs]
-    lines += [f"    ip daddr {proxy_address} tcp dport {PROXY_PORT} accept"]
+    lines += [f"    ip daddr {proxy_address} tcp dport {PROXY_PORTS[0]}-{PROXY_PORTS[1]} accept"]
     if api:
         lines += [f"    ip saddr {api[1]} ip daddr {api[0]} meta l4proto tcp accept"]
     return [*lines, "  }"]

@@ -97,6 +97,7 @@ class Handler(BaseHTTPRequestHandler):
             "QUERY_STRING": url.query,
             "REQUEST_URI": self.path,
             "RAW_URI": self.path,
+            "REMOTE_ADDR": self.client_address[0],
             "SERVER_NAME": "127.0.0.1",
             "SERVER_PORT": str(cast(Server, self.server).server_port),
             "SERVER_PROTOCOL": self.request_version,

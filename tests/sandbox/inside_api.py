@@ -17,36 +17,15 @@ import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
-from .processes import run
-
-# Only the jump host knows this name (gate.py): what reaches it went through the jump host.
+# The jump host knows this name (gate.py), and who is outside of the clouds (internet.py), each with another address.
+# This machine does not.
 NAME = "api.haven.test"
 _BUFFER = 1 << 16
-_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30")
 
 
 def url(port: int, path: str = "") -> str:
     """Where the jump host finds what this machine finds at the same port of its loopback address."""
     return f"https://{NAME}:{port}{path}"
-
-
-def make_certificate(authority: Path, with_key: Path) -> None:
-    """Make a certificate for the API's name, and the authority that vouches for it and for nothing else."""
-    key, authority_key, certificate = (with_key.with_name(name) for name in ("api.key", "authority.key", "api.pem"))
-    run(
-        *("openssl", "req", "-x509", *_NEW_KEY, "-subj", "/O=haven sandbox/CN=haven sandbox API authority"),
-        *("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-        *("-keyout", authority_key, "-out", authority),
-    )
-    run(
-        *("openssl", "req", "-x509", *_NEW_KEY, "-subj", f"/O=haven sandbox/CN={NAME}"),
-        *("-CA", authority, "-CAkey", authority_key, "-addext", f"subjectAltName=DNS:{NAME}"),
-        *("-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate),
-    )
-    with_key.touch(mode=0o600)
-    with_key.write_bytes(certificate.read_bytes() + key.read_bytes())
-    for path in (key, authority_key, certificate):
-        path.unlink()
 
 
 async def serve(context: ssl.SSLContext, forwards: Iterable[tuple[int, str, int]]) -> None:

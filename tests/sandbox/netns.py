@@ -10,6 +10,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,18 +61,18 @@ def call_inside(namespace: str | int, function: Callable[[], _T]) -> _T:
     return results[0]
 
 
-def listen_inside(name: str, address: str, port: int) -> socket.socket:
-    """A listening TCP socket of the named namespace; a socket keeps the namespace it was made in."""
-    return call_inside(name, lambda: socket.create_server((address, port), backlog=128))
+def listen_inside(namespace: str | int, address: str, port: int) -> socket.socket:
+    """A listening TCP socket of a namespace, given by name or by descriptor; it keeps the one it was made in."""
+    return call_inside(namespace, lambda: socket.create_server((address, port), backlog=128))
 
 
-def free_port(namespace: int) -> int:
-    """A loopback TCP port nobody uses at this moment."""
+def free_ports(namespace: int, count: int) -> list[int]:
+    """Loopback TCP ports nobody uses at this moment."""
 
-    def find() -> int:
-        with socket.create_server(("127.0.0.1", 0)) as trial:
-            port: int = trial.getsockname()[1]
-            return port
+    def find() -> list[int]:
+        with ExitStack() as trials:
+            each = [trials.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+            return [trial.getsockname()[1] for trial in each]
 
     return call_inside(namespace, find)
 
@@ -79,11 +80,23 @@ def free_port(namespace: int) -> int:
 def set_sysctls(name: str, values: dict[str, str]) -> None:
     """Write files under /proc/sys/net as the named namespace sees them; keys are paths below that folder."""
 
-    def write() -> None:
-        for key, value in values.items():
-            Path("/proc/sys/net", key).write_text(value, encoding="ascii")
+    call_inside(name, lambda: write_sysctls(values))
 
-    call_inside(name, write)
+
+def write_sysctls(values: dict[str, str]) -> None:
+    """The same in the namespace that this process is in."""
+    for key, value in values.items():
+        Path("/proc/sys/net", key).write_text(value, encoding="ascii")
+
+
+def answer_for_others(name: str | None, link: str) -> None:
+    """Let a namespace answer on a link for every address it has another way to; None is the caller's own namespace."""
+    # Without a delay, which is meant for real wires.
+    values = {f"ipv4/conf/{link}/proxy_arp": "1", f"ipv4/neigh/{link}/proxy_delay": "0"}
+    if name is None:
+        write_sysctls(values)
+    else:
+        set_sysctls(name, values)
 
 
 def within(namespace: int, command: list[str]) -> list[str]:

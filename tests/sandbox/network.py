@@ -5,7 +5,8 @@
 
 Every packet of a guest passes the router, as in a real cloud's network, so that security groups have connection state
 on each leg (a plain bridge has it only where the kernel was built with bridge connection tracking). The router has no
-route to this machine; only the jump host has a second leg.
+route to this machine; only the jump host has a second leg. To those outside of the clouds (internet.py), who are beyond
+the supervisor's namespace, the router leads from and to public addresses alone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from . import firewall, netns
-from .firewall import METADATA_ADDRESS, Leg
+from .firewall import INTERNET_LINK, METADATA_ADDRESS, Leg
 from .machines import Port, Rule
 from .processes import run
 from .ranges import Ranges
@@ -40,14 +41,24 @@ class Network:
         self._guests: dict[str, _Guest] = {}
 
     def up(self) -> None:
-        """Make the router."""
-        _ip("", "link set lo up", f"netns add {ROUTER}")
+        """Make the router, and its link to the supervisor's namespace."""
+        _ip(
+            "",
+            "link set lo up",
+            f"netns add {ROUTER}",
+            f"link add cloud type veth peer name {INTERNET_LINK} netns {ROUTER}",
+            "link set cloud up",
+            f"route add {self.ranges.public} dev cloud",
+        )
+        netns.answer_for_others(None, "cloud")
         _ip(
             ROUTER,
             "link set lo up",
             f"addr add {self.ranges.proxy}/32 dev lo",
             f"addr add {self.ranges.api}/32 dev lo",
             f"addr add {METADATA_ADDRESS}/32 dev lo",
+            f"link set {INTERNET_LINK} up",
+            f"route add {self.ranges.internet} dev {INTERNET_LINK}",
         )
         netns.set_sysctls(ROUTER, {"ipv4/ip_forward": "1"})
         self._load()
@@ -58,8 +69,8 @@ class Network:
         _ip("", f"netns add {name}", f"link add {name} netns {ROUTER} type veth peer name eth0 netns {name}")
         if not ipv6:
             netns.set_sysctls(name, {"ipv6/conf/all/disable_ipv6": "1", "ipv6/conf/default/disable_ipv6": "1"})
-        # The router answers for every address of the subnet; without a delay, which is meant for real wires.
-        netns.set_sysctls(ROUTER, {f"ipv4/conf/{name}/proxy_arp": "1", f"ipv4/neigh/{name}/proxy_delay": "0"})
+        # The router answers for every address of the subnet.
+        netns.answer_for_others(ROUTER, name)
         _ip(ROUTER, f"link set {name} up", f"route add {address}/32 dev {name}")
         _ip(
             name,
@@ -67,6 +78,7 @@ class Network:
             f"addr add {address}/{self.ranges.subnet.prefixlen} dev eth0",
             "link set eth0 up",
             f"route add {METADATA_ADDRESS}/32 dev eth0",
+            f"route add {self.ranges.internet} dev eth0",
         )
         with self._lock:
             self._guests[guest] = _Guest(name, Leg(name, address, "", (firewall.ALLOW_ALL_OUT,)))
@@ -88,6 +100,7 @@ class Network:
             f"addr add {self.ranges.gate_outside}/{prefix} dev eth1",
             "link set eth1 up",
             f"route add {self.ranges.public} dev eth0 src {self.ranges.gate}",
+            f"route replace {self.ranges.internet} via {self.ranges.outside} dev eth1",
         )
 
     def remove(self, guest: str) -> None:

@@ -106,6 +106,21 @@ class Paths:
         """clouds.yaml, for OpenStack's clients."""
         return self.dir / "clouds.yaml"
 
+    @property
+    def internet(self) -> Path:
+        """What the stand-in hosts serve."""
+        return self.dir / "internet"
+
+    @property
+    def internet_ca(self) -> Path:
+        """The authority that vouches for them."""
+        return self.dir / "internet-ca.pem"
+
+    @property
+    def laptop(self) -> Path:
+        """What the laptop outside of the clouds has of its own: see internet.py."""
+        return self.dir / "laptop"
+
     @staticmethod
     def public(key: Path) -> Path:
         """The public half of a key."""
@@ -116,15 +131,16 @@ class Paths:
         self.dir.mkdir(parents=True, exist_ok=True, mode=0o755)
         for folder in (self.guests, self.volumes, self.proxy, self.ec2):
             folder.mkdir(exist_ok=True, mode=0o755)
-        self.openstack.mkdir(exist_ok=True, mode=0o700)
+        for folder in (self.openstack, self.internet, self.laptop):
+            folder.mkdir(exist_ok=True, mode=0o700)
 
     def clear(self) -> None:
         """Remove all a sandbox that has ended left in its folder, but its log."""
-        for path in (self.guests, self.volumes, self.proxy, self.ec2, self.openstack):
+        for path in (self.guests, self.volumes, self.proxy, self.ec2, self.openstack, self.internet, self.laptop):
             shutil.rmtree(path, ignore_errors=True)
         for path in (self.env, self.socket, self.plan, self.process, self.clouds):
             path.unlink(missing_ok=True)
-        for path in (self.proxy_ca, self.inside, self.inside_ca):
+        for path in (self.proxy_ca, self.inside, self.inside_ca, self.internet_ca):
             path.unlink(missing_ok=True)
         for key in (self.key, self.gate_host_key):
             key.unlink(missing_ok=True)

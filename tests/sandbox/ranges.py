@@ -20,6 +20,8 @@ from .processes import run
 PUBLIC = IPv4Network("198.51.100.0/24")
 # What machines get of it.
 PUBLIC_ADDRESSES = next(PUBLIC.subnets(new_prefix=25))
+# Who is outside of the clouds: see internet.py.
+INTERNET = IPv4Network("198.51.100.128/29")
 # Every sandbox is somewhere in here.
 PRIVATE = IPv4Network("10.0.0.0/8")
 _INTERNET_LINK = IPv4Network("198.51.100.252/30")
@@ -67,6 +69,31 @@ class Ranges:
     def public(self) -> IPv4Network:
         """Public addresses for guests."""
         return PUBLIC_ADDRESSES
+
+    @property
+    def internet(self) -> IPv4Network:
+        """Everybody who is outside of the clouds; guests without a public address have no way there."""
+        return INTERNET
+
+    @property
+    def hosts(self) -> IPv4Address:
+        """Where the laptop finds the clouds' APIs and the stand-in hosts."""
+        return INTERNET[1]
+
+    @property
+    def laptop(self) -> tuple[IPv4Address, IPv4Address]:
+        """The laptop's two addresses; it has one of them at a time, the first to begin with."""
+        return INTERNET[2], INTERNET[3]
+
+    @property
+    def egress(self) -> IPv4Address:
+        """Whom hosts of the internet see when the egress proxy asks them."""
+        return INTERNET[5]
+
+    @property
+    def stranger(self) -> IPv4Address:
+        """Somebody who has no business here."""
+        return INTERNET[4]
 
     # Two clouds share the wire: each gives out addresses of its own half.
 

@@ -23,12 +23,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import (
+    certificates,
     cgroups,
     egress_proxy,
     gate,
     gate_image,
     images,
     inside_api,
+    internet,
     metadata,
     netns,
     prepared_image,
@@ -40,13 +42,15 @@ from . import (
 )
 from .egress_proxy import ProxySettings
 from .errors import SandboxError
-from .firewall import METADATA_ADDRESS, PROXY_PORT
+from .firewall import METADATA_ADDRESS
 from .guests import Guests
 from .network import ROUTER, Network
 from .openstack import environment, template
 from .paths import Paths, openstack_cache, repository, write_env
 from .plan import Plan
+from .stand_ins import content, names
 from .volumes import Volumes
+from .ways_out import SQUID_PORTS, WAYS
 
 _WITHIN_S = 40.0
 _OPENSTACK_WITHIN_S = 240.0  # six seconds where nothing else runs
@@ -77,11 +81,14 @@ class Supervisor:
             Volumes(paths.volumes, private.FOLDER / "disk-links"),
             cgroups.folders(paths.dir),
         )
+        self._names = [*names.internet(), *names.aws()]
+        self._stand_ins_address = names.loopback_address(paths.dir)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def up(self, gate_listener: int) -> dict[str, str]:
         """Bring everything up; returns the variables of <dir>/env. gate_listener: where this machine finds the gate."""
         self._network.up()
+        internet.up(self._plan.ranges)
         machines = wire.listen(self._paths.socket)
         clouds = self._plan.clouds
         if "openstack" in clouds:  # first, because it takes longest
@@ -89,6 +96,7 @@ class Supervisor:
             self._start_openstack()
         # Before the images, which may take minutes: nova asks at its start.
         threading.Thread(target=rpc.serve, args=(machines, self._guests), daemon=True).start()
+        self._start_stand_ins()
         proxy = self._start_proxy()
         self._make_images(proxy)
         self._start_gate(gate_listener)
@@ -105,7 +113,9 @@ class Supervisor:
             facts |= self._await_openstack()
         # Part of the name of an image: "haven-debian-12-${HAVEN_SANDBOX_PREPARED}2*".
         facts["HAVEN_SANDBOX_PREPARED"] = "prepared-" if self._plan.prepared else ""
-        return facts | self._start_inside_api(facts)
+        facts |= self._start_inside_api(facts)
+        self._equip_laptop(facts)
+        return facts
 
     def watch(self) -> str:
         """Wait until one of the processes the sandbox cannot be without ends; returns which."""
@@ -144,22 +154,49 @@ class Supervisor:
         gate.admit(self._guests.root(gate.NAME), public_key, addresses.subnet)
         self._network.add_outside_leg(gate.NAME)
         self._guests.start(gate.NAME, "")
-        self._start("gate relay", _relay(listener, f"{addresses.gate_outside}:22"), listener)
+        self._start("gate relay", _relay("--forward", f"{listener}={addresses.gate_outside}:22"), listener)
 
     def _start_proxy(self) -> dict[str, str]:
         folder = private.FOLDER / "proxy"
         egress_proxy.make_authority(self._paths.proxy_ca, folder / "ca.pem")
-        port = netns.free_port(self._machine_net)
+        ports = netns.free_ports(self._machine_net, len(SQUID_PORTS))
         plan = self._plan
-        settings = ProxySettings(port, folder, plan.allowed_hosts, plan.authorities, plan.parent_proxy)
+        settings = ProxySettings(
+            dict(zip(SQUID_PORTS, ports, strict=True)), folder, plan.allowed_hosts,
+            (plan.authorities, str(self._paths.internet_ca)), plan.parent_proxy,
+            (names.SIGN_IN, *self._names), self._stand_ins_address,
+        )  # fmt: skip
         self._start("egress proxy", self._outside(egress_proxy.prepare(settings)), self._machine_net)
-        with netns.listen_inside(ROUTER, str(plan.ranges.proxy), PROXY_PORT) as listener:
-            command = self._outside(_relay(listener.fileno(), f"127.0.0.1:{port}"))
-            self._start("egress relay", command, self._machine_net, listener.fileno())
-        return {
-            "HAVEN_SANDBOX_PROXY_URL": f"http://{plan.ranges.proxy}:{PROXY_PORT}",
-            "HAVEN_SANDBOX_PROXY_CA": str(self._paths.proxy_ca),
-        }
+        relay: list[str] = []
+        with ExitStack() as listeners:
+            descriptors = []
+            for way in WAYS:
+                near = netns.listen_inside(ROUTER, str(plan.ranges.proxy), way.port)
+                far = socket.create_server((str(plan.ranges.hosts), way.port), backlog=128)
+                for listener in (near, far):
+                    descriptors.append(listeners.enter_context(listener).fileno())
+                    relay += ["--forward", f"{descriptors[-1]}=127.0.0.1:{settings.ports[way.squid]},{way.wire}"]
+            self._start("egress relay", self._outside(_relay(*relay)), self._machine_net, *descriptors)
+        urls = {way.variable: way.url(str(plan.ranges.proxy)) for way in WAYS}
+        return {**urls, "HAVEN_SANDBOX_PROXY_CA": str(self._paths.proxy_ca)}
+
+    def _start_stand_ins(self) -> None:
+        """Answer for hosts of the internet: for the laptop at an address there, for the proxy on this machine."""
+        ranges, paths = self._plan.ranges, self._paths
+        served, certificate = paths.internet / "content", paths.internet / "hosts.pem"
+        content.build(served)
+        certificates.make(paths.internet_ca, certificate, "internet authority", [*self._names, names.SIGN_IN])
+        command = [sys.executable, "-m", "tests.sandbox.stand_ins.server", "--proxy-address", str(ranges.egress)]
+        command += ["--content", str(served), "--certificate", str(certificate), "--ec2-port", str(paths.ec2 / "port")]
+        with ExitStack() as listeners:
+            descriptors = []
+            for option, port in (("--plain", 80), ("--tls", 443)):
+                far = socket.create_server((str(ranges.hosts), port), backlog=128)
+                near = netns.listen_inside(self._machine_net, self._stand_ins_address, port)
+                for listener in (far, near):
+                    descriptors.append(listeners.enter_context(listener).fileno())
+                    command += [option, str(descriptors[-1])]
+            self._start("stand-in hosts", self._outside(command), self._machine_net, *descriptors)
 
     def _start_ec2(self) -> dict[str, str]:
         folder = self._paths.ec2
@@ -209,20 +246,30 @@ class Supervisor:
         return {**found, "HAVEN_SANDBOX_OPENSTACK_LOG": seen_from_outside}
 
     def _start_inside_api(self, facts: dict[str, str]) -> dict[str, str]:
-        """Let the jump host reach every API, at its own port; returns where."""
+        """Let the jump host and those outside of the clouds reach every API, at its own port; returns where."""
         known = {name: url for name, url in facts.items() if name in _APIS}
         ports = [int(url.rpartition(":")[2]) for url in known.values()]
-        inside_api.make_certificate(self._paths.inside_ca, self._paths.inside)
+        certificates.make(self._paths.inside_ca, self._paths.inside, "API authority", [inside_api.NAME])
         command = [sys.executable, "-m", "tests.sandbox.inside_api", "--certificate", str(self._paths.inside)]
         with ExitStack() as listeners:
             descriptors = []
             for port in ports:
-                listener = netns.listen_inside(ROUTER, str(self._plan.ranges.api), port)
-                descriptors.append(listeners.enter_context(listener).fileno())
-                command += ["--forward", f"{descriptors[-1]}=127.0.0.1:{port}"]
+                near = netns.listen_inside(ROUTER, str(self._plan.ranges.api), port)
+                far = socket.create_server((str(self._plan.ranges.hosts), port), backlog=128)
+                for listener in (near, far):
+                    descriptors.append(listeners.enter_context(listener).fileno())
+                    command += ["--forward", f"{descriptors[-1]}=127.0.0.1:{port}"]
             self._start("inside API", self._outside(command), self._machine_net, *descriptors)
         inside = {_APIS[name]: inside_api.url(port) for name, port in zip(known, ports, strict=True) if _APIS[name]}
         return {**inside, "HAVEN_SANDBOX_INSIDE_CA": str(self._paths.inside_ca)}
+
+    def _equip_laptop(self, facts: dict[str, str]) -> None:
+        """Write what the laptop knows: names, and the variables of <dir>/env as they are there."""
+        ranges, folder = self._plan.ranges, self._paths.laptop
+        hosts = dict.fromkeys([inside_api.NAME, internet.PROXY, *self._names], ranges.hosts)
+        authorities = [Path(self._plan.authorities), self._paths.internet_ca, self._paths.inside_ca]
+        internet.write_files(folder, {internet.GATE: ranges.gate_outside, **hosts}, authorities)
+        write_env(folder / "env", internet.variables(facts, folder))
 
     def _gate_facts(self, listener: int) -> dict[str, str]:
         kind, key = self._paths.public(self._paths.gate_host_key).read_text(encoding="ascii").split()[:2]
@@ -257,8 +304,8 @@ class Supervisor:
             time.sleep(_EVERY_S)
 
 
-def _relay(listener: int, target: str) -> list[str]:
-    return [sys.executable, "-m", "tests.sandbox.relay", "--listen-fd", str(listener), "--to", target]
+def _relay(*forwards: str) -> list[str]:
+    return [sys.executable, "-m", "tests.sandbox.relay", *forwards]
 
 
 def _port_of(listener: int) -> int:

@@ -39,9 +39,13 @@ class Story:
         ours = {name: value for name, value in os.environ.items() if name not in self.unset}
         return {**ours, **self.identity, "HOME": str(self.home), "ANSIBLE_HOME": str(self.home / ".ansible")}
 
+    def there(self, words: list[str]) -> list[str]:
+        """The command that runs another one where the user sits."""
+        return words
+
     def command(self, playbook: str, *arguments: str) -> list[str]:
         name = playbook if "/" in playbook else f"haven.gpu.{playbook}"
-        return ["ansible-playbook", name, "-i", str(self.inventory), *arguments]
+        return self.there(["ansible-playbook", name, "-i", str(self.inventory), *arguments])
 
     def run(self, playbook: str, *arguments: str, check: bool = True) -> str:
         """Run a playbook to its end; returns all that it printed."""
@@ -56,7 +60,7 @@ class Story:
     def inventory_hosts(self) -> dict[str, Any]:
         """The host variables as the inventory plugin gives them."""
         listing = subprocess.run(
-            ["ansible-inventory", "-i", str(self.inventory), "--list"], cwd=ROOT, env=self.environment,
+            self.there(["ansible-inventory", "-i", str(self.inventory), "--list"]), cwd=ROOT, env=self.environment,
             check=True, stdout=subprocess.PIPE,
         ).stdout  # fmt: skip
         return dict(json.loads(listing)["_meta"]["hostvars"])
@@ -67,7 +71,7 @@ class Story:
             self._known.update(self.inventory_hosts())
         facts = self._known[host]
         done = subprocess.run(
-            ["ssh", "-F", facts["haven_ssh_config"], "-o", "BatchMode=yes", facts["ansible_host"], command],
+            self.there(["ssh", "-F", facts["haven_ssh_config"], "-o", "BatchMode=yes", facts["ansible_host"], command]),
             env=self.environment, check=False, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         said = done.stdout.decode(errors="replace")

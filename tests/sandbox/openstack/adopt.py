@@ -20,11 +20,9 @@ from pathlib import Path
 import bcrypt
 
 from . import keys
-from .layout import Layout
+from .layout import INSIDE, Layout
 
 _ROUNDS = 4
-# The region whose services are reached through the jump host (inside_api.py).
-INSIDE = "Inside"
 
 
 def adopt(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 REGION = "RegionOne"
+# The region whose services are found at their addresses for the jump host and the laptop (inside_api.py).
+INSIDE = "Inside"
 
 # In the order in which they are of use to each other, by the type the catalogue lists them under.
 SERVICES = {

@@ -51,14 +51,26 @@ def test_only_answers_to_what_was_let_through_pass_without_a_rule() -> None:
         "ct state established,related accept",
         'iifname "ga" jump out_ga',
         'oifname "ga" jump in_ga',
+        'iifname "internet" ct status dnat accept',
+        'iifname "ga" oifname "internet" drop',
         'iifname "ga" accept',
     ]
+
+
+def test_a_machine_with_a_public_address_reaches_the_outside_from_it() -> None:
+    text = render([leg(public="198.51.100.4")], PROXY)
+    assert 'iifname "ga" oifname "internet" drop' not in chain(text, "forward")
+    assert chain(text, "public_out")[1:] == ['oifname "internet" ip saddr 10.0.0.9 snat to 198.51.100.4']
+
+
+def test_nobody_outside_reaches_the_router_itself() -> None:
+    assert 'iifname "internet" drop' in chain(render([leg()], PROXY), "input")[:4]
 
 
 def test_the_router_itself_offers_the_proxy_and_the_metadata_address_only() -> None:
     lines = chain(render([leg()], PROXY), "input")
     accepted = [line for line in lines if line.endswith("accept") and "established" not in line and '"lo"' not in line]
-    assert accepted == ["ip daddr 169.254.169.254 tcp dport 80 accept", "ip daddr 10.0.0.2 tcp dport 3128 accept"]
+    assert accepted == ["ip daddr 169.254.169.254 tcp dport 80 accept", "ip daddr 10.0.0.2 tcp dport 3128-3133 accept"]
     assert "policy drop" in lines[0]
 
 

@@ -82,7 +82,9 @@ def test_a_process_own_group_is_known_by_hierarchy() -> None:
 
 
 def proxy_settings(parent: tuple[str, int] | None = None) -> ProxySettings:
-    return ProxySettings(3128, Path("/p"), ("a.example", "b.example"), "/etc/ca.pem", parent)
+    ports = {"plain": 3128, "login": 3129, "slow": 3130, "sign_in": 3131}
+    stand_ins = ("github.com",), "127.1.2.3"
+    return ProxySettings(ports, Path("/p"), ("a.example", "b.example"), ("/etc/ca.pem",), parent, *stand_ins)
 
 
 def test_the_proxy_allows_the_registries_and_denies_the_rest() -> None:
@@ -90,21 +92,27 @@ def test_the_proxy_allows_the_registries_and_denies_the_rest() -> None:
     assert [line for line in lines if line.startswith("http_access")] == [
         "http_access deny !web",
         "http_access deny CONNECT !tls",
+        # Who wants a login, who waits, and who lets nobody reach anything.
+        "http_access deny at_login !members",
+        "http_access deny at_slow !waited",
+        "http_access allow at_sign_in",
         "http_access allow registries",
         "http_access deny all",
     ]
-    assert "acl registries dstdomain a.example b.example" in lines
+    assert "acl registries dstdomain a.example b.example github.com" in lines
     assert not [line for line in lines if "cache_peer" in line]
 
 
 def test_the_proxy_goes_through_the_machines_own_where_there_is_one() -> None:
     lines = egress_proxy.render(proxy_settings(("parent.example", 8080))).splitlines()
     assert "cache_peer parent.example parent 8080 0 no-query no-digest no-netdb-exchange default" in lines
-    assert "never_direct allow all" in lines
+    assert lines.index("always_direct allow stand_ins") < lines.index("never_direct allow all")
 
 
 def test_the_proxy_listens_on_loopback_only() -> None:
-    assert egress_proxy.render(proxy_settings()).startswith("http_port 127.0.0.1:3128 ")
+    lines = egress_proxy.render(proxy_settings()).splitlines()
+    ports = [line.split()[1] for line in lines if line.startswith("http_port ")]
+    assert ports == [f"127.0.0.1:{port}" for port in (3128, 3129, 3130, 3131)]
 
 
 def test_metadata_names_what_there_is_and_nothing_else() -> None:
