@@ -14,7 +14,6 @@ from ._cloud import Cloud
 from ._errors import (
     BadCredentials,
     HavenError,
-    LoginRefused,
     MissingLibrary,
     Throttled,
     TimedOut,
@@ -31,16 +30,7 @@ if TYPE_CHECKING:
     from ._ssh.handshake import Route
 
 # Errors that are not about the one instance they happened with, or that name it and do not affect the others.
-_NOT_OF_ONE = (
-    BadCredentials,
-    LoginRefused,
-    MissingLibrary,
-    Throttled,
-    TimedOut,
-    UnexpectedAnswer,
-    Unreachable,
-    Untrusted,
-)
+_NOT_OF_ONE = (BadCredentials, MissingLibrary, Throttled, TimedOut, UnexpectedAnswer, Unreachable, Untrusted)
 # The states in which an instance costs less.
 _SAVING = ("stopped", "shelved", "absent")
 

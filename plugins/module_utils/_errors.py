@@ -121,7 +121,7 @@ class Untrusted(HavenError):
     reason = "untrusted"
 
 
-class LoginRefused(HavenError):
+class LoginRefused(Unreachable):
     """The right sshd, of an instance or of a jump host, refuses the user or the keys."""
 
     reason = "login_refused"

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Optional, TypeVar
 
 from ._models import Pacing
+from ._progress import progress
 
 WORKERS = 10
 # The maximum number of attempts for a call: when the cloud throttles it, and after other failures.
@@ -21,6 +22,7 @@ OTHER_ATTEMPTS = 4
 # Seconds: the n-th pause is random, up to FIRST_PAUSE * 2**n, at most LONGEST_PAUSE.
 _FIRST_PAUSE = 0.4
 _LONGEST_PAUSE = 8.0
+_API = "the cloud's API"
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -33,7 +35,9 @@ def pause_after(attempts: int, asked: float = 0.0) -> None:
     pause = random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempts))  # noqa: S311 -- no secret
     if asked:
         pause = max(pause, asked + random.uniform(0, _FIRST_PAUSE))  # noqa: S311 -- no secret
+    progress.begins(f"attempt {attempts} failed, another one follows", about=_API)
     time.sleep(pause)
+    progress.ends(about=_API)
 
 
 class Deadline:

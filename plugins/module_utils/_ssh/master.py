@@ -18,11 +18,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .._errors import HavenError, InvalidRequest, Unreachable, Untrusted
+from .._errors import HavenError, InvalidRequest, LoginRefused, Unreachable, Untrusted
 from .._models import Hop
 from . import files as _files
 from .config import HopForward, Paths, hop_alias
-from .proxy_helper import REFUSED, told
+from .proxy_helper import REFUSED, is_no_login, told
 
 # Seconds after its last stream until a connection whose owner was killed closes by itself.
 PERSIST = 30
@@ -128,9 +128,10 @@ def _failure(connection: HeldConnection, status: int) -> HavenError:
         return Untrusted(
             f"{where} shows a host key that is not known: set the hop's host_key, or add it to your own known_hosts."
         )
-    if "Permission denied" in said:
-        return Unreachable(
-            f"{where} refuses the login: check the hop's user and key, and whether the agent has the key."
+    if is_no_login(said):
+        return LoginRefused(
+            f"{where} refuses the login ({last.rstrip('.')}): check the hop's user and key, and whether the agent has "
+            "the key. With many keys in the agent, set the hop's key."
         )
     last = "no answer in time" if status == 124 else (last or f"ssh ended with {status}").rstrip(".")
     return Unreachable(f"{where} cannot be reached ({last}): check the hops, their ports and the network.")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError, Unreachable, Untrusted
+from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError, LoginRefused, Unreachable, Untrusted
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import hop_alias
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.master import held
 from tests.unit.module_utils.ssh.readings import HOPS, KEY, asked
@@ -58,7 +58,13 @@ def test_the_files_are_the_users_alone_and_end_with_the_connection(
 @pytest.mark.parametrize(
     ("said", "kind", "message"),
     [
-        ("Permission denied (publickey).", Unreachable, r"jump host fd00::1 refuses the login"),
+        ("me@fd00::1: Permission denied (publickey).", LoginRefused, r"jump host fd00::1 refuses the login \(me@fd00"),
+        (
+            "Received disconnect from fd00::1 port 22:2: Too many authentication failures",
+            LoginRefused,
+            r"refuses the login .*set the hop.s key",
+        ),
+        ("connect to host fd00::1 port 22: Permission denied", Unreachable, r"jump host fd00::1 cannot be reached"),
         ("Host key verification failed.", Untrusted, r"jump host fd00::1 shows a host key that is not known"),
         (
             "haven.gpu refuses gate (x): it shows the host key A, and B is known.",
