@@ -18,7 +18,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -29,6 +28,7 @@ from typing import Any
 
 from ._errors import NotebookError
 from ._progress import progress
+from ._ssh.files import socket_folder
 from ._ssh.proxy_helper import told
 
 # The host name that a browser behind `ssh -L 8888:...` uses. The server accepts no other.
@@ -43,7 +43,7 @@ def tunnel(ssh_config: str, alias: str, user: str, timeout: float) -> Iterator[s
     SSH logs in as `user`, because nobody else can open the socket there. Strict host key checking and the hops come
     from `ssh_config` alone.
     """
-    folder = tempfile.mkdtemp(prefix="haven-")
+    folder = socket_folder()
     local = os.path.join(folder, "s")
     command = ["ssh", "-F", ssh_config, "-N", "-T", "-S", "none", "-o", "BatchMode=yes"]
     command += ["-o", "ExitOnForwardFailure=yes", "-l", user]

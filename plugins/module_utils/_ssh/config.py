@@ -184,7 +184,9 @@ def render(
     for index, (alias, hop) in enumerate(zip(aliases, hops)):
         forwards = map(_hop_forward, hop_forwards) if index == len(hops) - 1 else ()
         way = common.proxy_commands[:index][-1:] or (["ProxyJump none"] if paths.own_jump else [])
-        lines = [*_hop(hop, alias, index, common), *way, *forwards]
+        # Only programs connect to hops, in whichever configuration.
+        programs = () if paths.included_by is None else _FOR_PROGRAMS
+        lines = [*_hop(hop, alias, index, common), *way, *programs, *forwards]
         blocks.append(_block(alias, lines))
     blocks += _machines(machines, set(aliases), common)
     if paths.included_by is None:

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import inspect
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +24,8 @@ from .config import ANY_HOST, HopForward, Machine, Paths
 PRIVATE = 0o600
 # Bytes.
 _PART = 1 << 16
+# ssh appends 17 characters to a socket's path while it creates it. Systems allow 104 or 108 bytes in total.
+_FOR_SOCKETS = re.compile(r"/[A-Za-z0-9/._-]{0,58}")
 # Seconds for ssh to read the user's own configuration, which may run programs.
 _ASKED_S = 10
 # Machines by their hops, outermost first.
@@ -100,6 +103,15 @@ def private_folder(path: str) -> str:
     os.makedirs(path, mode=0o700, exist_ok=True)
     os.chmod(path, 0o700)
     return path
+
+
+def socket_folder() -> str:
+    """Create a private folder for unix sockets, and return its path.
+
+    It is below the user's TMPDIR if sockets can be there: the path is short, and plain enough for ssh's options.
+    """
+    base = tempfile.gettempdir()
+    return tempfile.mkdtemp(prefix="haven-", dir=base if _FOR_SOCKETS.fullmatch(base) else "/tmp")  # noqa: S108
 
 
 def write_private(path: str, text: str) -> bool:

@@ -14,7 +14,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -28,8 +27,6 @@ from .proxy_helper import REFUSED, is_no_login, told
 PERSIST = 30
 # Seconds for each hop to answer and log us in.
 LOGIN_TIMEOUT = 25.0
-# ssh appends 17 characters to the socket's path while it creates it. Systems allow 104 or 108 characters in total.
-_LONGEST_FOLDER = 60
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,7 @@ def held(hops: Sequence[Hop], forwards: Sequence[tuple[str, str, int]] = ()) -> 
     ``forwards`` are names of unix sockets in its folder, each with the host and the port that it is forwarded to from
     the last hop. Host keys are always checked strictly. Raises Unreachable, Untrusted, or InvalidRequest.
     """
-    base = tempfile.gettempdir()
-    folder = tempfile.mkdtemp(prefix="haven-", dir=base if len(base) < _LONGEST_FOLDER else "/tmp")  # noqa: S108
+    folder = _files.socket_folder()
     connection = HeldConnection(tuple(hops), folder)
     try:
         opened = [HopForward(os.path.join(folder, name), host, port) for name, host, port in forwards]

@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import stat
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Machine, Paths, hop_alias
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import texts, write
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import socket_folder, texts, write
 from tests.unit.module_utils.ssh.readings import HOPS, KEY, MACHINE, OTHER_KEY
 
 
@@ -59,3 +61,24 @@ def test_without_machines_there_are_all_files(tmp_path: pathlib.Path) -> None:
     said = texts({}, paths)
     assert said[paths.known_hosts] == ""
     assert said[paths.config].startswith("# Made by haven.gpu")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T", "with a space", "h\u00e5rd", "100%", "a:b", "l" * 60, "q'uote"],
+)
+def test_a_socket_fits_wherever_temporary_files_are(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """ssh binds it under a longer name first, and is told of it in options that have characters of their own."""
+    base = tmp_path / name
+    base.mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(base))
+    folder = pathlib.Path(socket_folder())
+    try:
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert re.fullmatch(r"[A-Za-z0-9/._-]+", str(folder))
+        # macOS has room for 103 bytes.
+        assert len(str(folder / "s").encode()) + 17 <= 103
+    finally:
+        folder.rmdir()

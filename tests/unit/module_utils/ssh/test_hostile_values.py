@@ -87,6 +87,9 @@ LINE = re.compile(
         | GlobalKnownHostsFile\ /dev/null
         | IdentityFile\ "~/keys/gate\ 100%%\ mine"
         | IdentitiesOnly\ yes
+        | RequestTTY\ auto | RemoteCommand\ none | LogLevel\ INFO | PubkeyAuthentication\ yes
+        | (PermitLocalCommand|VisualHostKey|ClearAllForwardings|ExitOnForwardFailure)\ no
+        | (CanonicalizeHostname|HashKnownHosts|ProxyUseFdpass)\ no
         | (UpdateHostKeys|CheckHostIP|VerifyHostKeyDNS|ForwardAgent|ForwardX11)\ no
         | (ConnectTimeout|ServerAliveInterval|ServerAliveCountMax)\ [0-9]+
     )

@@ -67,6 +67,22 @@ def test_a_setting_for_all_hosts_changes_nothing(tmp_path: pathlib.Path, line: s
 
 
 @pytest.mark.parametrize("line", HOSTILE)
+def test_a_setting_for_all_hosts_does_not_reach_the_hops_of_the_users_own_ssh(
+    tmp_path: pathlib.Path, line: str
+) -> None:
+    """What they like when they log in to a machine themselves is theirs."""
+
+    def found(own: str) -> list[dict[str, str]]:
+        file = tmp_path / "own config"
+        file.write_text(own)
+        paths = Paths(str(tmp_path), included_by="/h/config", own_jump=has_own_jump(str(file)))
+        text = f"{render(MACHINES, HOPS, paths=paths)}\nMatch all\n{own}"
+        return [asked(tmp_path, text, host) for host in HOSTS[1:]]
+
+    assert found(f"Host *\n  {line}\n") == found("")
+
+
+@pytest.mark.parametrize("line", HOSTILE)
 def test_each_of_them_does_something_where_nobody_is_before_it(tmp_path: pathlib.Path, line: str) -> None:
     """Or the test above would prove nothing."""
     elsewhere = "own.example.org"
