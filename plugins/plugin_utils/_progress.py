@@ -39,6 +39,8 @@ EVERY = 10.0
 # Seconds between two looks at the file, on this computer and on another one.
 HERE = 0.5
 THERE = 5.0
+# The folder for the file on another computer. Nobody can know its name before the module creates it.
+FOLDER_THERE = "/tmp"  # noqa: S108
 # Seconds that the end of a task waits for a look that is under way.
 _PATIENCE = 1.0
 # Bytes and lines of a look, characters of a text, and names in a line: what is read comes from another computer.
@@ -200,11 +202,11 @@ class ActionModule(NormalAction):  # type: ignore[misc]  # ansible-core has no t
         if wrap_async or not self._is_wanted(variables):
             return run()
         local = self._connection.transport == "local"
-        path = f"{gettempdir() if local else '/tmp'}/.haven-progress-{uuid.uuid4().hex}"  # noqa: S108 -- see below
+        path = f"{gettempdir() if local else FOLDER_THERE}/.haven-progress-{uuid.uuid4().hex}"
         lines = Lines(self._host(variables), self._task.action.rpartition(".")[2])
-        read = partial(_read_here if local else partial(_read_there, self._quiet_connection()), path)
+        read = partial(_read_here if local else partial(_read_there, self._connection), path)
         before = self._task.environment
-        # As ansible-core does it for async tasks. Nobody can know the name before the module creates the file.
+        # As ansible-core does it for async tasks.
         self._task.environment = [*(before or []), {VARIABLE: path}]
         try:
             with Watch(lines, read, HERE if local else THERE, Display().display):
@@ -224,12 +226,6 @@ class ActionModule(NormalAction):  # type: ignore[misc]  # ansible-core has no t
     def _host(self, variables: dict[str, Any]) -> str:
         host, delegate = str(variables.get("inventory_hostname", "")), self._task.delegate_to
         return f"{host} -> {delegate}" if delegate else host
-
-    def _quiet_connection(self) -> Any:
-        """The task's connection for a second session, without becoming another user."""
-        connection = copy.copy(self._connection)
-        connection.set_become_plugin(None)
-        return connection
 
 
 def is_read_by_people() -> bool:
@@ -253,7 +249,10 @@ def _read_here(path: str, place: int) -> bytes:
 def _read_there(connection: Any, path: str, place: int) -> bytes:
     command = f"tail -c +{place + 1} {shlex.quote(path)} 2>/dev/null | head -c {_MOST_BYTES}"
     try:
-        _status, said, _error = connection.exec_command(command, sudoable=False)
+        # A second session of the task's connection, without becoming another user.
+        second = copy.copy(connection)
+        second.set_become_plugin(None)
+        _status, said, _error = second.exec_command(command, sudoable=False)
     except Exception:  # pylint: disable=broad-exception-caught  # noqa: BLE001, RUF100 -- any plugin's
         # The task itself says what is wrong with the connection.
         return b""

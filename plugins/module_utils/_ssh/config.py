@@ -74,7 +74,8 @@ class Paths:
     With ``notes``, the helper makes all connections, and records failures in a file next to it. With ``own_jump``, the
     user's own configuration has a ProxyJump for all hosts, which the first hop does not use: the hops are the whole
     way. A ProxyCommand is left alone, because it may be the only way out of the user's network. ``identities`` are the
-    files to give to ssh for public keys (``type base64``) that hops and machines have instead of a key file.
+    files to give to ssh for public keys (``type base64``) that hops and machines have instead of a key file, and
+    ``default_keys`` the files that a hop may need after those, because its operator may know another key.
     """
 
     folder: str
@@ -83,6 +84,7 @@ class Paths:
     notes: bool = False
     own_jump: bool = False
     identities: Mapping[str, str] = field(default_factory=dict, compare=False)
+    default_keys: tuple[str, ...] = ()
 
     @classmethod
     def of_this_run(cls, folder: str, *, notes: bool = False, own_jump: bool = False) -> Paths:
@@ -203,13 +205,15 @@ def render(
 @dataclass(frozen=True)
 class _Common:
     """The lines that many hosts have: how a key is checked, which keys are ours to know, and the ProxyCommand through
-    each of the hops; ``nowhere`` is that of a machine without an address. ``identities``: files of public keys."""
+    each of the hops; ``nowhere`` is that of a machine without an address. ``identities`` and ``default_keys`` are those
+    of the Paths."""
 
     checking: str
     trusted: list[str]
     proxy_commands: list[str]
     nowhere: str
     identities: Mapping[str, str]
+    default_keys: tuple[str, ...]
 
     @classmethod
     def of(cls, hops: Sequence[str], paths: Paths, host_keys: str) -> _Common:
@@ -228,6 +232,7 @@ class _Common:
             proxy_commands=[_through(hop, paths, host_keys) for hop in hops],
             nowhere=_direct(paths) if paths.notes else "ProxyJump none",
             identities=paths.identities,
+            default_keys=paths.default_keys,
         )
 
     def key_files(self, key: Optional[str]) -> list[str]:
@@ -246,7 +251,9 @@ def _hop(hop: Hop, alias: str, index: int, common: _Common) -> list[str]:
         signer = authority(hop.host_key)
         known_as = signer.name or hop.host if signer else alias
         lines += [f"HostKeyAlias {known_as}", *_kind(hop.host_key), *common.trusted]
-    return lines + _settings(hop.user, common.key_files(hop.key), f"hop {index + 1}")
+    keys = common.key_files(hop.key)
+    more = common.default_keys if keys and keys != [hop.key] else ()
+    return lines + _settings(hop.user, list(dict.fromkeys([*keys, *more])), f"hop {index + 1}")
 
 
 def _machines(machines: Iterable[Machine], taken: set[str], common: _Common) -> Iterator[str]:

@@ -46,7 +46,9 @@ def texts(
     usable = _identities.usable(each for text in dict.fromkeys(keys) for each in public_keys(text))
     # ssh finds a key in the agent by a file with the public key.
     made = {each.public: _public_key_file(paths, each.public) for each in usable if not each.path}
-    paths = dataclasses.replace(paths, identities={each.public: each.path or made[each.public] for each in usable})
+    identities = {each.public: each.path or made[each.public] for each in usable}
+    defaults = _identities.default_files() if usable else ()
+    paths = dataclasses.replace(paths, identities=identities, default_keys=defaults)
     known = [_config.known_hosts(behind, hops) for hops, behind in groups]
     configs = [
         _config.render(behind, hops, paths=paths, host_keys=host_keys, hop_forwards=hop_forwards)

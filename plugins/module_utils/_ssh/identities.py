@@ -19,6 +19,7 @@ from .checks import public_key
 
 # Seconds for the agent, which may be on another computer, to list its keys.
 _AGENT_TIMEOUT = 5.0
+_DEFAULT_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 
 
 class Identity(NamedTuple):
@@ -37,6 +38,12 @@ def usable(keys: Iterable[str]) -> tuple[Identity, ...]:
     # ssh finds the key in the agent by the public key beside the file, too.
     agent = () if all(each in files for each in wanted) else tuple(_in_agent())
     return tuple(Identity(each, files.get(each, "")) for each in wanted if each in files or each in agent)
+
+
+def default_files() -> tuple[str, ...]:
+    """The keys that ssh tries by itself (IdentityFile in ssh_config(5)), as far as they exist."""
+    paths = (os.path.expanduser(f"~/.ssh/{name}") for name in _DEFAULT_NAMES)
+    return tuple(path for path in paths if os.path.exists(path))
 
 
 def _files() -> Iterator[tuple[str, str]]:

@@ -96,6 +96,18 @@ def test_a_key_in_the_users_own_folder_is_used_from_there(tmp_path: Path, home: 
     assert settings(config, "i-1")["identityfile"] == [f"{home}/.ssh/id_lab"]
 
 
+def test_a_jump_host_is_offered_the_default_files_after_it(tmp_path: Path, agent: list[str], home: Path) -> None:
+    """Its operator may know another key. The rest of the agent is not offered."""
+    make(home / ".ssh" / "id_rsa")
+    hop = Hop("gate.example.org", host_key=KEY, key=agent[2])
+    machine = Machine("i-1", address="10.0.0.5", host_key=KEY, key=agent[2])
+    config = _files.write({(hop,): [machine]}, Paths(str(tmp_path / "made"), included_by=str(tmp_path / "made/config")))
+    first, second = settings(config, hop_alias([hop], 0))["identityfile"]
+    assert Path(first).read_text() == f"{agent[2]}\n"
+    assert second == f"{home}/.ssh/id_rsa"
+    assert settings(config, "i-1")["identityfile"] == [first]
+
+
 def test_a_key_that_is_not_on_this_computer_changes_nothing(tmp_path: Path, agent: list[str]) -> None:
     assert usable([KEY]) == ()
     paths = Paths(str(tmp_path / "made"), included_by=str(tmp_path / "made/config"))
