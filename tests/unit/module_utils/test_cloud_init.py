@@ -141,3 +141,17 @@ def test_any_console_is_survived(console: str) -> None:
 )
 def test_what_a_console_says_since(before: str, now: str, new: str) -> None:
     assert cloud_init.since(before, now) == new
+
+
+@pytest.mark.parametrize(
+    ("said", "finished"),
+    [
+        ("[   31.4] cloud-init[812]: Cloud-init v. 24.1.3-0ubuntu1~22.04.1 finished at Mon, 30 Nov 2026", True),
+        ("Cloud-init v. 22.4.2 finished at Mon, 30 Nov 2026", True),
+        ("[   11.0] cloud-init[790]: Cloud-init v. 24.1.3 running 'modules:final' at Mon, 30 Nov 2026", False),
+        ("ci-info: no authorized SSH keys fingerprints found for user ubuntu.", False),
+        ("", False),
+    ],
+)
+def test_the_console_says_when_cloud_init_has_finished(said: str, finished: bool) -> None:
+    assert cloud_init.finished(f"login: \r\n{said}\r\n") is finished

@@ -72,13 +72,13 @@ def test_of_an_agent_with_eight_keys_only_the_right_one_is_tried_on_hop_and_mach
     right = f"{agent[5]} alice@home"
     (hop,) = with_key([GATE], lines_of_keys([right]))
     assert isinstance(hop, Hop)
-    machine = Machine("i-1", address="10.0.0.5", host_key=KEY, key=lines_of_keys([right]))
+    machine = Machine("i-1", address="10.0.0.5", host_key=KEY, key=lines_of_keys([agent[3]]))
     config = _files.write({(hop,): [machine]}, Paths(str(tmp_path / "made"), included_by=str(tmp_path / "made/config")))
-    for host in ("i-1", hop_alias([hop], 0)):
+    for host, key in (("i-1", agent[3]), (hop_alias([hop], 0), agent[5])):
         found = settings(config, host)
         assert found["identitiesonly"] == ["yes"]
         (file,) = found["identityfile"]
-        assert Path(file).read_text() == f"{agent[5]}\n"
+        assert Path(file).read_text() == f"{key}\n"
         assert Path(file).stat().st_mode & 0o777 == 0o600
 
 
