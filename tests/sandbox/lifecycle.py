@@ -87,7 +87,8 @@ def _is_up(paths: Paths, clouds: tuple[str, ...]) -> bool:
         return False
     has = plan.Plan.read(paths.plan).clouds
     if missing := set(clouds).difference(has):
-        raise SandboxError(f"The sandbox is up without {' and '.join(sorted(missing))}: take it down first.")
+        without = " and ".join(sorted(missing))
+        raise SandboxError(f"The sandbox is up without {without}: take it down first, with `make sandbox-down`.")
     return True
 
 

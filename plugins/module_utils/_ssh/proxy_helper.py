@@ -325,7 +325,16 @@ def _run(command: Sequence[str], *, quiet: bool = False, stderr: Optional[int] =
         return os.waitstatus_to_exitcode(status)
     finally:
         if status is None:
+            _terminate(process)
+
+
+def _terminate(process: int) -> None:
+    """End a child, unless it has ended already: its number may then be another program's."""
+    try:
+        if os.waitpid(process, os.WNOHANG) == (0, 0):
             os.kill(process, signal.SIGTERM)
+    except ChildProcessError:  # the wait that was interrupted had got its status
+        return
 
 
 # -- words for a wrong host key

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -208,3 +209,36 @@ def test_a_jump_host_that_refuses_the_login_is_not_asked_by_each_process(
 def test_a_refusal_is_told_whatever_ssh_says_after_it() -> None:
     said = "Received disconnect from 10.0.0.5 port 22:2: Too many authentication failures\nDisconnected from 10.0.0.5\n"
     assert proxy_helper.told(said).endswith("Too many authentication failures")
+
+
+def test_being_terminated_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    wait, children = os.waitpid, []
+
+    def terminated(process: int, options: int) -> tuple[int, int]:
+        if options:
+            return wait(process, options)
+        children.append(process)
+        raise SystemExit
+
+    monkeypatch.setattr(proxy_helper.os, "waitpid", terminated)
+    with pytest.raises(SystemExit):
+        proxy_helper._run(["sleep", "600"])
+    [child] = children
+    assert os.waitstatus_to_exitcode(wait(child, 0)[1]) == -signal.SIGTERM
+
+
+def test_being_terminated_as_the_program_ends_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And whoever has the program's number by then is left alone."""
+    wait, signalled = os.waitpid, []
+
+    def ended_and_terminated(process: int, options: int) -> tuple[int, int]:
+        if options:
+            return wait(process, options)
+        wait(process, 0)
+        raise SystemExit
+
+    monkeypatch.setattr(proxy_helper.os, "waitpid", ended_and_terminated)
+    monkeypatch.setattr(proxy_helper.os, "kill", lambda *arguments: signalled.append(arguments))
+    with pytest.raises(SystemExit):
+        proxy_helper._run(["true"])
+    assert signalled == []
