@@ -237,7 +237,10 @@ options:
     choices: [running, ssh, none]
     default: running
   wait_timeout:
-    description: The maximum time to wait, in seconds.
+    description:
+      - The maximum time to wait, in seconds.
+      - If sshd refuses the login after it has shown the right host key, that is final 30 seconds after the first
+        refusal, or when the console says that cloud-init has finished.
     type: int
     default: 600
   private_key:
