@@ -19,7 +19,7 @@ from ...module_utils._models import Gpu, Instance
 from ...module_utils._ownership import TAG_HOST_KEY, TAG_LOGIN_USER
 from ...module_utils._ssh import checks as _checks
 from ...module_utils._ssh.config import Machine
-from ...module_utils._ssh.hops import wanted_hops
+from ...module_utils._ssh.hops import wanted_hops, with_key
 from .._hosts import variables as _hosts
 from .._settings import STATIC, Settings, authority_from, hops_of, reachable_from
 
@@ -119,10 +119,11 @@ def _checked(name: str, item: Mapping[str, Any], options: Mapping[str, Any]) -> 
         private_address=str(address) if address else None,
         tags=_tags(item.get("tags"), {TAG_HOST_KEY: None if signer else host_key, TAG_LOGIN_USER: user}),
     )
+    hops = wanted_hops(item.get("hops", given.get("hops")), authority_from(options))
     settings = Settings(
         cloud=STATIC,
         projects=(),
-        **hops_of(wanted_hops(item.get("hops", given.get("hops")), authority_from(options))),
+        **hops_of(with_key(hops, _checks.lines_of_keys(options.get("public_keys")))),
         login_user=_checks.require_user(str(user), "Its user") if user else None,
         private_key=_checks.require_path(str(key), "The path of its private_key") if key else None,
         host_keys=options.get("host_keys") or _checks.VERIFIED,
