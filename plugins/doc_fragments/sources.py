@@ -99,6 +99,9 @@ options:
         description: Like O(on_error).
         type: str
         choices: [fail, warn]
+      timeout:
+        description: Like O(timeout).
+        type: float
   on_error:
     description:
       - What happens if a source cannot be listed. V(fail) fails the inventory with one line that names the source.
@@ -108,6 +111,12 @@ options:
     type: str
     choices: [fail, warn]
     default: fail
+  timeout:
+    description:
+      - How many seconds listing a source may take, with all its regions and projects. A source that takes longer cannot
+        be listed, see O(on_error). All sources are listed at the same time, so that none of them delays the others.
+    type: float
+    default: 30
   machines:
     description:
       - Machines outside the cloud, such as your own computer with a GPU, which are listed with the others.

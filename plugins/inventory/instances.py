@@ -335,6 +335,8 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             answers = self._answers(sources, failures if use_cache else None)
             # Any of them may be a jump host for others.
             known = [instance for answer in answers if isinstance(answer, list) for instance in answer]
+            for told in _hosts.ignored_tags(known):
+                self.display.warning(f"{self.NAME}: {told}")
             entries = [*self._static(path, machines, known), *self._listed(path, sources, answers, known)]
             # If several sources list a machine, the first one counts.
             first = {entry.instance.id: entry for entry in reversed(entries)}

@@ -96,7 +96,7 @@ class _Run:
         self._jobs = jobs
         self._cloud = cloud
         self._waiting = waiting
-        self._deadline = Deadline(waiting.timeout)
+        self._deadline = cloud.deadline = Deadline(waiting.timeout)
         self._now: dict[str, Instance] = {}
         self._boots: dict[str, str] = {}
         # Console output before a rebuild. Some consoles keep it, and its host key is that of the old system.

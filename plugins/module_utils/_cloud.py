@@ -30,6 +30,7 @@ from ._models import (
     Spec,
     Traits,
 )
+from ._retry import Deadline
 
 if TYPE_CHECKING:
     from ._ssh.api_proxy import ApiProxy
@@ -42,6 +43,8 @@ class Asks(Protocol):
     # Empty where nobody said one and the cloud took its own.
     region: str
     pacing: Pacing
+    # When all waiting of a run is over, as the user chose it. A cloud's own limits end waiting earlier, never later.
+    deadline: Deadline
     # Whether a restarted instance is listed as pending until it is up again.
     restart_shows: bool
 

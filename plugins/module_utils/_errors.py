@@ -33,6 +33,17 @@ def shown(text: str) -> str:
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
+def all_shown(value: Any) -> Any:
+    """Return plain data with each text in it as shown() writes it. For results that are printed in any case."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {all_shown(key): all_shown(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [all_shown(each) for each in value]
+    return value
+
+
 class HavenError(Exception):
     """Base class of all failures that a user can act on.
 

@@ -139,10 +139,12 @@ class ImageChoice:
 
 @dataclass(frozen=True)
 class Image:
-    """An image. ``min_disk_gib`` is the minimum size of its disk, if that is known."""
+    """An image. ``min_disk_gib`` is the minimum size of its disk, if that is known. ``owner`` is the cloud's id of the
+    account or project that it belongs to, if that is known: several images can have one name."""
 
     id: str
     name: str = ""
+    owner: str = ""
     root_device: str = ""
     min_disk_gib: int = 0
 

@@ -19,7 +19,7 @@ from ._cloud import Cloud
 from ._clouds import connect
 from ._clouds.registry import CLOUDS
 from ._collector import paused
-from ._errors import HavenError, MissingLibrary, shown
+from ._errors import HavenError, MissingLibrary, all_shown, shown
 from ._options import HOPS
 from ._ssh.checks import lines_of_keys
 from ._ssh.hops import WantedHop, plain, wanted_hops, with_key
@@ -118,4 +118,5 @@ def _fail(module: HavenModule, error: HavenError) -> None:
         module.fail_json(msg=missing_required_lib(error.library), reason=error.reason)
     existing = [instance.as_dict() for instance in error.instances]
     extra = {"instances": existing} if existing else {}
-    module.fail_json(msg=str(error), reason=error.reason, **extra, **error.values)
+    # ansible-core prints all of a failure, and tags and names in it can be anybody's.
+    module.fail_json(msg=str(error), reason=error.reason, **all_shown({**extra, **error.values}))

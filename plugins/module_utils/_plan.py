@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Optional
 
 from . import _cloud_init
-from ._errors import InvalidRequest, NotFound, Refused, Unsupported
+from ._errors import InvalidRequest, NotFound, Refused, Unsupported, shown
 from ._models import Change, Field, Gpu, Instance, Observed, Plan, Resource, Spec, Traits, Volume, VolumeSpec
 from ._ownership import is_system
 
@@ -96,7 +96,8 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
         )
     after: dict[str, Any] = {
         "image": image.id if image else None,
-        "image_name": image.name if image else None,
+        "image_name": shown(image.name) if image else None,
+        "image_owner": (shown(image.owner) or None) if image else None,
         "instance_type": spec.instance_type,
         "gpu": _gpu_summary(gpu) if gpu else None,
         "price_class": ("spot" if spec.spot else "on-demand") if traits.sells_spot else None,

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -41,9 +42,9 @@ def pause_after(attempts: int, asked: float = 0.0) -> None:
 
 
 class Deadline:
-    """A time limit for all waiting in a run."""
+    """A time limit for all waiting in a run. Without ``seconds`` it never ends."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float = math.inf) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
@@ -54,6 +55,10 @@ class Deadline:
     @property
     def left(self) -> float:
         return max(0.0, self._end - time.monotonic())
+
+    def within(self, seconds: float) -> Deadline:
+        """A limit of its own for one step, that does not end later than this one."""
+        return Deadline(min(seconds, self.left))
 
 
 class Pace:

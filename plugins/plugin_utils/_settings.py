@@ -45,6 +45,8 @@ FALLBACKS = {
 STATIC = "static"
 EVERY_PROJECT = "*"
 EVERY_REGION = "all"
+# Seconds after which a source counts as one that does not answer.
+TIMEOUT = 30.0
 FAIL = "fail"
 WARN = "warn"
 ADDRESSES = ("auto", "private", "public")
@@ -66,7 +68,8 @@ class Settings:
     If a hop is an instance, ``looked_up`` are the hops as the user wrote them, and ``found_hops`` what they are once
     the instances are known. ``name`` is empty for the only source of a file without a list of sources. An instance is
     listed if one of the ``questions`` finds it and none of ``exclude`` does. ``prices`` are the user's, per hour and
-    instance type. ``public_keys`` are the user's, one on each line.
+    instance type. ``public_keys`` are the user's, one on each line. ``timeout`` is how long listing it may take, in
+    seconds.
     """
 
     cloud: str
@@ -89,6 +92,7 @@ class Settings:
     exclude: tuple[Filters, ...] = ()
     details: bool = False
     prices: Mapping[str, float] = field(default_factory=dict)
+    timeout: float = TIMEOUT
     looked_up: tuple[WantedHop, ...] = ()
 
     @property
@@ -127,6 +131,7 @@ SOURCE_OPTIONS = (
     "address",
     "reachable",
     "on_error",
+    "timeout",
     "filters",
     "include_filters",
     "exclude_filters",
@@ -223,6 +228,7 @@ def settings_from(options: Mapping[str, Any]) -> Settings:
         exclude=_all_filters("exclude_filters", options.get("exclude_filters")),
         details=_one_of("hostvars", _text(options.get("hostvars")) or "compact", ("compact", "full")) == "full",
         prices=_prices(options.get("hourly_prices")),
+        timeout=_seconds(options.get("timeout")),
     )
 
 
@@ -277,6 +283,16 @@ def _prices(value: Any) -> dict[str, float]:
     if not all(0 <= price < float("inf") for price in prices.values()):
         raise InvalidRequest("The option hourly_prices must be a dictionary of instance types and numbers.")
     return prices
+
+
+def _seconds(value: Any) -> float:
+    try:
+        seconds = TIMEOUT if value is None else float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise InvalidRequest("The option timeout must be a number of seconds greater than 0.")
+    return seconds
 
 
 def cache_key(settings: Settings, shape: Sequence[str], identity: Iterable[tuple[str, str]]) -> str:

@@ -121,6 +121,7 @@ class OpenStackApi(Api):
     constants: ClassVar[dict[str, Any]] = {
         "_clouds.openstack.adapter.FIRST_LOOK": 0.3,
         "_clouds.openstack.adapter.SETTLED": 0.4,
+        "_clouds.openstack.access.SETTLED": 0.1,
         "_clouds.openstack.adapter.OpenStack.pacing": {"first": 0.2, "then": 0.3},
     }
 

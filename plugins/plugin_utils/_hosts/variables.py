@@ -17,7 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
+from ...module_utils._errors import shown
 from ...module_utils._models import Gpu, Hop, Instance
+from ...module_utils._ownership import TAG_HOST_KEY, TAG_LOGIN_USER
 from ...module_utils._ssh.checks import is_address, is_alias, is_user, principal, public_key
 from ...module_utils._ssh.config import Machine
 from .._settings import Settings
@@ -44,6 +46,9 @@ FIELDS = (
 )
 # The sources of a host's name, besides a tag and an expression.
 HOSTNAMES = ("name", "id", "private_address", "public_address")
+# How many machines a warning names, and how much of a value it shows.
+_MOST_NAMED = 5
+_LONGEST_VALUE = 60
 # As host names, these would receive plays meant for the controller, or be confused with a group.
 _RESERVED = frozenset(["all", "ungrouped", "localhost", "127.0.0.1", GROUP])
 
@@ -124,6 +129,27 @@ def address(instance: Instance, settings: Settings) -> Optional[str]:
 def login_user(instance: Instance, settings: Settings) -> Optional[str]:
     """The machine's own login user, which depends on its image, or the one for all."""
     return instance.login_user if is_user(instance.login_user) else settings.login_user
+
+
+def ignored_tags(instances: Iterable[Instance]) -> list[str]:
+    """A sentence for each of our tags whose value cannot be used, with the machines that have such a value.
+
+    Anyone who may write tags can have written them.
+    """
+    listed = list(instances)
+    bad_users = [(each, each.login_user) for each in listed if each.login_user and not is_user(each.login_user)]
+    bad_keys = [(each, each.host_key) for each in listed if each.host_key and not public_key(each.host_key)]
+    found = (
+        (TAG_LOGIN_USER, bad_users, "is no user name, so login_user, or your own user name, is used instead"),
+        (TAG_HOST_KEY, bad_keys, "is no public host key, so connections are refused"),
+    )
+    return [f"The tag {tag} of {_those(bad)} {why}. Correct it in the cloud." for tag, bad, why in found if bad]
+
+
+def _those(bad: Sequence[tuple[Instance, str]]) -> str:
+    """Name the machines by id, each with the value."""
+    told = [f"{shown(each.id)} ({shown(value)[:_LONGEST_VALUE]})" for each, value in bad[:_MOST_NAMED]]
+    return ", ".join([*told, *([f"and {len(bad) - _MOST_NAMED} more"] if len(bad) > _MOST_NAMED else [])])
 
 
 def _certified_name(instance: Instance) -> str:

@@ -10,25 +10,30 @@ import gc
 import hashlib
 import os
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Optional, Union
+from functools import partial
+from threading import BoundedSemaphore, Lock, Thread
+from typing import TYPE_CHECKING, Callable, Optional, TypeVar, Union
 
 from ...module_utils._cloud import Cloud
 from ...module_utils._clouds import connect
 from ...module_utils._clouds.registry import CLOUDS
-from ...module_utils._errors import HavenError
+from ...module_utils._errors import HavenError, TimedOut
 from ...module_utils._models import Hop, Instance
+from ...module_utils._retry import Deadline
 from .._settings import DIRECT, EVERY_REGION, Settings
 
 if TYPE_CHECKING:
     from ...module_utils._ssh.api_proxy import ApiProxy
 
-# Threads for all sources and regions together.
-_WORKERS = 16
+# Regions of all sources together that are listed at the same time.
+_BUSY = BoundedSemaphore(16)
 # From this number on, the machines take more memory than the SDK that listed them.
 _MANY = 1000
 Answer = Union[list[Instance], HavenError]
+_T = TypeVar("_T")
 
 # What determines the account and the endpoint of the SDKs, besides the options.
 _ENVIRONMENT = tuple(each for cloud in CLOUDS.values() for each in cloud.ENVIRONMENT)
@@ -38,7 +43,8 @@ _ACCOUNT_FILES = tuple(each for cloud in CLOUDS.values() for each in cloud.FILES
 def listings(sources: Sequence[Settings]) -> list[Answer]:
     """Return the listing of each source: its machines in a stable order, or why it has none.
 
-    All regions of all sources are listed in parallel, as far as there are threads.
+    All regions of all sources are listed in parallel, as far as there are threads. A source that takes longer than its
+    timeout has none, and does not delay the others.
     """
     answers = _ask(sources)
     if sum(len(each) for each in answers if isinstance(each, list)) >= _MANY:
@@ -48,11 +54,53 @@ def listings(sources: Sequence[Settings]) -> list[Answer]:
 
 
 def _ask(sources: Sequence[Settings]) -> list[Answer]:
-    with _ApiProxies() as proxies, ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        found = [proxies.to(source) for source in sources]
-        clouds = [pool.submit(_clouds, source, proxy) for source, proxy in zip(sources, found)]
-        asked = [_asked(pool, source, regions) for source, regions in zip(sources, clouds)]
-        return [_joined(parts) for parts in asked]
+    with _ApiProxies() as proxies:
+        began = [Deadline(source.timeout) for source in sources]
+        asked = [
+            _in_background(partial(_listed, source, proxies, deadline)) for source, deadline in zip(sources, began)
+        ]
+        return [_answer(*each) for each in zip(sources, asked, began)]
+
+
+def _answer(source: Settings, asked: Future[list[Instance]], deadline: Deadline) -> Answer:
+    try:
+        return asked.result(timeout=deadline.left)
+    except HavenError as error:
+        return error
+    except FutureTimeout:
+        return TimedOut(
+            f"It did not answer within {source.timeout:g} s: check the network, the proxy, and the address of the "
+            "cloud, give it more time with timeout, or go on without it with on_error: warn."
+        )
+
+
+def _in_background(function: Callable[[], _T]) -> Future[_T]:
+    """Call it in a thread that nobody has to wait for, unlike those of a pool: a cloud may never answer."""
+    future: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # pylint: disable=broad-exception-caught
+            # Raised where the result is used.
+            future.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return future
+
+
+def _listed(source: Settings, proxies: _ApiProxies, deadline: Deadline) -> list[Instance]:
+    """The machines in all regions of the source. Raises HavenError."""
+    clouds = _clouds(source, proxies.to(source))
+    for cloud in clouds:
+        cloud.deadline = deadline
+    if len(clouds) == 1:
+        parts = [_of_region(source, clouds[0])]
+    else:
+        asked = [_in_background(partial(_of_region, source, cloud)) for cloud in clouds]
+        parts = [each.result() for each in asked]
+    found = {each.id: each for part in parts for each in part}
+    return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
 
 
 # None: the API is called directly. An error says why there is no proxy.
@@ -64,7 +112,8 @@ class _ApiProxies:
 
     def __init__(self) -> None:
         self._open = ExitStack()
-        self._known: dict[tuple[Hop, ...], _Proxy] = {}
+        self._known: dict[tuple[Hop, ...], Future[_Proxy]] = {}
+        self._lock = Lock()
 
     def __enter__(self) -> _ApiProxies:
         return self
@@ -75,34 +124,21 @@ class _ApiProxies:
     def to(self, source: Settings) -> _Proxy:
         if source.api_via == DIRECT:
             return None
-        if source.hops not in self._known:
-            # Imported late, because it is rarely needed and loading it takes a while.
-            from ...module_utils._ssh.api_proxy import api_proxy
+        with self._lock:
+            first = source.hops not in self._known
+            future = self._known.setdefault(source.hops, Future())
+        if first:
+            future.set_result(self._opened(source.hops))
+        return future.result()
 
-            try:
-                self._known[source.hops] = self._open.enter_context(api_proxy(source.hops))
-            except HavenError as error:
-                self._known[source.hops] = error
-        return self._known[source.hops]
+    def _opened(self, hops: tuple[Hop, ...]) -> _Proxy:
+        # Imported late, because it is rarely needed and loading it takes a while.
+        from ...module_utils._ssh.api_proxy import api_proxy
 
-
-def _asked(
-    pool: ThreadPoolExecutor, source: Settings, regions: Future[list[Cloud]]
-) -> Union[list[Future[list[Instance]]], HavenError]:
-    try:
-        return [pool.submit(_of_region, source, cloud) for cloud in regions.result()]
-    except HavenError as error:
-        return error
-
-
-def _joined(parts: Union[list[Future[list[Instance]]], HavenError]) -> Answer:
-    if isinstance(parts, HavenError):
-        return parts
-    try:
-        found = {each.id: each for part in parts for each in part.result()}
-    except HavenError as error:
-        return error
-    return sorted(found.values(), key=lambda each: (each.project, each.region, each.name, each.id))
+        try:
+            return self._open.enter_context(api_proxy(hops))
+        except HavenError as error:
+            return error
 
 
 def _clouds(source: Settings, proxy: _Proxy) -> list[Cloud]:
@@ -118,6 +154,11 @@ def _clouds(source: Settings, proxy: _Proxy) -> list[Cloud]:
 
 
 def _of_region(source: Settings, cloud: Cloud) -> list[Instance]:
+    with _BUSY:
+        return _matching(source, cloud)
+
+
+def _matching(source: Settings, cloud: Cloud) -> list[Instance]:
     found: dict[str, Instance] = {}
     for project in source.projects:
         for filters in source.questions:

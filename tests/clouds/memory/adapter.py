@@ -39,6 +39,7 @@ from ..._models import (
     Spec,
 )
 from ..._ownership import TAG_NAME, TAG_PROJECT
+from ..._retry import Deadline
 from . import shapes
 from .account import IMAGES, REGIONS, TYPES, Account, RejectedError, SilentError
 
@@ -65,6 +66,7 @@ class Memory:
 
     name = "memory"
     pacing = Pacing(first=0.0, then=0.02, longest=0.02)
+    deadline = Deadline()
     restart_shows = True
 
     def __init__(self, account: Account, region: str) -> None:

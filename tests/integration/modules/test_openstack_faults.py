@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from tests.integration.sandbox_guests import wait_until
+
 from .conftest import SHORT_PAUSES, Account, Answer
 from .test_errors import assert_plain
 from .test_openstack import server_ids
@@ -91,3 +93,16 @@ def test_glance_stops_answering(account: Account) -> None:
     assert server_ids(account) == []
     account.api.control("reset")
     assert_converges(account)
+
+
+def test_a_resize_that_was_interrupted_is_completed(account: Account) -> None:
+    machine = account.make().instances["one"]
+    account.instance(state="stopped")
+    compute = account.api.aside.compute  # type: ignore[attr-defined]
+    compute.resize_server(machine["id"], compute.find_flavor(account.api.other_type).id)
+    assert wait_until(lambda: compute.get_server(machine["id"]).status == "VERIFY_RESIZE", 60)
+    assert account.run("instance_info")["instances"][0]["state"] == "stopped"
+    started = account.instance(state="running", instance_type=account.api.other_type)
+    assert started.ok, started.message
+    assert compute.get_server(machine["id"]).status == "ACTIVE"
+    assert not account.instance(state="running", instance_type=account.api.other_type)["changed"]

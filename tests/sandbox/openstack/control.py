@@ -10,7 +10,10 @@ POST, JSON in, JSON out; a service is a name of layout.SERVICES:
                         port refuses connections; start and restart return when it answers. Its faults end with it.
   /_control/tokens      {"seconds": 40}: how long tokens issued from now on live; {"revoke": true}: those issued so
                         far are refused (by services that have seen them, within five seconds)
-  /_control/reset       {}: no faults, no latency, tokens live as long as ever, all services run
+  /_control/policy      {"service": "nova", "rules": {"os_compute_api:os-flavor-extra-specs:index": "role:admin"}}: who
+                        may do what, from the next request on, in the words of oslo.policy; {} as rules: as shipped
+  /_control/volumes     {"hold": true}: volumes stay in `creating` from now on; {"hold": false}: they go on
+  /_control/reset       {}: no faults, no latency, tokens live as long as ever, all services run, policies as shipped
 GET:
   /_control/state       {service: {"port", "pid"}}; pid is null while it does not run
   /_control/log?since=T the access log from that moment (seconds since the epoch) on, see front.AccessLog
@@ -23,7 +26,7 @@ from typing import Any
 
 from ..control import ControlEndpoint
 from .fleet import Fleet
-from .layout import SERVICES
+from .layout import HOLD_VOLUMES, SERVICES
 
 
 class Control(ControlEndpoint):
@@ -37,6 +40,8 @@ class Control(ControlEndpoint):
                 ("POST", "latency"): lambda asked: self._tell("latency", asked.pop("service", "*"), asked),
                 ("POST", "tokens"): lambda asked: self._tell("tokens", "keystone", asked),
                 ("POST", "service"): self._service,
+                ("POST", "volumes"): lambda asked: self._hold(bool(asked["hold"])),
+                ("POST", "policy"): lambda asked: self._policy(asked["service"], asked["rules"]),
                 ("POST", "reset"): self._reset,
                 ("GET", "state"): lambda _asked: fleet.states(),
                 ("GET", "log"): lambda asked: self._log(float(asked.get("since", 0))),
@@ -57,9 +62,24 @@ class Control(ControlEndpoint):
             self._fleet.start(name)
             self._fleet.await_ready([name])
 
+    def _hold(self, on: bool) -> None:
+        file = self._fleet.layout.dir / HOLD_VOLUMES
+        if on:
+            file.touch()
+        else:
+            file.unlink(missing_ok=True)
+
+    def _policy(self, service: str, rules: dict[str, str]) -> None:
+        """The services look at the file before each request."""
+        if service not in SERVICES:
+            raise ValueError(f"no service {service}")
+        self._fleet.layout.policy(service).write_text(json.dumps(rules), encoding="utf-8")
+
     def _reset(self, _asked: dict[str, Any]) -> None:
+        self._hold(False)
         for service in SERVICES:
             self._fleet.start(service)
+            self._policy(service, {})
         self._fleet.await_ready(SERVICES)
         self._tell("reset", "*", {})
 

@@ -20,6 +20,7 @@ class Fault(CountedFault):
     service: a name of layout.SERVICES, or "*". method: an HTTP method, or "*". path: a regular expression searched for
     in path and query. agent: one searched for in User-Agent ("openstacksdk" leaves out what services ask each other).
     delay_ms: the request waits so long first. status, message: the error answered instead; 0 lets the request through.
+    retry_after: the value of that header of the answer, a number of seconds or a date.
     page: this text is answered with that status (200 if none), as a network's sign-in page would be.
     drop: the connection is closed without an answer. after_success: status, page, drop or delay come after the request
     was carried out. times: how many requests are hit; -1 means all. seconds: the fault ends so long after it was made.
@@ -32,6 +33,7 @@ class Fault(CountedFault):
     delay_ms: float = 0.0
     status: int = 0
     message: str = "This was asked for by a test."
+    retry_after: str = ""
     page: str | None = None
     drop: bool = False
     after_success: bool = False
@@ -64,6 +66,8 @@ class Fault(CountedFault):
 def error_body(service: str, status: int, message: str) -> bytes:
     """An error as the service writes it, so that SDKs find the message."""
     error: dict[str, object] = {"code": status, "message": message}
+    if status == 413 and service in {"nova", "cinder"}:
+        return json.dumps({"overLimit": {**error, "retryAfter": "0"}}).encode()
     forms: dict[str, dict[str, object]] = {
         "keystone": {"error": {**error, "title": "Error"}},
         "neutron": {"NeutronError": {"type": "SandboxFault", "message": message, "detail": ""}},

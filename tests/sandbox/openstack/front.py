@@ -92,7 +92,10 @@ class Front:
         if fault.page is not None:
             return fault.status or 200, [("Content-Type", "text/html")], fault.page.encode()
         body = error_body(self._service, fault.status, fault.message)
-        return fault.status, [("Content-Type", "application/json")], body
+        headers = [("Content-Type", "application/json")]
+        if fault.retry_after:
+            headers.append(("Retry-After", fault.retry_after))
+        return fault.status, headers, body
 
     def _reset(self, asked: dict[str, Any]) -> None:
         self._faults.clear()

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HOST = "127.0.0.1"
+# While this file is there, volumes stay as they are when they are asked for.
+HOLD_VOLUMES = "hold-volumes"
 REGION = "RegionOne"
 # The region whose services are found at their addresses for the jump host and the laptop (inside_api.py).
 INSIDE = "Inside"
@@ -69,6 +71,10 @@ class Layout:
     def config(self, service: str) -> Path:
         """A service's configuration file."""
         return self.etc / f"{'glance-api' if service == 'glance' else service}.conf"
+
+    def policy(self, service: str) -> Path:
+        """What differs from a service's own rules of who may do what."""
+        return self.etc / f"{service}-policy.json"
 
     def database(self, name: str) -> Path:
         """A database's file."""

@@ -14,7 +14,7 @@ from typing import Any
 from .clouds import PROJECTS, USERS
 from .drivers import trees
 from .layout import REGION, SERVICES, url
-from .settings import GPU_ALIAS, SERVICE_USER
+from .settings import SERVICE_USER
 
 PROJECT = "haven"
 TINY = "haven-tiny"
@@ -36,7 +36,7 @@ class Flavor:
 
 @dataclass(frozen=True)
 class Image:
-    """An image; boots: the name of the guests' tree behind it."""
+    """An image; boots: the name of the guests' tree behind it; theirs: not the operator's."""
 
     name: str
     version: str
@@ -44,6 +44,7 @@ class Image:
     gpu_ready: bool = False
     visibility: str = "public"
     distribution: str = "debian"
+    theirs: bool = False
 
 
 FLAVORS = (
@@ -51,7 +52,11 @@ FLAVORS = (
     Flavor("cpu.medium", 2, 4096, 20),
     Flavor("cpu.large", 4, 8192, 40),
     Flavor("gpu.vgpu.1", 2, 8192, 40, {"resources:VGPU": "1"}),
-    Flavor("gpu.a100.1", 4, 16384, 80, {"pci_passthrough:alias": f"{GPU_ALIAS}:1"}),
+    Flavor("gpu.a100.1", 4, 16384, 80, {"pci_passthrough:alias": "a100:1"}),
+    # Names as universities give them, and one that says nothing.
+    Flavor("gpu.rtx6000.2", 4, 16384, 80, {"pci_passthrough:alias": "rtx6000:2"}),
+    Flavor("m.8c.64g.1g", 4, 16384, 80, {"pci_passthrough:alias": "geforce_2080ti:1"}),
+    Flavor("special", 4, 16384, 80, {"pci_passthrough:alias": "bigcard:1"}),
     # Bigger than any host.
     Flavor("cpu.huge", 4096, 16_777_216, 10),
 )
@@ -60,6 +65,8 @@ IMAGES = (
     Image("haven-debian-12-20250101", "12", "bookworm"),
     Image("haven-debian-12-20260101", "12", "bookworm"),
     Image("haven-debian-13-20260101", "13", "trixie"),
+    # Two of one name: the older one is somebody else's.
+    Image("haven-debian-12-cuda-20260101", "12", "bookworm", theirs=True),
     Image("haven-debian-12-cuda-20260101", "12", "bookworm-cuda", gpu_ready=True),
     Image("haven-debian-13-prepared-20260101", "13", "trixie-prepared"),
     Image("haven-ubuntu-like-20260101", "24.04", "ubuntu-like", distribution="ubuntu"),
@@ -67,7 +74,7 @@ IMAGES = (
     Image("haven-ubuntu-next-20260101", "26.04", "ubuntu-next", distribution="ubuntu"),
     Image("haven-ubuntu-next-slow-20260101", "26.04", "ubuntu-next-slow", distribution="ubuntu"),
     # Newer and somebody else's, shared with whoever asks for such.
-    Image("haven-debian-12-20991231", "12", "bookworm", visibility="community"),
+    Image("haven-debian-12-20991231", "12", "bookworm", visibility="community", theirs=True),
 )
 _UNLIMITED = {"instances": -1, "cores": -1, "ram": -1, "key_pairs": 1000, "metadata_items": 128}
 _NETWORK_UNLIMITED = ("network", "subnet", "port", "router", "floatingip", "security_group", "security_group_rule")
@@ -119,6 +126,7 @@ def images(admin: Any, somebody_else: Any) -> None:
         owner = somebody_else if image.visibility == "community" else admin
         made = owner.image.create_image(
             name=image.name,
+            owner=(somebody_else if image.theirs else admin).current_project_id,
             disk_format="raw",
             container_format="bare",
             visibility=image.visibility,

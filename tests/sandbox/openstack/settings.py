@@ -12,11 +12,14 @@ from pathlib import Path
 
 from .layout import HOST, REGION, SERVICES, Layout, url
 
-Sections = dict[str, dict[str, str]]
+# An option with several values is written several times.
+Section = dict[str, str | list[str]]
+Sections = dict[str, Section]
 
 SERVICE_USER = "services"
 GPU = {"vendor_id": "10de", "product_id": "20b5"}
-GPU_ALIAS = "a100"
+# Names that operators give to GPUs. They all lead to the same ones.
+GPU_ALIASES = ("a100", "rtx6000", "geforce_2080ti", "bigcard")
 _PLUGINS = "tests.sandbox.openstack.drivers"
 _ENTRY_POINTS = f"""\
 [neutron.ml2.mechanism_drivers]
@@ -40,6 +43,7 @@ class Settings:
             path = self.layout.config(service)
             path.touch(mode=0o600)
             path.write_text(render(sections), encoding="utf-8")
+            self.layout.policy(service).write_text("{}", encoding="utf-8")
         # nova wants this one beside its own.
         paste = self.environment / "etc/nova/api-paste.ini"
         (self.layout.etc / "api-paste.ini").write_text(paste.read_text(encoding="utf-8"), encoding="utf-8")
@@ -48,7 +52,7 @@ class Settings:
         (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: haven-sandbox\nVersion: 1\n")
         (distribution / "entry_points.txt").write_text(_ENTRY_POINTS, encoding="ascii")
 
-    def _login(self) -> dict[str, str]:
+    def _login(self) -> Section:
         return {
             "auth_type": "password",
             "auth_url": url("keystone", self.ports["keystone"]),
@@ -73,7 +77,11 @@ class Settings:
             },
             "oslo_messaging_notifications": {"driver": "noop"},
             "oslo_concurrency": {"lock_path": str(layout.dir / "lock")},
-            "oslo_policy": {"enforce_scope": "true", "enforce_new_defaults": "true"},
+            "oslo_policy": {
+                "enforce_scope": "true",
+                "enforce_new_defaults": "true",
+                "policy_file": str(layout.policy(service)),
+            },
         }
         if service != "keystone":
             sections["keystone_authtoken"] = {
@@ -154,7 +162,7 @@ class Settings:
             "service_user": {**login, "send_service_user_token": "true"},
             "keystone": login,
             "pci": {
-                "alias": json.dumps({"name": GPU_ALIAS, **GPU, "device_type": "type-PCI"}),
+                "alias": [json.dumps({"name": name, **GPU, "device_type": "type-PCI"}) for name in GPU_ALIASES],
                 "device_spec": json.dumps(GPU),
             },
             "vnc": {"enabled": "false"},
@@ -213,7 +221,7 @@ class Settings:
         }
 
 
-def _database(name: str) -> dict[str, str]:
+def _database(name: str) -> Section:
     # Relative to where the services run, because nova writes the address of a cell's database down.
     return {"connection": f"sqlite:///db/{name}.sqlite?timeout=60", "sqlite_synchronous": "false"}
 
@@ -223,5 +231,7 @@ def render(sections: Sections) -> str:
     lines = []
     for name, options in sections.items():
         lines.append(f"[{name}]")
-        lines += [f"{key} = {value.replace('$', '$$')}" for key, value in options.items()]
+        for key, given in options.items():
+            values = given if isinstance(given, list) else [given]
+            lines += [f"{key} = {value.replace('$', '$$')}" for value in values]
     return "\n".join(lines) + "\n"

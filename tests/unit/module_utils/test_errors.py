@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
-from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError
+from ansible_collections.haven.gpu.plugins.module_utils import _module
+from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError, Incomplete
+from ansible_collections.haven.gpu.plugins.module_utils._models import Instance
 
 PLUGINS = Path(__file__).parents[3] / "plugins"
 # What a cloud's own folder raises and catches, and turns into one of the tree before anybody else sees it.
@@ -41,3 +46,16 @@ def test_each_kind_says_what_it_is_in_one_plain_word() -> None:
     # Who says nothing of their own is of the kind they are derived from, which a playbook tests for.
     own = [each.reason for each in reasons if "reason" in vars(each)]
     assert len(own) == len(set(own))
+
+
+def test_what_a_failure_returns_about_others_cannot_move_a_cursor() -> None:
+    """ansible-core prints the result of a failure, and leaves characters such as U+202E as they are."""
+    failed: dict[str, Any] = {}
+    module = SimpleNamespace(fail_json=lambda **values: failed.update(values))
+    error = Incomplete("Not all: \u202e.")
+    error.instances = [Instance("i-1", "o\x9b2J", "p", "ec2", "r", "running", tags={"team\u202e": "\x1b]0;x\x07"})]
+    error.values = {"left": [{"name": "two\nlines", "used": None}]}
+    _module._fail(cast(Any, module), error)
+    assert failed["left"] == [{"name": "two\\nlines", "used": None}]
+    assert failed["instances"][0]["tags"] == {"team\\u202e": "\\x1b]0;x\\x07"}
+    assert json.dumps(failed, ensure_ascii=False).isprintable()

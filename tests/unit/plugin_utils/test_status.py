@@ -51,6 +51,16 @@ def test_what_is_not_known_is_a_dash() -> None:
     assert row(hosts=[{**HOST, "__haven_units": {"unreachable": True}}])[6] == "-"
 
 
+def test_machines_of_one_name_are_told_apart_by_their_ids() -> None:
+    twin = {**DEMO, "id": "i-2"}
+    assert row(DEMO, twin)[0] == "demo(i-2)"
+    assert row(DEMO, {**twin, "name": "other"})[0] == "other"
+
+
+def test_a_number_of_gpus_that_is_not_known_is_a_question_mark() -> None:
+    assert row({**DEMO, "gpu": {"model": "A100", "count": 0, "memory_gib": 0.0}})[3] == "?xA100"
+
+
 def test_a_stopped_machine_neither_runs_since_nor_costs_what_a_running_one_does() -> None:
     assert row({**DEMO, "state": "stopped"}, prices={"g5.xlarge": 1.006})[6:] == ["-"] * 5
 

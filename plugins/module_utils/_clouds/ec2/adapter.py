@@ -15,7 +15,7 @@ from typing import Any, Optional
 from ..._errors import CloudFailure, HavenError, InvalidRequest, NotFound, Refused, TokenUsed, Unsupported
 from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_NAME, TAG_PROJECT
-from ..._retry import together
+from ..._retry import Deadline, together
 from . import errors, gpus, shapes
 from .access import Access
 from .client import Connection, RefusedCall
@@ -49,6 +49,7 @@ class Ec2(Access):
     name = "ec2"
     # At most one call per second.
     pacing = Pacing()
+    deadline = Deadline()
     restart_shows = False
 
     def __init__(self, connection: Connection) -> None:

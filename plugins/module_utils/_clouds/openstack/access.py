@@ -14,11 +14,14 @@ from typing import Any, Optional
 from ..._errors import CloudFailure, Refused, Unreachable, Unsupported
 from ..._models import Firewall, FirewallSpec, KeyPair, KeyPairSpec, Resource, Rule
 from ..._retry import together
-from . import shapes
+from . import errors, shapes
 from .client import Connection, RefusedCall
+from .limits import with_what_is_free
 
 # Seconds until a security group is no longer in use by ports of deleted servers.
 RELEASE_TIMEOUT = 120.0
+# Seconds after which a group that another controller created in the same second is in the listing.
+SETTLED = 1.3
 
 
 class Access:
@@ -115,7 +118,7 @@ class Access:
         try:
             answer = self._os.make("network", "/security-groups", body, lambda: self._look_for_group(spec))
         except RefusedCall as refused:
-            raise refused.explain() from refused
+            raise with_what_is_free(self._os, refused.explain()) from refused
         return self._one_of_two(self._known(answer["security_group"]), spec)
 
     def _look_for_group(self, spec: FirewallSpec) -> Optional[Mapping[str, Any]]:
@@ -123,7 +126,12 @@ class Access:
         return {"security_group": ours[0]} if ours else None
 
     def _one_of_two(self, made: Firewall, spec: FirewallSpec) -> Firewall:
-        """The group that all use if another controller has also created one. Deletes ours if it is not that one."""
+        """The group that all use if another controller has also created one. Deletes ours if it is not that one.
+
+        Groups are ordered by their creation time, in whole seconds, and their id. One of the same second can come after
+        ours and sort before it, so this looks when that second is over.
+        """
+        time.sleep(SETTLED)
         chosen = self.firewall(spec.project, spec.name, None)
         if chosen is None or chosen.id == made.id:
             return made
@@ -133,23 +141,25 @@ class Access:
     def open_firewall(self, firewall: Firewall, rules: Sequence[Rule]) -> None:
         if not rules:
             return
-        # All in one request. If one exists already, all are refused.
+        # All in one request. If one exists already, all are refused. If the answer is lost, they may all exist.
         bodies = [shapes.rule_body(firewall.id, rule) for rule in rules]
         try:
             answer = self._os.attempt("POST", "network", "/security-group-rules", {"security_group_rules": bodies})
             made = answer.get("security_group_rules", [])
         except (RefusedCall, Unreachable) as error:
-            if isinstance(error, RefusedCall) and error.status != 409:
-                raise error.explain() from error
+            if isinstance(error, RefusedCall) and error.status < 500 and not _exists(error):
+                raise with_what_is_free(self._os, error.explain()) from error
             made = [each for each in map(self._open, bodies) if each]
         for each in made:
             self._rule_ids[firewall.id, shapes.rule(each)] = each["id"]
 
     def _open(self, body: dict[str, Any]) -> Optional[dict[str, Any]]:
         try:
-            answer = self._os.attempt("POST", "network", "/security-group-rules", {"security_group_rule": body})
+            answer = self._os.attempt(
+                "POST", "network", "/security-group-rules", {"security_group_rule": body}, harmless=True
+            )
         except RefusedCall as refused:
-            if refused.status == 409 and "uota" not in refused.message:
+            if _exists(refused):
                 return None
             raise refused.explain() from refused
         return dict(answer["security_group_rule"])
@@ -159,7 +169,7 @@ class Access:
         together(lambda each: self._os.delete("network", f"/security-group-rules/{each}"), ids)
 
     def _delete_group(self, group: Resource) -> None:
-        deadline = time.monotonic() + RELEASE_TIMEOUT
+        deadline = self._os.deadline.within(RELEASE_TIMEOUT)
         pause = 0.3
         while True:
             try:
@@ -170,10 +180,16 @@ class Access:
                     return
                 if refused.status != 409:
                     raise refused.explain() from refused
-                if time.monotonic() > deadline:
+                if deadline.over:
                     raise CloudFailure(
-                        f"Firewall {group.name} ({group.id}) is still in use after {RELEASE_TIMEOUT:.0f} s: "
-                        "remove the instances that use it, or detach it from them, and run again."
+                        f"Firewall {group.name} ({group.id}) is still in use "
+                        f"({errors.tidy(refused.message)}): remove the instances that use it, or detach it from them, "
+                        "and run again."
                     ) from refused
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)
+
+
+def _exists(refused: RefusedCall) -> bool:
+    """Whether a rule was refused because it is there. neutron uses the same status for quotas."""
+    return refused.status == 409 and "uota" not in refused.message

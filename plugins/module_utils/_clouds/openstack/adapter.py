@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fnmatch
-import math
 import re
 import secrets
 import time
@@ -21,13 +19,24 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Optional
 
 from ... import _cloud_init
-from ..._errors import CloudFailure, HavenError, InvalidRequest, LostAnswer, NoCapacity, NotFound, QuotaExceeded
+from ..._errors import (
+    CloudFailure,
+    HavenError,
+    InvalidRequest,
+    LostAnswer,
+    NoCapacity,
+    NotFound,
+    QuotaExceeded,
+    TimedOut,
+)
 from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_HOST_KEY, TAG_NAME, TAG_PROJECT
-from ..._retry import together
+from ..._retry import Deadline, together
 from . import errors, gpus, shapes
 from .access import Access
 from .client import Connection, RefusedCall
+from .images import Images
+from .limits import with_what_is_free
 from .network import Belongings, Networks
 from .volumes import Volumes
 
@@ -68,6 +77,7 @@ class OpenStack(Access):
         self.region = connection.region
         self._networks = Networks(connection)
         self._volumes = Volumes(connection)
+        self._images = Images(connection)
         self._flavors: Optional[list[dict[str, Any]]] = None
         # What was seen or created in this run, by server id.
         self._items: dict[str, Mapping[str, Any]] = {}
@@ -77,6 +87,14 @@ class OpenStack(Access):
         self._scheduling: dict[str, float] = {}
         # The marks of the creations of this run.
         self._creations: set[str] = set()
+
+    @property
+    def deadline(self) -> Deadline:
+        return self._os.deadline
+
+    @deadline.setter
+    def deadline(self, deadline: Deadline) -> None:
+        self._os.deadline = deadline
 
     def in_region(self, region: str) -> OpenStack:
         return OpenStack(self._os.in_region(region))
@@ -179,31 +197,7 @@ class OpenStack(Access):
         return found
 
     def image(self, choice: ImageChoice) -> Image:
-        if choice.parameter:
-            raise InvalidRequest("OpenStack has no image parameters: give the image's id or name.")
-        if choice.id:
-            try:
-                return shapes.image(self._os.attempt("GET", "image", f"/images/{choice.id}"))
-            except RefusedCall as refused:
-                if refused.status == 404:
-                    raise NotFound(f"There is no image {choice.id} that this project can see: check the id.") from None
-                raise refused.explain() from refused
-        pattern = choice.name or ""
-        plain = not re.search(r"[*?]", pattern)
-        # The service supports whole names only, no patterns.
-        items = self._os.pages(
-            "image", "/images", "images", name=pattern if plain else None, status="active", owner=choice.owner,
-            sort="created_at:desc", limit=1000 if not plain else None,
-        )  # fmt: skip
-        literal = re.compile(fnmatch.translate(pattern.replace("[", "[[]")))
-        found = [item for item in items if literal.fullmatch(item.get("name") or "")]
-        if not found:
-            whose = f" and owned by {choice.owner}" if choice.owner else ""
-            raise NotFound(
-                f"No image that this project can see is called {pattern!r}{whose}: check the pattern and the owner."
-            )
-        newest = max(found, key=lambda item: (item.get("created_at", ""), item["id"]))
-        return dataclasses.replace(shapes.image(newest), min_disk_gib=_image_size(newest))
+        return self._images.choose(choice)
 
     def gpu(self, instance_type: str) -> Optional[Gpu]:
         flavor = self._flavor(instance_type)
@@ -227,7 +221,8 @@ class OpenStack(Access):
         try:
             # Just enough for cloud-init's output.
             body = {"os-getConsoleOutput": {"length": 400}}
-            answer = self._os.attempt("POST", "compute", f"/servers/{instance.id}/action", body)
+            path = f"/servers/{instance.id}/action"
+            answer = self._os.attempt("POST", "compute", path, body, harmless=True)
         except RefusedCall as refused:
             # Not ready yet, or no longer running.
             if refused.status == 409:
@@ -306,7 +301,7 @@ class OpenStack(Access):
             if rival:
                 return rival
             self._clean_up(ports, volumes)
-            raise self._with_what_is_free(error) from error
+            raise with_what_is_free(self._os, error) from error
         self._os.patient = True
         self._created[server_id] = (spec, time.monotonic(), volumes)
         if address:
@@ -365,7 +360,7 @@ class OpenStack(Access):
         if not ours:
             return list(instances)
         made_last = max(self._created[each.id][1] for each in ours)
-        deadline = made_last + SCHEDULE_TIMEOUT
+        deadline = self.deadline.within(SCHEDULE_TIMEOUT)
         pause, longer = made_last + FIRST_LOOK - time.monotonic(), 0.5
         while True:
             time.sleep(max(0.0, pause))
@@ -385,7 +380,7 @@ class OpenStack(Access):
                     break
                 pause = made_last + SETTLED - time.monotonic()
                 continue
-            if looked > deadline:
+            if deadline.over and looked >= made_last + SETTLED:
                 break
             # Listing many servers slows down nova while it creates them.
             pause, longer = longer, min(longer * self.pacing.growth, self.pacing.longest)
@@ -436,32 +431,13 @@ class OpenStack(Access):
         flavor = self._flavor(instance.instance_type or "")
         if isinstance(error, NoCapacity) and flavor:
             error = NoCapacity(f"{str(error)[:-1]}; it needs {_needs(flavor)}.")
-        return self._with_what_is_free(error)
-
-    def _with_what_is_free(self, error: HavenError) -> HavenError:
-        """Add what is left of the quota of the service that refused, if that may be asked."""
-        if isinstance(error, errors.Quota):
-            service = error.service
-        elif isinstance(error, NoCapacity):
-            service = "compute"
-        else:
-            return error
-        with contextlib.suppress(HavenError):
-            left = self._free(service)
-            if left:
-                return type(error)(f"{error} Free in the project's quota: {left}.")
-        return error
-
-    def _free(self, service: str) -> str:
-        if service == "network":
-            return shapes.free_networks(self._os.get("network", f"/quotas/{self._os.project_id}/details.json"))
-        return shapes.free(service, self._os.get(service, "/limits").get("limits", {}))
+        return with_what_is_free(self._os, error)
 
     def discard(self, instance: Instance) -> None:
         """Delete a server that never ran, with everything that was created for it, including new data volumes."""
         self.terminate([instance.id])
-        deadline = time.monotonic() + SCHEDULE_TIMEOUT
-        while instance.id in self.refresh([instance.id]) and time.monotonic() < deadline:
+        deadline = self.deadline.within(SCHEDULE_TIMEOUT)
+        while instance.id in self.refresh([instance.id]) and not deadline.over:
             time.sleep(0.3)
         made = self._created.get(instance.id)
         if made:
@@ -525,6 +501,9 @@ class OpenStack(Access):
 
     def _act(self, server_id: str, action: Mapping[str, Any]) -> None:
         with self._unlocked(server_id):
+            if self._status(server_id) == "VERIFY_RESIZE":
+                # Left by an interrupted run. Until then, nova refuses everything else.
+                self._confirm_resize(server_id, self.deadline.within(RESIZE_TIMEOUT))
             self._os.post("compute", f"/servers/{server_id}/action", action)
 
     def _status(self, server_id: str) -> str:
@@ -544,7 +523,7 @@ class OpenStack(Access):
 
     def _lock(self, server_id: str, on: bool) -> None:
         body = {"lock": {"locked_reason": "haven.gpu: termination_protection"}} if on else {"unlock": None}
-        self._os.post("compute", f"/servers/{server_id}/action", body)
+        self._os.call("POST", "compute", f"/servers/{server_id}/action", body, harmless=True)
         self._items[server_id] = {**self._items.get(server_id, {"id": server_id}), "locked": on}
 
     def tag(self, ids: Sequence[str], tags: Mapping[str, str]) -> None:
@@ -555,7 +534,7 @@ class OpenStack(Access):
                     self._os.put("compute", f"/servers/{each}", {"server": {"name": tags[TAG_NAME]}})
                     self._items[each] = {**self._items[each], "name": tags[TAG_NAME]}
                 if metadata:
-                    self._os.call("POST", "compute", f"/servers/{each}/metadata", {"metadata": metadata})
+                    self._os.call("POST", "compute", f"/servers/{each}/metadata", {"metadata": metadata}, harmless=True)
 
     def untag(self, ids: Sequence[str], keys: Sequence[str]) -> None:
         for each in ids:
@@ -595,16 +574,16 @@ class OpenStack(Access):
                 instance.project, instance.name, instance.id, public=bool(change.after), options=options
             )
         except QuotaExceeded as error:
-            raise self._with_what_is_free(error) from error
+            raise with_what_is_free(self._os, error) from error
         self._await_address(instance.id, self._floating[instance.id])
 
     def _await_address(self, server_id: str, wanted: Optional[str]) -> None:
         """Wait until nova has learned of it from neutron, about a second. Until then, the next run would see a
         difference."""
-        deadline = time.monotonic() + ADDRESS_TIMEOUT
+        deadline = self.deadline.within(ADDRESS_TIMEOUT)
         pause = 0.2
-        while time.monotonic() < deadline:
-            item = self._os.get("compute", f"/servers/{server_id}")["server"]
+        while not deadline.over:
+            item = self._look(server_id)
             if shapes.addresses(item.get("addresses") or {})[1] == wanted:
                 return
             time.sleep(pause)
@@ -615,24 +594,32 @@ class OpenStack(Access):
         flavor_id = self._flavor_id(flavor)
         with self._unlocked(instance.id):
             self._os.post("compute", f"/servers/{instance.id}/action", {"resize": {"flavorRef": flavor_id}})
-            deadline = time.monotonic() + RESIZE_TIMEOUT
+            deadline = self.deadline.within(RESIZE_TIMEOUT)
             pause = 0.4
             while True:
                 time.sleep(pause)
-                item = self._os.get("compute", f"/servers/{instance.id}")["server"]
+                item = self._look(instance.id)
                 if item["status"] == "VERIFY_RESIZE":
                     break
                 if item.get("OS-EXT-STS:task_state") is None and item["status"] != "RESIZE":
                     fault = (item.get("fault") or {}).get("message") or ""
                     error = errors.from_fault(fault, f"{instance.name} as {flavor}", self._why(instance.id))
-                    raise self._with_what_is_free(error)
-                if time.monotonic() > deadline:
-                    raise CloudFailure(f"The resize of {instance.name} to {flavor} has not finished: run again later.")
+                    raise with_what_is_free(self._os, error)
+                if deadline.over:
+                    raise TimedOut(f"The resize of {instance.name} to {flavor} has not finished: run again later.")
                 pause = min(pause * 1.5, 2.0)
-            self._os.post("compute", f"/servers/{instance.id}/action", {"confirmResize": None})
-            while item["status"] == "VERIFY_RESIZE" and time.monotonic() < deadline:
-                time.sleep(0.4)
-                item = self._os.get("compute", f"/servers/{instance.id}")["server"]
+            self._confirm_resize(instance.id, deadline)
+
+    def _confirm_resize(self, server_id: str, deadline: Deadline) -> None:
+        self._os.post("compute", f"/servers/{server_id}/action", {"confirmResize": None})
+        while self._look(server_id)["status"] == "VERIFY_RESIZE" and not deadline.over:
+            time.sleep(0.4)
+
+    def _look(self, server_id: str) -> Mapping[str, Any]:
+        """The server as nova returns it now. Raises NotFound."""
+        if server_id not in self.refresh([server_id]):
+            raise NotFound(f"The instance {server_id} has been removed meanwhile: run again.")
+        return self._items[server_id]
 
     def _why(self, server_id: str) -> str:
         """What nova reports about the last action, if the server itself has no fault."""
@@ -695,9 +682,3 @@ def _needs(flavor: Mapping[str, Any]) -> str:
     ]
     basic = f"{flavor['vcpus']} vCPUs, {flavor['ram'] / 1024:g} GiB of memory, {flavor['disk']} GiB of disk"
     return ", ".join([basic, *special])
-
-
-def _image_size(item: Mapping[str, Any]) -> int:
-    """The size of a volume for the image, in GiB."""
-    size = max(int(item.get("size") or 0), int(item.get("virtual_size") or 0))
-    return max(int(item.get("min_disk") or 0), math.ceil(size / 2**30), 1)

@@ -30,7 +30,7 @@ from ..._errors import (
     Unreachable,
     Unsupported,
 )
-from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, pause_after
+from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, Deadline, pause_after
 from ..answer import Answer
 from . import errors
 from .config import WHERE, configuration
@@ -97,8 +97,8 @@ class RefusedCall(Exception):  # noqa: N818 -- what happened, caught by name
 class _Patience:
     """How long a service may still ask us to wait before one request is sent again."""
 
-    def __init__(self) -> None:
-        self._left = MOST_PATIENCE
+    def __init__(self, deadline: Deadline) -> None:
+        self._left = min(MOST_PATIENCE, deadline.left)
 
     def allows(self, refused: RefusedCall) -> bool:
         """Whether to wait for as long as the service asks. That time is then used up."""
@@ -123,6 +123,8 @@ class Connection:
         self._endpoints: dict[str, str] = {}
         self._lock = Lock()
         self._login: Optional[_Login] = None
+        # When all waiting of this run is over.
+        self.deadline = Deadline()
         # Set once something is being created. It then waits for a service that is restarting, to complete the creation.
         self.patient = False
 
@@ -160,10 +162,19 @@ class Connection:
             if refused.status != 404:
                 raise refused.explain() from refused
 
-    def call(self, method: str, service: str, path: str, body: Optional[Mapping[str, Any]] = None, /) -> dict[str, Any]:
-        """Send a request, with retries. Errors are HavenErrors."""
+    def call(
+        self,
+        method: str,
+        service: str,
+        path: str,
+        body: Optional[Mapping[str, Any]] = None,
+        /,
+        *,
+        harmless: bool = False,
+    ) -> dict[str, Any]:
+        """Send a request, with retries as in attempt(). Errors are HavenErrors."""
         try:
-            return self.attempt(method, service, path, body)
+            return self.attempt(method, service, path, body, harmless=harmless)
         except RefusedCall as refused:
             raise refused.explain() from refused
 
@@ -184,7 +195,7 @@ class Connection:
         service asks for, with jitter. Other server failures and lost connections are retried only if sending twice does
         no harm, which ``harmless`` says of a POST; make() is for creations. ``tries`` is a lower limit.
         """
-        made, patience = 0, _Patience()
+        made, patience = 0, _Patience(self.deadline)
         twice = harmless or method != "POST"
         while True:
             made += 1
@@ -216,7 +227,7 @@ class Connection:
         request is sent again. Raises RefusedCall if the request was refused for good, and LostAnswer if it may still
         be created.
         """
-        made, patience = 0, _Patience()
+        made, patience = 0, _Patience(self.deadline)
         while True:
             made += 1
             at_work, asked = False, 0.0

@@ -68,8 +68,12 @@ _QUOTA_OF = (
 )
 
 
+# What nova counts, in its words and in those of unified limits.
+_SERVERS = re.compile(r"\b(?:instances?|servers|cores|ram|VCPU|MEMORY_MB|Resource)\b", re.IGNORECASE)
+
+
 class Quota(QuotaExceeded):
-    """A quota that is used up. ``service`` is our name of the service that has it, or empty."""
+    """A quota that is used up. ``service`` is our name of the service that can say what is left of it, or empty."""
 
     def __init__(self, message: str, service: str = "") -> None:
         super().__init__(message)
@@ -126,6 +130,11 @@ def _quota_service(said: str, refused_by: str) -> str:
     return next((name for names, name in _QUOTA_OF if re.search(names, said, re.IGNORECASE)), refused_by)
 
 
+def _counted_by(service: str, said: str) -> str:
+    """Return the service if it can say what is left of what the message is about. nova counts only servers."""
+    return service if service != "compute" or _SERVERS.search(said) else ""
+
+
 # What nova's fault, or its record of the action, contains.
 _NO_ROOM = re.compile(r"no valid host|not enough hosts|insufficient compute resources", re.IGNORECASE)
 _NO_ADDRESS = re.compile(r"no more ip addresses|no fixed ips|no more free addresses", re.IGNORECASE)
@@ -150,7 +159,7 @@ def from_fault(message: str, name: str, details: str = "") -> HavenError:
     if re.search(r"quota|TooManyInstances|LimitExceeded|maximum number of", told, re.IGNORECASE):
         return Quota(
             f"The project's quota does not allow {name} ({why}): free some, or ask for more.",
-            _quota_service(told, "compute"),
+            _counted_by(_quota_service(told, "compute"), told),
         )
     if _NO_ADDRESS.search(told):
         return QuotaExceeded(f"The network of {name} has no free address ({why}): use another network.")
@@ -237,7 +246,8 @@ def _forbidden(_status: int, said: str, action: str, service: str) -> HavenError
 def _quota(_status: int, said: str, _action: str, service: str) -> HavenError:
     owner = _quota_service(said, service)
     return Quota(
-        f"The project's quota of the {owner} service does not allow it ({said}): free some, or ask for more.", owner
+        f"The project's quota of the {owner} service does not allow it ({said}): free some, or ask for more.",
+        _counted_by(owner, said),
     )
 
 

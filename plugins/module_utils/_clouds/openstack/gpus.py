@@ -76,8 +76,8 @@ _OTHER_WORDS = re.compile(
 _CLASS = re.compile(r"resources\d*(?:_[A-Za-z0-9_-]+)?:(VGPU|PGPU|CUSTOM_[A-Z0-9_]*)")
 # A slice of a GPU (MIG), as in 1g.5gb: the second number is its memory.
 _SLICE = re.compile(r"(?<![A-Z0-9])\d ?G ?(\d{1,3}) ?GB?(?![A-Z0-9])")
-# A profile of a vGPU, as in GRID T4-8Q, at the end of a model: its memory.
-_PROFILE = re.compile(r" (\d{1,2})[QCAB](?![A-Z0-9])")
+# What may follow a model: its form, and its memory: a number, with G or with the letter of a vGPU's profile (T4-8Q).
+_AFTER = re.compile(r"(?: (?:SXM\d?|PCIE?|NVL))? ?(\d{1,3})(?: ?(G(?:I?B)?|[QCAB]))?(?![A-Z0-9])")
 _MEMORY = re.compile(r"(?<![A-Z0-9])(\d{1,3}) ?G(?:I?B)?(?![A-Z0-9])")
 _UNKNOWN = "unknown"
 
@@ -113,7 +113,7 @@ def gpu(flavor: str, extra_specs: Optional[Mapping[str, str]]) -> Optional[Gpu]:
     if not (count or maybe or any(map(is_gpu, hints))):
         return None
     model = next(filter(None, map(_model, hints)), None)
-    memory = _memory(hints, model, whole=kind != "VGPU") if count else 0.0
+    memory = _memory(hints, flavor, model, whole=kind != "VGPU") if count else 0.0
     # NVIDIA's cards for desks are known by a number.
     name = f"GeForce {model}" if model and model[0].isdigit() else model
     return Gpu(name or (kind if count else _UNKNOWN), count, memory)
@@ -135,17 +135,23 @@ def _model(text: str) -> Optional[str]:
     return _ALSO.get(name, name) if name else None
 
 
-def _memory(hints: Sequence[str], model: Optional[str], *, whole: bool) -> float:
-    """A slice (VGPU, MIG) has less memory than its GPU, so only a size in a name is used."""
+def _memory(hints: Sequence[str], flavor: str, model: Optional[str], *, whole: bool) -> float:
+    """A slice (VGPU, MIG) has less memory than its GPU, so only a size in a name is used.
+
+    A size in a flavor's name may be that of its main memory, so there it counts only after the model.
+    """
     sizes = _MODELS.get(model or "", ())
     for hint in hints:
         text = hint.upper()
         plain = re.sub(r"[_.-]", " ", text)
-        found = _SLICE.search(plain) or _PROFILE.search(plain) or _MEMORY.search(plain)
-        if found:
-            return float(found.group(1))
-        after = _MODEL.search(text)
-        number = re.match(r" (\d{1,3})(?![A-Z0-9])", plain[after.end() :]) if after else None
-        if number and int(number.group(1)) in sizes:
-            return float(number.group(1))
+        part = _SLICE.search(plain)
+        if part:
+            return float(part.group(1))
+        named = _MODEL.search(text)
+        after = _AFTER.match(plain, named.end()) if named else None
+        if after and (after.group(2) or int(after.group(1)) in sizes):
+            return float(after.group(1))
+        size = _MEMORY.search(plain) if hint != flavor else None
+        if size:
+            return float(size.group(1))
     return float(sizes[0]) if whole and len(sizes) == 1 else 0.0

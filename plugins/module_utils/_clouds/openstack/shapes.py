@@ -79,6 +79,8 @@ _TASKS = {
     "rebuild_block_device_mapping": "pending",
     "rebuild_spawning": "pending",
 }
+# nova's power state of a server that is off.
+_POWERED_OFF = 4
 _ETHERTYPES = {4: "IPv4", 6: "IPv6"}
 _PROTOCOLS = {"ipv6-icmp": "icmp", "icmpv6": "icmp", "58": "icmp", "1": "icmp", "6": "tcp", "17": "udp"}
 _UUID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
@@ -162,6 +164,8 @@ def state(item: Mapping[str, Any]) -> str:
     status = str(item.get("status", ""))
     if status in ("ERROR", "DELETED"):
         return _STATES[status]
+    if status == "VERIFY_RESIZE" and item.get("OS-EXT-STS:power_state") == _POWERED_OFF:
+        return "stopped"
     return _TASKS.get(str(task), _STATES.get(status, "pending"))
 
 
@@ -326,7 +330,7 @@ def volume_with_details(known: Volume, item: Mapping[str, Any]) -> Volume:
 
 
 def image(item: Mapping[str, Any]) -> Image:
-    return Image(id=item["id"], name=item.get("name") or "", root_device=ROOT)
+    return Image(id=item["id"], name=item.get("name") or "", owner=str(item.get("owner") or ""), root_device=ROOT)
 
 
 # -- access
@@ -386,51 +390,3 @@ def rule_body(group_id: str, wanted: Rule) -> dict[str, Any]:
     if wanted.from_port >= 0:
         body.update(port_range_min=wanted.from_port, port_range_max=wanted.to_port)
     return body
-
-
-# -- limits
-
-
-# What is counted, its names in the service's limits, and the number that makes one of the unit.
-_LIMITS = {
-    "compute": (
-        ("instances", "totalInstancesUsed", "maxTotalInstances", 1),
-        ("vCPUs", "totalCoresUsed", "maxTotalCores", 1),
-        ("GiB of memory", "totalRAMUsed", "maxTotalRAMSize", 1024),
-    ),
-    "volume": (
-        ("volumes", "totalVolumesUsed", "maxTotalVolumes", 1),
-        ("GiB of volumes", "totalGigabytesUsed", "maxTotalVolumeGigabytes", 1),
-    ),
-}
-_NETWORK_LIMITS = (
-    ("port", "ports"),
-    ("floatingip", "floating IPs"),
-    ("security_group", "security groups"),
-    ("security_group_rule", "security group rules"),
-)
-
-
-def free(service: str, limits: Mapping[str, Any]) -> str:
-    """The remaining quota according to the limits of nova or cinder, in words. -1 there means no limit."""
-    absolute: Mapping[str, Any] = limits.get("absolute") or {}
-    parts = []
-    for label, used, top, unit in _LIMITS[service]:
-        most = absolute.get(top)
-        if isinstance(most, int) and most >= 0:
-            left = max(0, most - int(absolute.get(used) or 0))
-            parts.append(f"{left / unit:g} of {most / unit:g} {label}")
-    return ", ".join(parts)
-
-
-def free_networks(details: Mapping[str, Any]) -> str:
-    """The remaining quota according to neutron's details, in words. -1 there means no limit."""
-    quota: Mapping[str, Any] = details.get("quota") or {}
-    parts = []
-    for name, label in _NETWORK_LIMITS:
-        each: Mapping[str, Any] = quota.get(name) or {}
-        most = each.get("limit")
-        if isinstance(most, int) and most >= 0:
-            left = max(0, most - int(each.get("used") or 0) - int(each.get("reserved") or 0))
-            parts.append(f"{left} of {most} {label}")
-    return ", ".join(parts)

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
-from ..._errors import CloudFailure, InvalidRequest, Refused, TimedOut
+from ..._errors import CloudFailure, HavenError, InvalidRequest, Refused, TimedOut
 from ..._models import Image, Resource, Spec, VolumeSpec
 from ..._ownership import TAG_NAME, TAG_PROJECT
 from ..._retry import together
@@ -19,7 +20,8 @@ from .client import Connection, RefusedCall
 
 # Seconds within which a volume is created, including the copy of an image.
 READY_TIMEOUT = 600.0
-# The minimum size of a boot volume in GiB, if neither the user nor the image gives one.
+# Seconds within which a server that is being deleted releases its volumes.
+RELEASE_TIMEOUT = 60.0
 _MOST_PAUSE = 2.0
 
 
@@ -89,8 +91,13 @@ class Volumes:
             together(lambda item: self._wait(item["id"], spec.name), made)
             for each, item in zip(wanted, made):
                 self._check_encryption(each, item["id"], spec.name)
+        except TimedOut:
+            # What is being created cannot be deleted, and the next run uses it.
+            raise
         except BaseException:
-            self.delete(each["id"] for each in made if each["new"])
+            # It carries the mark of the project, so the next run finds it if this fails.
+            with contextlib.suppress(HavenError):
+                self.delete(each["id"] for each in made if each["new"])
             raise
         return made
 
@@ -139,7 +146,7 @@ class Volumes:
         return _chosen(answer["volume"]["id"], wanted, new=True)
 
     def _wait(self, volume_id: str, name: str, state: str = "available") -> dict[str, Any]:
-        deadline = time.monotonic() + READY_TIMEOUT
+        deadline = self._os.deadline.within(READY_TIMEOUT)
         pause = 0.3
         while True:
             item: dict[str, Any] = self._os.get("volume", f"/volumes/{volume_id}")["volume"]
@@ -150,8 +157,11 @@ class Volumes:
                     f"OpenStack could not create the volume {volume_id} of {name}: check its size, its type and the "
                     "free space of the cloud's storage, and run again."
                 )
-            if time.monotonic() > deadline:
-                raise TimedOut(f"The volume {volume_id} of {name} is still {item['status']}: run again later.")
+            if deadline.over:
+                raise TimedOut(
+                    f"The volume {volume_id} of {name} is still {item['status']}. It is "
+                    "kept, and used when you run this again, later or with a longer wait_timeout."
+                )
             time.sleep(pause)
             pause = min(pause * 1.5, _MOST_PAUSE)
 
@@ -183,7 +193,7 @@ class Volumes:
     def keep(self, volume_id: str, kept: bool) -> None:
         """Record whether a root disk outlives its instance."""
         body = {"metadata": {shapes.META_KEPT: str(kept).lower()}}
-        self._os.post("volume", f"/volumes/{volume_id}/metadata", body)
+        self._os.call("POST", "volume", f"/volumes/{volume_id}/metadata", body, harmless=True)
 
     def grow(self, volume_id: str, size_gib: int) -> None:
         self._os.post("volume", f"/volumes/{volume_id}/action", {"os-extend": {"new_size": size_gib}})
@@ -203,7 +213,7 @@ class Volumes:
 
     def _delete(self, volume_id: str) -> None:
         """Delete a volume, after waiting for a server that is releasing it."""
-        deadline = time.monotonic() + 60.0
+        deadline = self._os.deadline.within(RELEASE_TIMEOUT)
         pause = 0.3
         while True:
             try:
@@ -213,7 +223,7 @@ class Volumes:
                 if refused.status == 404:
                     return
                 # The status of the volume prevents it: in-use, detaching, creating, or already deleting.
-                if refused.status != 400 or time.monotonic() > deadline:
+                if refused.status != 400 or deadline.over:
                     raise refused.explain() from refused
             try:
                 if self._os.attempt("GET", "volume", f"/volumes/{volume_id}")["volume"]["status"] == "deleting":

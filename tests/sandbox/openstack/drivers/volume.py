@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import io
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 from cinder import exception
 from cinder.volume import driver
+from oslo_config import cfg
 
 from tests.sandbox.client import MachinesClient
 from tests.sandbox.errors import SandboxError
 
+from ..layout import HOLD_VOLUMES
 from . import trees
 
 _CAPACITY_GIB = 100_000
@@ -33,7 +37,9 @@ class VolumeDriver(driver.VolumeDriver):  # type: ignore[misc]
         """What is wrong with a socket shows when it is used."""
 
     def create_volume(self, volume: Any) -> None:
-        """The first guest that has it makes it."""
+        """The first guest that has it makes it. As long as a test holds them, volumes stay in `creating`."""
+        while Path(cfg.CONF.state_path).with_name(HOLD_VOLUMES).exists():
+            time.sleep(0.1)
 
     def delete_volume(self, volume: Any) -> None:
         try:

@@ -159,6 +159,16 @@ def test_the_address_is_the_one_that_can_be_reached(
     assert _hosts.machine(changed(**fields), wanted).address == expected
 
 
+def test_a_tag_of_ours_that_cannot_be_used_is_told_once_for_all_machines() -> None:
+    assert _hosts.ignored_tags([changed(), changed(tags={})]) == []
+    evil = [changed(id=f"i-{number}", tags={"haven:login-user": "-oX=\x1b[2J\u202e"}) for number in range(7)]
+    (told,) = _hosts.ignored_tags(evil)
+    assert told.startswith("The tag haven:login-user of i-0 (-oX=\\x1b[2J\\u202e), i-1 ")
+    assert "and 2 more" in told
+    (told,) = _hosts.ignored_tags([changed(tags={"haven:host-key": "none"})])
+    assert "haven:host-key" in told
+
+
 def test_a_login_user_that_is_none_is_not_taken_from_a_tag() -> None:
     evil = changed(tags={"haven:login-user": "-oProxyCommand=x"})
     assert _hosts.hostvars(evil, SETTINGS)["ansible_user"] == "admin"

@@ -35,6 +35,10 @@ UNKNOWN = Gpu("unknown", 0, 0.0)
         ("h", {"resources:CUSTOM_MIG_1G_10GB": "1"}, Gpu("GPU", 1, 10.0)),
         ("t4-8q", {"resources:VGPU": "1", "trait:CUSTOM_GRID_T4_8Q": "required"}, Gpu("T4", 1, 8.0)),
         ("h", {"accel:device_profile": "gpu-v100"}, Gpu("V100", 1, 0.0)),
+        # Main memory in the name of a flavor.
+        ("m.8c.64g.1g", {"pci_passthrough:alias": "geforce_2080ti:1"}, Gpu("GeForce 2080 TI", 1, 11.0)),
+        ("gpu.64gb", {"pci_passthrough:alias": "a100:1"}, Gpu("A100", 1, 0.0)),
+        ("g", {"resources:CUSTOM_VGPU_16GB": "1"}, Gpu("GPU", 1, 16.0)),
     ],
 )
 def test_the_gpus_of_a_flavor(flavor: str, extra: dict[str, str], gpu: Gpu | None) -> None:

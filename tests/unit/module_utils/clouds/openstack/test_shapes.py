@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils import _cloud_init
-from ansible_collections.haven.gpu.plugins.module_utils._clouds.openstack import client, errors, shapes
+from ansible_collections.haven.gpu.plugins.module_utils._clouds.openstack import client, errors, limits, shapes
 from ansible_collections.haven.gpu.plugins.module_utils._errors import Unsupported
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Image, Rule, Spec, VolumeSpec
 
@@ -192,6 +192,24 @@ def test_a_refusal_in_words(status: int, message: str, reason: str, said: str) -
     assert str(error).endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("message", "service"),
+    [
+        ("Quota exceeded for cores: Requested 2, but already used 1 of 2 cores", "compute"),
+        ("Project 1f is over a limit for [Resource class:VCPU is over limit of 2]", "compute"),
+        ("Maximum number of ports exceeded", "network"),
+        ("Quota exceeded for resources: ['security_group_rule'].", "network"),
+        ("VolumeSizeExceedsAvailableQuota: Requested volume exceeds allowed gigabytes quota.", "volume"),
+        ("Quota exceeded, too many key pairs.", ""),
+        ("Maximum number of metadata items exceeds 128", ""),
+    ],
+)
+def test_what_is_free_is_asked_of_the_service_that_counts_it(message: str, service: str) -> None:
+    error = errors.from_status(403, message, "POST /servers", "compute")
+    assert isinstance(error, errors.Quota)
+    assert error.service == service
+
+
 def test_only_a_refusal_advises_to_check_the_options() -> None:
     for status, advises in ((418, True), (500, False), (502, False), (504, False)):
         said = str(errors.from_status(status, "x", "POST /os-keypairs", "compute"))
@@ -283,11 +301,11 @@ def test_a_compute_service_that_is_too_old_is_refused() -> None:
 
 def test_what_is_free_is_told_without_what_has_no_limit() -> None:
     absolute = {"maxTotalInstances": 10, "totalInstancesUsed": 4, "maxTotalCores": -1, "maxTotalRAMSize": 2048}
-    assert shapes.free("compute", {"absolute": absolute}) == "6 of 10 instances, 2 of 2 GiB of memory"
+    assert limits._computed("compute", {"absolute": absolute}) == "6 of 10 instances, 2 of 2 GiB of memory"
     absolute = {"maxTotalVolumes": 1, "totalVolumesUsed": 1, "maxTotalVolumeGigabytes": -1}
-    assert shapes.free("volume", {"absolute": absolute}) == "0 of 1 volumes"
+    assert limits._computed("volume", {"absolute": absolute}) == "0 of 1 volumes"
     quota = {"port": {"limit": 4, "used": 2, "reserved": 1}, "floatingip": {"limit": -1, "used": 0}, "router": {}}
-    assert shapes.free_networks({"quota": quota}) == "1 of 4 ports"
+    assert limits._counted({"quota": quota}) == "1 of 4 ports"
 
 
 def test_of_two_firewalls_of_a_name_the_one_that_was_there_first_is_taken() -> None:
