@@ -480,7 +480,8 @@ from ..module_utils._module import Outcome, argument_spec, hops_from_options, ru
 from ..module_utils._options import INSTANCE, specs
 from ..module_utils._plan import check_supported
 from ..module_utils._ssh.checks import lines_of_keys
-from ..module_utils._ssh.hops import WantedHop
+from ..module_utils._ssh.hops import WantedHop, key_of
+from ..module_utils._ssh.identities import require_file
 
 if TYPE_CHECKING:
     from ..module_utils._ssh.handshake import Route
@@ -495,6 +496,11 @@ class Wanted(NamedTuple):
 def read(params: dict[str, Any]) -> Wanted:
     wanted = Wanted(specs(params), hops_from_options(params), params)
     check_supported(wanted.specs[0], package(params["cloud"]).TRAITS)
+    if params["wait"] == "ssh":
+        # Before anything is created that costs money.
+        require_file(params["private_key"], "The private_key")
+        for number, hop in enumerate(wanted.hops, start=1):
+            require_file(key_of(hop), f"The key of hop {number}")
     return wanted
 
 

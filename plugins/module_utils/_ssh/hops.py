@@ -78,6 +78,11 @@ def with_key(wanted: Iterable[WantedHop], key: str) -> tuple[WantedHop, ...]:
     return tuple(_with_key(each, key) if key else each for each in wanted)
 
 
+def key_of(wanted: WantedHop) -> Optional[str]:
+    """The key of a hop, whether it has to be looked up or not."""
+    return wanted.key if isinstance(wanted, Hop) else wanted.rest.key
+
+
 def _with_key(wanted: WantedHop, key: str) -> WantedHop:
     if isinstance(wanted, Hop):
         return wanted if wanted.key else dataclasses.replace(wanted, key=key)

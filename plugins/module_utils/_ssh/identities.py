@@ -13,12 +13,14 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
-from .checks import public_key
+from .._errors import InvalidRequest
+from .checks import public_key, public_keys, shown
 
 # Seconds for the agent, which may be on another computer, to list its keys.
 _AGENT_TIMEOUT = 5.0
+_ENDS = ("", ".pub")
 _DEFAULT_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 
 
@@ -27,6 +29,14 @@ class Identity(NamedTuple):
 
     public: str
     path: str = ""
+
+
+def require_file(path: Optional[str], what: str) -> None:
+    """Raise InvalidRequest if there is no such key file. The public key beside it is enough for an agent or a token."""
+    if path and not public_keys(path) and not any(os.path.exists(os.path.expanduser(f"{path}{end}")) for end in _ENDS):
+        raise InvalidRequest(
+            f"{what} is {shown(path)}, and there is no such file: correct its path, or create the key."
+        )
 
 
 def usable(keys: Iterable[str]) -> tuple[Identity, ...]:

@@ -45,6 +45,7 @@ FAILED = "failed"
 REFUSED = "haven.gpu refuses "
 # What sshd says, after it has shown its host key, to a user or keys that it does not let in.
 NO_LOGIN = ("Permission denied (", "Too many authentication failures")
+_UNUSED_KEY = ("sign_and_send_pubkey:", "Load key ")
 # Seconds for which such a refusal by a jump host is remembered instead of tried again by the next process: sshd locks
 # out an address with too many of them (PerSourcePenalties in sshd_config(5), which forgets one after 5 seconds).
 REMEMBERED = 5.0
@@ -239,7 +240,10 @@ def told(said: str) -> str:
     lines = ["".join(filter(str.isprintable, line)).strip() for line in said.splitlines()]
     ours = [line[line.index(mark) :] for line in lines for mark in (REFUSED, _TOLD) if mark in line]
     refusals = [line for line in lines if is_no_login(line)]
-    return next(iter(ours or refusals or filter(None, reversed(lines))), "")[:500]
+    # A key that could not be used, for instance because a token was not touched, is the reason for the refusal.
+    unused = [f"{line} -- " for line in lines if refusals and line.startswith(_UNUSED_KEY)]
+    refused = ["".join([*unused[-1:], *refusals[:1]])] if refusals else []
+    return next(iter(ours or refused or filter(None, reversed(lines))), "")[:500]
 
 
 def is_no_login(said: str) -> bool:

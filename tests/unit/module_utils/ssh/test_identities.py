@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
 from ansible_collections.haven.gpu.plugins.module_utils._ssh import files as _files
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.checks import lines_of_keys, public_keys
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Hop, Machine, Paths, hop_alias
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import with_key
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.identities import Identity, usable
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.identities import Identity, require_file, usable
 from tests.unit.module_utils.ssh.readings import KEY
 
 GATE = Hop("gate.example.org", host_key=KEY)
@@ -130,6 +131,16 @@ def test_an_agent_that_does_not_answer_is_no_failure(home: Path, monkeypatch: py
     assert usable([KEY]) == ()
     monkeypatch.setenv("PATH", "/nowhere")
     assert usable([KEY]) == ()
+
+
+def test_a_key_file_that_is_not_there_is_named(home: Path) -> None:
+    make(home / "key")
+    for there in (str(home / "key"), "~/key", KEY, None, ""):
+        require_file(there, "The private_key")
+    (home / "key").unlink()
+    require_file("~/key", "The private_key")
+    with pytest.raises(InvalidRequest, match=r"The key of hop 2 is '~/kez', and there is no such file"):
+        require_file("~/kez", "The key of hop 2")
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,9 @@ def test_a_jump_host_that_refuses_the_login_is_not_asked_by_each_process(
 def test_a_refusal_is_told_whatever_ssh_says_after_it() -> None:
     said = "Received disconnect from 10.0.0.5 port 22:2: Too many authentication failures\nDisconnected from 10.0.0.5\n"
     assert proxy_helper.told(said).endswith("Too many authentication failures")
+    said = 'sign_and_send_pubkey: signing failed for ED25519-SK "k" from agent: agent refused operation\n'
+    said += "me@gate: Permission denied (publickey).\n"
+    assert "agent refused operation -- me@gate: Permission denied (publickey)." in proxy_helper.told(said)
 
 
 def test_being_terminated_ends_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
