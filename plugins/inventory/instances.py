@@ -189,7 +189,7 @@ notes:
     C(haven_private_address), C(haven_public_address), C(haven_address), C(haven_gpu) (C(model), C(count),
     C(memory_gib), or null; C(count) is 0 if the cloud does not say how many there are), C(haven_launched_at) (in UTC),
     C(haven_price_class) (C(on_demand), C(spot), and others on EC2, empty on OpenStack),
-    C(haven_hourly_price) (from O(hourly_prices), or null), C(haven_instance_tags),
+    C(haven_hourly_price) (from O(hourly_prices), or null), C(haven_instance_tags), C(haven_is_jump_host),
     C(haven_host_key) (empty if it is not known), C(haven_login_user), C(haven_hops), and C(haven_ssh_config); and
     C(ansible_host) (the instance's id, which the SSH configuration knows), C(ansible_user), and
     C(ansible_ssh_common_args).

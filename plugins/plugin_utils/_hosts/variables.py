@@ -22,6 +22,7 @@ from ...module_utils._models import Gpu, Hop, Instance
 from ...module_utils._ownership import TAG_HOST_KEY, TAG_LOGIN_USER
 from ...module_utils._ssh.checks import is_address, is_alias, is_user, principal, public_key
 from ...module_utils._ssh.config import Machine
+from ...module_utils._ssh.hops import HopLookup
 from .._settings import Settings
 
 GROUP = "haven"
@@ -193,6 +194,7 @@ def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
         "haven_hourly_price": price(instance, settings),
         "haven_instance_tags": dict(instance.tags),
         "haven_host_key": public_key(instance.host_key) or "",
+        "haven_is_jump_host": is_jump_host(instance, settings),
         "ansible_host": alias(instance),
     }
     if settings.details:
@@ -201,6 +203,15 @@ def hostvars(instance: Instance, settings: Settings) -> dict[str, Any]:
         known["haven_source"] = settings.name
     user = login_user(instance, settings)
     return {**known, "haven_login_user": user, "ansible_user": user} if user else known
+
+
+def is_jump_host(instance: Instance, settings: Settings) -> bool:
+    """Whether a machine of the project is one of its own jump hosts, by name, by tags, or by its address."""
+    own = {each for each in (instance.public_address, instance.private_address) if each}
+    return any(
+        hop.means(instance) if isinstance(hop, HopLookup) else hop.host in own
+        for hop in settings.looked_up or settings.hops
+    )
 
 
 def price(instance: Instance, settings: Settings) -> Optional[float]:

@@ -19,7 +19,7 @@ from ...module_utils._options import HOPS, INSTANCE
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 ALL = "all"
 # Variables of hosts that the inventory sets, beside those in plugin_utils/_hosts/variables.py.
-_OF_HOSTS = ("address", "details", "gpu", "hops", "hourly_price", "reachable", "source", "ssh_config")
+_OF_HOSTS = ("address", "details", "gpu", "hops", "hourly_price", "is_jump_host", "reachable", "source", "ssh_config")
 _KEPT = ("type", "elements", "choices", "options", "no_log")
 
 

@@ -79,6 +79,7 @@ def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> No
             "team": "a",
         },
         "haven_host_key": KEY,
+        "haven_is_jump_host": False,
         "haven_login_user": "debian",
         "haven_hops": [{"host": "gate.example.org", "user": "sshuser"}],
         "ansible_host": found,

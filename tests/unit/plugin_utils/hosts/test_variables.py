@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils._models import Gpu, Hop, Instance
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import known_hosts
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import FoundHops
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import FoundHops, HopLookup
 from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables as _hosts
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 
@@ -72,6 +72,7 @@ def test_the_variables_are_the_documented_ones() -> None:
         "haven_hourly_price": None,
         "haven_instance_tags": DEMO.tags,
         "haven_host_key": KEY,
+        "haven_is_jump_host": False,
         "haven_login_user": "debian",
         "ansible_host": "i-1",
         "ansible_user": "debian",
@@ -88,6 +89,27 @@ def test_a_named_source_and_the_clouds_own_words_are_told_where_there_are_any() 
     assert (variables["haven_source"], variables["haven_details"]) == ("campus-1", {"KeyName": "a"})
     assert _hosts.source_group(named) == "haven_source_campus_1"
     assert _hosts.source_group(SETTINGS) == "haven"
+
+
+@pytest.mark.parametrize(
+    ("hops", "it_is"),
+    [
+        ({"looked_up": (HopLookup(GATE, instance="jupyter-demo"),)}, True),
+        ({"looked_up": (GATE, HopLookup(GATE, tags=(("team", "a"),)))}, True),
+        ({"looked_up": (HopLookup(GATE, instance="gate"),)}, False),
+        ({"looked_up": (HopLookup(GATE, instance="jupyter-demo", tags=(("team", "b"),)),)}, False),
+        ({"found_hops": FoundHops((Hop("198.51.100.7"),))}, True),
+        ({"found_hops": FoundHops((GATE, Hop("10.0.0.5")))}, True),
+        ({"found_hops": FoundHops((Hop("198.51.100.8"),))}, False),
+        ({"found_hops": FoundHops()}, False),
+    ],
+)
+def test_a_machine_of_the_project_may_be_its_jump_host(hops: dict[str, Any], it_is: bool) -> None:
+    assert _hosts.hostvars(DEMO, dataclasses.replace(SETTINGS, **hops))["haven_is_jump_host"] is it_is
+
+
+def test_a_machine_without_addresses_is_no_jump_host() -> None:
+    assert not _hosts.is_jump_host(changed(private_address=None, public_address=None), SETTINGS)
 
 
 def test_a_price_is_the_users_and_no_spot_instance_has_one() -> None:
