@@ -334,7 +334,7 @@ class Ec2(Access):
                 f"The {resource.kind} {resource.id} is kept: haven.gpu creates none on EC2, so delete it yourself."
             )
         action, parameter, held, gone = _DELETIONS[resource.kind]
-        deadline = time.monotonic() + RELEASE_TIMEOUT
+        deadline = self.deadline.within(RELEASE_TIMEOUT)
         pause = 0.5
         while True:
             try:
@@ -345,11 +345,10 @@ class Ec2(Access):
                     return
                 if refused.code not in held:
                     raise refused.explain() from refused
-                if time.monotonic() > deadline:
+                if deadline.over:
                     raise CloudFailure(
-                        f"The {resource.kind} {resource.name} ({resource.id}) is still in use after "
-                        f"{RELEASE_TIMEOUT:.0f} s: terminate the instances that use it, or take it off them, and run "
-                        "again."
+                        f"The {resource.kind} {resource.name} ({resource.id}) is still in use: terminate the "
+                        "instances that use it, or take it off them, and run again."
                     ) from refused
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)
