@@ -101,6 +101,12 @@ class Throttled(HavenError):
     reason = "throttled"
 
 
+class Obstructed(HavenError):
+    """A proxy in this computer's environment is in the way. The same request fails again until that is corrected."""
+
+    reason = "unreachable"
+
+
 class Unreachable(HavenError):
     """The cloud's API or the instance does not answer."""
 

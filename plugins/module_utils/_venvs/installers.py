@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Optional
 
 from .._progress import progress
+from .complaints import explained
 from .models import PYTHON_VERSION, Spec, VenvError
-from .process import reason, refused, run, run_heard
+from .process import run, run_heard
 from .requirements import Requirements
 
 PROBE = """
@@ -84,7 +85,7 @@ class Installer(ABC):
         downloads = Downloads()
         done = run_heard(argv, lambda line: progress.known(f"{step}{downloads.after(line)}"), folder)
         if done.returncode != 0:
-            raise VenvError(f"{what} for {self.spec.label} failed: {reason(done)}; {refused(done) or advice}.")
+            raise VenvError(f"{what} for {self.spec.label} failed: {explained(done, advice)}.")
         return done.stdout + done.stderr
 
 

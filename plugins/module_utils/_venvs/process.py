@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import os
 import pwd
-import re
 import shlex
 import subprocess
 from typing import Any, Callable
@@ -19,18 +18,6 @@ HAVEN_ENVIRONMENT = "/etc/haven/egress.env"  # written by haven.gpu.egress
 ENVIRONMENT_FILES = ("/etc/environment", HAVEN_ENVIRONMENT)  # a later file wins
 # The variables that a play may set with `environment:`. Nothing else of root's environment is used.
 PASSED_ON = ("UV_", "PIP_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")
-
-# What uv, pip, git and curl say when the proxy does not open a tunnel, and where an address stands in it.
-NO_TUNNEL = re.compile(
-    r"tunnel error: unsuccessful|CONNECT tunnel failed, response 403|Tunnel connection failed: 403|"
-    r"403 Forbidden error|requested URL returned error: 403",
-    re.IGNORECASE,
-)
-ADDRESS = re.compile(r"https?://(?:[^/\s'\"@]*@)?([A-Za-z0-9][A-Za-z0-9.-]*)")
-# pip does not name the registry that it asks by default.
-PIPS_OWN = ("pypi.org", "files.pythonhosted.org")
-
-COMPLAINT = re.compile(r"(error|cause|caused by|fatal): *", re.IGNORECASE)  # as uv, pip, and git begin them
 
 
 @functools.cache
@@ -116,22 +103,3 @@ def run_heard(argv: list[str], hear: Callable[[str], None], cwd: str = "/") -> s
             lines.append(line)
             hear(line.rstrip())
     return subprocess.CompletedProcess(argv, process.returncode, "", "".join(lines))
-
-
-def reason(done: subprocess.CompletedProcess[str]) -> str:
-    """Return the lines of a tool's output that say why it failed, as one line without the full stop."""
-    lines = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-    told = [COMPLAINT.sub("", line) for line in lines if COMPLAINT.match(line)]
-    return ": ".join(told or lines[-3:]).rstrip(".") or f"status {done.returncode}"
-
-
-def refused(done: subprocess.CompletedProcess[str]) -> str:
-    """Return what to do about a host that the egress proxy refuses, or an empty string if that is not the reason."""
-    output = f"{done.stdout}\n{done.stderr}"
-    if not NO_TUNNEL.search(output):
-        return ""
-    lines = [line for line in output.splitlines() if COMPLAINT.match(line.strip()) or "Looking in" in line]
-    hosts = list(dict.fromkeys(ADDRESS.findall("\n".join(lines)))) or PIPS_OWN
-    return (
-        f"the egress proxy refuses {' and '.join(hosts)}: have that host allowed there, or use a source that is allowed"
-    )

@@ -9,8 +9,9 @@ import os
 import re
 
 from .._progress import progress
+from .complaints import explained
 from .models import Repository, VenvError
-from .process import reason, refused, run
+from .process import run
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -26,7 +27,7 @@ def wanted_commit(repository: Repository) -> str:
     done = run(["git", "ls-remote", "--", repository.url, *patterns])
     if done.returncode != 0:
         advice = "check its address, the user's access, and the egress proxy's list of allowed hosts"
-        raise VenvError(f"Reading the repository {repository.url} failed: {reason(done)}; {refused(done) or advice}.")
+        raise VenvError(f"Reading the repository {repository.url} failed: {explained(done, advice)}.")
     found = {ref: commit for commit, ref in (line.split("\t") for line in done.stdout.splitlines())}
     for pattern in patterns:
         if pattern in found:
@@ -58,7 +59,7 @@ def check_out(repository: Repository, commit: str, folder: str) -> None:
     for step in steps:
         done = run(step)
         if done.returncode != 0:
+            advice = "remove local changes there, or choose another repository.dest"
             raise VenvError(
-                f"Checking out {folder} to {repository.version} of {repository.url} failed: {reason(done)}; "
-                f"{refused(done) or 'remove local changes there, or choose another repository.dest'}."
+                f"Checking out {folder} to {repository.version} of {repository.url} failed: {explained(done, advice)}."
             )

@@ -25,6 +25,7 @@ from ..._errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from ..._own_proxy import obstructed
 from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, WORKERS, pause_after
 from ..answer import Answer
 from . import errors, parser
@@ -181,6 +182,10 @@ class Connection:
                 f"The certificate of {self._endpoint(service)} is not trusted: set ec2.ca_bundle, or check "
                 "the endpoint."
             )
+        if isinstance(error, botocore.exceptions.ProxyConnectionError):
+            in_the_way = obstructed(f"connection to proxy: {error.kwargs.get('error')}", self._endpoint(service))
+            if in_the_way:
+                return in_the_way
         return Unreachable(
             f"The API at {self._endpoint(service)} does not answer: check the network, the proxy and ec2.endpoint_url, "
             "then run again (nothing is created twice)."

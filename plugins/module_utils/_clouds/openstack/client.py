@@ -30,6 +30,7 @@ from ..._errors import (
     Unreachable,
     Unsupported,
 )
+from ..._own_proxy import obstructed
 from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, Deadline, pause_after
 from ..answer import Answer
 from . import errors
@@ -446,6 +447,9 @@ class Connection:
                 f"The certificate of the {service} service is not trusted ({said}): set openstack.ca_cert, or check "
                 "the address."
             )
+        in_the_way = obstructed(str(error), address)
+        if in_the_way:
+            return in_the_way
         # The SDK raises this both for failed connections and for missing answers.
         if isinstance(error, auth_errors.ConnectTimeout):
             return LostAnswer(

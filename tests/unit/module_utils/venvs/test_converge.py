@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._venvs import kernel
+from ansible_collections.haven.gpu.plugins.module_utils._venvs.complaints import reason
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.converge import converge, remove
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.installers import UV_CHANGE, Found, Uv, probe
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.models import Repository, Spec, VenvError
-from ansible_collections.haven.gpu.plugins.module_utils._venvs.process import reason, refused, run
+from ansible_collections.haven.gpu.plugins.module_utils._venvs.process import run
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.repository import check_out, wanted_commit
 
 
@@ -216,41 +216,3 @@ def test_a_repository_that_installs_itself_is_installed_once(
     assert converge(wanted, check=False, python_downloads=False).plan.changed
     assert run([spec.bin_python, "-c", "import lesson; print(lesson.answer)"]).stdout == "43\n"
     assert not converge(wanted, check=False, python_downloads=False).plan.changed
-
-
-# What each tool says when the proxy answers CONNECT, or a plain request, with 403.
-UV_SAYS = """error: Failed to fetch: `https://pypi.org/simple/idna/`
-  Caused by: error sending request for url (https://pypi.org/simple/idna/)
-  Caused by: client error (Connect)
-  Caused by: tunnel error: unsuccessful
-"""
-UV_SAYS_OF_GIT = """error: Failed to download and build `x @ git+https://github.com/x/y`
-  Caused by: Git operation failed
-         fatal: unable to access 'https://github.com/x/y/': CONNECT tunnel failed, response 403
-"""
-GIT_SAYS = "fatal: unable to access 'https://me:canary@git.example.org:8443/x/': CONNECT tunnel failed, response 403\n"
-PIP_SAYS = """WARNING: Retrying after connection broken by 'ProxyError('Cannot connect to proxy.', \
-OSError('Tunnel connection failed: 403 Forbidden'))': /simple/idna/
-ERROR: No matching distribution found for idna
-"""
-PIP_ASKS = f"Looking in indexes: https://pypi.example.org/simple, https://more.example.org/simple\n{PIP_SAYS}"
-
-
-@pytest.mark.parametrize(
-    ("said", "hosts"),
-    [
-        (UV_SAYS, "pypi.org"),
-        (UV_SAYS_OF_GIT, "github.com"),
-        (GIT_SAYS, "git.example.org"),
-        (PIP_SAYS, "pypi.org and files.pythonhosted.org"),
-        (PIP_ASKS, "pypi.example.org and more.example.org"),
-    ],
-)
-def test_a_host_that_the_proxy_refuses_is_named(said: str, hosts: str) -> None:
-    advice = refused(subprocess.CompletedProcess([], 1, "", said))
-    assert f"refuses {hosts}:" in advice
-    assert "canary" not in advice
-
-
-def test_another_failure_is_not_the_proxys() -> None:
-    assert refused(subprocess.CompletedProcess([], 1, "", "error: No solution found for https://pypi.org\n")) == ""
