@@ -204,6 +204,18 @@ def test_the_unit_is_hardened_enabled_and_ordered(host: Host) -> None:
     assert "ProcSubset=all" in unit
 
 
+def test_devices_that_appear_later_are_allowed_without_a_restart(host: Host) -> None:
+    with host.sudo():
+        start = host.check_output("systemctl show -p InvocationID %s", UNIT)
+        reloaded = "journalctl -o cat --no-pager | grep -c 'Reloading' || true"
+        before = int(host.check_output(reloaded))
+        assert not host.service("haven-gpu-nodes.service").is_running
+        host.check_output("touch /dev/nvidia-uvm")  # no guest may create a device
+        host.check_output("timeout 20 sh -c 'until systemctl -q is-active haven-gpu-nodes.service; do sleep 0.2; done'")
+        assert int(host.check_output(reloaded)) > before
+        assert host.check_output("systemctl show -p InvocationID %s", UNIT) == start
+
+
 def test_the_hash_is_its_users_alone(host: Host) -> None:
     with host.sudo():
         config = host.file("/etc/haven/jupyter/alice.py")

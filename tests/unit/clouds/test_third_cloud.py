@@ -117,10 +117,10 @@ def copy(tmp_path: Path) -> Path:
     return target
 
 
-def play(copy: Path, inventory: Path) -> str:
-    """Runs the playbook; returns what it said."""
+def play(copy: Path, inventory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the playbook."""
     account = {"file": str(inventory / "account.json")}
-    (inventory / "group_vars").mkdir(parents=True)
+    (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
     (inventory / "group_vars" / "all.yml").write_text(yaml.safe_dump({**VARIABLES, "haven_memory": account}))
     (inventory / "haven.yml").write_text("plugin: haven.gpu.instances\n")
     (inventory / "play.yml").write_text(PLAYBOOK)
@@ -132,10 +132,14 @@ def play(copy: Path, inventory: Path) -> str:
         "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
         "PYTHONPATH": "",
     }
-    command = ["ansible-playbook", "-i", str(inventory / "haven.yml"), str(inventory / "play.yml")]
-    done = subprocess.run(command, cwd=inventory, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    command = ["ansible-playbook", "-i", str(inventory / "haven.yml"), str(inventory / "play.yml"), *arguments]
+    return subprocess.run(command, cwd=inventory, env=environment, capture_output=True, text=True, check=False)
+
+
+def calls_of(tmp_path: Path) -> list[dict[str, Any]]:
+    """The calls that the cloud got."""
+    calls: list[dict[str, Any]] = json.loads((tmp_path / "inventory" / "account.json").read_text())["calls"]
+    return calls
 
 
 def test_a_third_cloud_is_one_folder(copy: Path, tmp_path: Path) -> None:
@@ -149,9 +153,16 @@ def test_a_third_cloud_is_one_folder(copy: Path, tmp_path: Path) -> None:
 
     # The layers hold with it.
     subprocess.run(["lint-imports", "--no-cache"], cwd=copy, env={**os.environ, "PYTHONPATH": ""}, check=True)
-    assert "Memory is cheap." in play(copy, tmp_path / "inventory")
-    calls = json.loads((tmp_path / "inventory" / "account.json").read_text())["calls"]
-    assert {"create", "terminate"} <= {each["call"] for each in calls}
+    # No machine is there that could say who is working, so nothing is stopped unless that was asked for.
+    refused = play(copy, tmp_path / "inventory")
+    assert refused.returncode != 0
+    assert "What runs on demo is unknown" in refused.stdout
+    assert "-e haven_busy=stop" in refused.stdout
+    assert "stop" not in {each["call"] for each in calls_of(tmp_path)}
+    done = play(copy, tmp_path / "inventory", "-e", "haven_busy=stop")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Memory is cheap." in done.stdout
+    assert {"create", "stop", "terminate"} <= {each["call"] for each in calls_of(tmp_path)}
 
     # Nothing else was written: without the folder it is what it was.
     shutil.rmtree(added)

@@ -21,8 +21,9 @@ def test_configuration_and_software_are_gone(host: Host, path: str) -> None:
 
 
 def test_no_unit_of_the_role_is_left(host: Host) -> None:
-    assert host.run("systemctl list-unit-files --no-legend 'haven-jupyter*'").stdout == ""
-    assert host.check_output("systemctl list-units --no-legend --all 'haven-jupyter*'") == ""
+    for pattern in ("haven-jupyter*", "haven-gpu-nodes*"):
+        assert host.run(f"systemctl list-unit-files --no-legend '{pattern}'").stdout == ""
+        assert host.check_output(f"systemctl list-units --no-legend --all '{pattern}'") == ""
 
 
 def test_nothing_listens_and_no_server_runs(host: Host) -> None:
