@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -24,6 +25,15 @@ def test_the_check_ran_when_the_machine_started(host):
 def test_the_unit_is_hardened(host):
     verdict = host.check_output("sudo systemd-analyze security --no-pager haven-cuda-check.service").splitlines()[-1]
     assert float(verdict.split(":")[-1].split()[0]) <= 1.1
+
+
+def test_unattended_upgrades_leave_the_driver_alone(host):
+    held = host.check_output("apt-config dump Unattended-Upgrade::Package-Blacklist")
+    for package in ("libnvidia-compute-535", "nvidia-dkms-535", "libcuda1", "nvidia-fabricmanager-535"):
+        assert any(re.match(pattern, package) for pattern in re.findall('"(.+)"', held))
+    # No package of modules for one kernel is installed, so the kernel may be updated.
+    for package in ("linux-image-cloud-amd64", "libc6", "nvtop-tools"):
+        assert not any(re.match(pattern, package) for pattern in re.findall('"(.+)"', held))
 
 
 def test_its_record_is_there_for_everybody(host):
@@ -51,6 +61,7 @@ def test_everybody_can_ask_and_nobody_can_change_it(host):
         ("NVML_STUB_INIT=18", "version_mismatch"),
         ("NVML_STUB_BROKEN=0", "gpu_lost"),
         ("NVML_STUB_COUNT=0", "too_few_gpus"),
+        ("CUSTUB_INIT=802", "fabric_manager"),
     ],
 )
 def test_the_drivers_own_library_is_what_is_asked(host, setting, reason):

@@ -4,14 +4,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Say whether CUDA programs can work on this machine and, where not, why and what to do.
 
-Looks from the bottom up: kernel module, device nodes, NVML (the driver's management library), framework.
+Looks from the bottom up: kernel module, device nodes, NVML (the driver's management library), CUDA, framework.
 Everything that is wrong on the first level with a problem is told; the levels above it cannot be judged.
 Exit status: 0 fine or no GPU expected, 1 at least one problem, 2 wrong use. Runs on Python 3.9 and later.
+It is one file, longer than others, because it is copied to machines and run there by its path alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import dataclasses
 import importlib
 import importlib.metadata
@@ -35,7 +37,20 @@ NVML_DRIVER_NOT_LOADED = 9
 NVML_LIBRARY_NOT_FOUND = 12
 NVML_GPU_IS_LOST, NVML_RESET_REQUIRED, NVML_GPU_NOT_FOUND = 15, 16, 28
 NVML_VERSION_MISMATCH = 18
+# Values of CUresult (cuda.h)
+CUDA_STUB_LIBRARY, CUDA_NO_DEVICE = 34, 100
+CUDA_SYSTEM_NOT_READY, CUDA_SYSTEM_DRIVER_MISMATCH, CUDA_COMPAT_NOT_SUPPORTED = 802, 803, 804
+CUDA_TIMEOUT_S = 60
 FRAMEWORK_TIMEOUT_S = 120
+# PCI configuration space (PCI Local Bus Specification 3.0, 6.7 and appendix H), and how NVIDIA marks a vGPU in it
+# (k8s-device-plugin, internal/vgpu): the capability of the vendor's own begins with VF, and its record 0 has the
+# version and the branch of the host's driver.
+PCI_STATUS, PCI_HAS_CAPABILITIES, PCI_CAPABILITIES, PCI_VENDOR_SPECIFIC = 0x06, 0x10, 0x34, 0x09
+VGPU_MARK, VGPU_RECORDS, VGPU_TEXT = b"VF", 5, 10
+# Only a process with all rights of root may read that: the unit's first step does, and leaves it here.
+VGPU_NOTE = "run/haven/cuda-vgpu.json"
+NVIDIA_MAJOR = 195  # of the nodes of GPUs and of nvidiactl (the driver's own nvidia-modprobe-utils.h)
+CONTROL_MINOR = 255
 SIDE = 64  # of the square of ones that a framework multiplies with itself: the sum is SIDE ** 3, exactly
 ANSWER = "haven-framework: "
 
@@ -57,10 +72,26 @@ ADVICE = {
     "driver_not_loaded": "Load it (`modprobe nvidia`). If that fails, `dmesg` says why, for instance Secure Boot.",
     "nouveau_in_the_way": "Blacklist nouveau (`modprobe.blacklist=nouveau`) and restart.",
     "device_node_missing": (
-        "Create it (`nvidia-modprobe -u -c=0` as root). If nvidia-modprobe is installed, this happens at every start."
+        "Restart haven-cuda-check.service, which creates it (or `nvidia-modprobe -u -c=0` as root)."
     ),
     "binding_missing": "Run the role haven.gpu.cuda again.",
-    "library_missing": "Install the userspace part of the same driver version (libnvidia-ml1 or libnvidia-compute-…).",
+    "library_missing": (
+        "Install the userspace part of the same driver version (libnvidia-ml1 and libcuda1, or libnvidia-compute-…)."
+    ),
+    "vgpu_driver": (
+        "Use an image with NVIDIA's vGPU guest driver (also called GRID) of the host's branch, and a licence for it; "
+        "the cloud's operator has both. Or choose an instance type with a whole GPU."
+    ),
+    "fabric_manager": (
+        "Install nvidia-fabricmanager in exactly the driver's version and start it (`systemctl enable --now "
+        "nvidia-fabricmanager`); `journalctl -u nvidia-fabricmanager` says why it does not run."
+    ),
+    "compat_library": "Take the folder of cuda-compat out of LD_LIBRARY_PATH and /etc/ld.so.conf.d.",
+    "no_usable_gpu": (
+        "If the GPU is divided (MIG), create instances on it (`nvidia-smi mig -cgi …`) or turn that off "
+        "(`nvidia-smi -mig 0`); if its compute mode is Prohibited, reset that (`nvidia-smi -c 0`)."
+    ),
+    "cuda_error": "Look at `dmesg` for lines with NVRM or Xid, then restart the machine.",
     "version_mismatch": "Restart the machine: an update has replaced the library under the loaded module.",
     "driver_not_answering": "Look at `dmesg` for lines with NVRM, then stop and start the instance.",
     "gpu_lost": "Stop and start the instance, so that it moves to other hardware; `dmesg` has the Xid number.",
@@ -102,12 +133,15 @@ class Report:
 
     required: bool
     kernel: str
+    expected: int = 1  # number of GPUs
     if_present: bool = False  # whether the machine decided itself what is required
     binding: Optional[str] = None  # nvidia-ml-py's version
     driver: Optional[str] = None
     library: Optional[str] = None
     cuda: Optional[str] = None
     gpus: list[Gpu] = dataclasses.field(default_factory=list)
+    cuda_devices: Optional[int] = None  # that cuInit makes usable
+    vgpu: Optional[dict[str, str]] = None  # the host's driver and branch, if the GPU is a virtual one
     framework: Optional[dict[str, Any]] = None
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
@@ -168,12 +202,66 @@ class Machine:
         modules = self.root / "lib/modules"
         return sorted({found.relative_to(modules).parts[0] for found in modules.rglob("nvidia.ko*")})
 
+    def vgpu(self) -> Optional[dict[str, str]]:
+        """Return the driver of the host if a GPU on the bus is a virtual one, as it says itself or as it was noted."""
+        for config in self.root.glob("sys/bus/pci/devices/*/config"):
+            if self.read(f"{config.parent.relative_to(self.root)}/vendor") == NVIDIA_PCI_VENDOR:
+                host = vgpu_host(config.read_bytes())
+                if host:
+                    return host
+        try:
+            noted: dict[str, str] = json.loads(self.read(VGPU_NOTE))
+            return noted
+        except ValueError:
+            return None
+
+    def missing_nodes(self) -> list[tuple[str, int, int]]:
+        """Return the device nodes that are missing for the loaded driver, each with its two numbers."""
+        majors = dict(reversed(line.split()) for line in self.read("proc/devices").splitlines() if "nvidia" in line)
+        nodes = []
+        if self.driver():
+            gpus = self.root.glob("proc/driver/nvidia/gpus/*/information")
+            found = [re.search(r"Device Minor:\s*(\d+)", gpu.read_text()) for gpu in gpus]
+            nodes = [(f"dev/nvidia{gpu.group(1)}", NVIDIA_MAJOR, int(gpu.group(1))) for gpu in found if gpu]
+            nodes.append(("dev/nvidiactl", NVIDIA_MAJOR, CONTROL_MINOR))
+        if "nvidia-uvm" in majors:
+            nodes.append(("dev/nvidia-uvm", int(majors["nvidia-uvm"]), 0))
+            nodes.append(("dev/nvidia-uvm-tools", int(majors["nvidia-uvm"]), 1))
+        return sorted(node for node in nodes if not self.has_node(node[0]))
+
     def has_node(self, node: str) -> bool:
         """Tell whether a character device of this name exists."""
         try:
             return stat.S_ISCHR((self.root / node.lstrip("/")).stat().st_mode)
         except OSError:
             return False
+
+
+def vgpu_host(config: bytes) -> Optional[dict[str, str]]:
+    """Return {driver, branch} of the host from a device's configuration space, None if it is no vGPU.
+
+    Both are empty if the host does not tell them.
+    """
+    if len(config) <= PCI_CAPABILITIES or not config[PCI_STATUS] & PCI_HAS_CAPABILITIES:
+        return None
+    start, seen = config[PCI_CAPABILITIES], set()
+    while start and start not in seen and start + VGPU_RECORDS <= len(config):
+        seen.add(start)
+        kind, following, length = config[start : start + 3]
+        if kind == PCI_VENDOR_SPECIFIC and config[start + 3 : start + VGPU_RECORDS] == VGPU_MARK:
+            return vgpu_record(config[start + VGPU_RECORDS : start + length])
+        start = following
+    return None
+
+
+def vgpu_record(records: bytes) -> dict[str, str]:
+    """Return {driver, branch} from the records of a vGPU's capability: kind, length, content."""
+    while len(records) > 2 and records[0] != 0 and records[1] >= 2:
+        records = records[records[1] :]
+    known = len(records) > 2 and records[0] == 0
+    texts = [records[2 + at : 2 + at + VGPU_TEXT] if known else b"" for at in (0, VGPU_TEXT)]
+    driver, branch = (re.sub(r"[^\w.-]", "", text.decode("ascii", "replace")) for text in texts)
+    return {"driver": driver, "branch": branch}
 
 
 def check_driver(machine: Machine, report: Report) -> list[Problem]:
@@ -289,6 +377,65 @@ def check_gpus(machine: Machine, report: Report, expected: int) -> list[Problem]
     return problems + check_nodes(machine, [gpu.node for gpu in report.gpus])
 
 
+def probe_cuda() -> dict[str, Any]:
+    """Start CUDA in this process: {result, name, devices}, or {missing}, the loader's reason."""
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError as error:
+        return {"missing": str(error)}
+    devices, name = ctypes.c_int(0), ctypes.c_char_p()
+    result = cuda.cuInit(0) or cuda.cuDeviceGetCount(ctypes.byref(devices))
+    cuda.cuGetErrorName(result, ctypes.byref(name))
+    return {"result": result, "name": (name.value or b"unknown").decode(), "devices": devices.value}
+
+
+def check_cuda(report: Report) -> list[Problem]:
+    """Say whether CUDA starts, in a process of its own: it may crash, or never return."""
+    # What somebody hides in a shell is not what is wrong with the machine.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CUDA_")}
+    command = [sys.executable, "-I", __file__, "--probe-cuda"]
+    try:
+        ran = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=CUDA_TIMEOUT_S
+        )
+    except subprocess.TimeoutExpired:
+        return [Problem("cuda_error", f"CUDA does not start: cuInit has not returned after {CUDA_TIMEOUT_S} s.")]
+    answers = [line[len(ANSWER) :] for line in ran.stdout.splitlines() if line.startswith(ANSWER)]
+    if ran.returncode or not answers:
+        return [Problem("cuda_error", f"CUDA does not start: its process ends with status {ran.returncode}.")]
+    answer = json.loads(answers[-1])
+    report.cuda_devices = answer.get("devices")
+    return cuda_problems(answer, report)
+
+
+# By what cuInit answers: the reason, and what is wrong with this driver.
+CUDA_ANSWERS = {
+    CUDA_SYSTEM_NOT_READY: (
+        "fabric_manager",
+        "CUDA does not start: with GPUs that NVSwitch joins, that needs a running fabric manager of version {driver}",
+    ),
+    CUDA_SYSTEM_DRIVER_MISMATCH: ("version_mismatch", "The loaded driver is {driver}, its libcuda.so.1 is another"),
+    CUDA_COMPAT_NOT_SUPPORTED: (
+        "compat_library",
+        "The libcuda.so.1 that is found comes from cuda-compat and does not support this GPU",
+    ),
+    CUDA_STUB_LIBRARY: ("library_missing", "The libcuda.so.1 that is found is only the toolkit's stub"),
+    CUDA_NO_DEVICE: ("no_usable_gpu", "The driver sees {count} GPU, but CUDA can use none"),
+}
+
+
+def cuda_problems(answer: dict[str, Any], report: Report) -> list[Problem]:
+    """Put what CUDA answered into words."""
+    if "missing" in answer:
+        said = f"Driver {report.driver} is loaded, but its library libcuda.so.1 cannot be ({answer['missing']})."
+        return [Problem("library_missing", said)]
+    if answer["result"] == 0 and answer["devices"]:
+        return []
+    reason, said = CUDA_ANSWERS.get(answer["result"] or CUDA_NO_DEVICE, ("cuda_error", "CUDA does not start"))
+    said = said.format(driver=report.driver, count=len(report.gpus))
+    return [Problem(reason, f"{said} (cuInit: {answer['result']}, {answer['name']}).")]
+
+
 def torch_sums(torch: Any) -> list[float]:
     """Multiply on every GPU that PyTorch sees."""
     squares = [torch.ones(SIDE, SIDE, device=f"cuda:{index}") for index in range(torch.cuda.device_count())]
@@ -376,18 +523,55 @@ def check_framework(report: Report, python: Optional[Path], user: str) -> list[P
 def check(machine: Machine, options: argparse.Namespace) -> Report:
     """Go up level by level until one has a problem."""
     required = not options.none_expected and not (options.if_present and machine.gpus_on_pci() == 0)
-    report = Report(required=required, kernel=machine.kernel(), if_present=options.if_present)
+    report = Report(required=required, kernel=machine.kernel(), expected=options.gpus, if_present=options.if_present)
     levels: list[Callable[[], list[Problem]]] = [
         lambda: check_driver(machine, report),
         lambda: check_nodes(machine, ["/dev/nvidiactl", "/dev/nvidia-uvm"]),
         lambda: check_gpus(machine, report, options.gpus),
+        lambda: check_cuda(report),
         lambda: check_framework(report, options.framework_python, options.framework_user),
     ]
     for level in levels if report.required else []:
         report.problems = level()
         if report.problems:
             break
+    report.vgpu = machine.vgpu() if report.required else None
+    if report.vgpu and report.problems and not report.gpus:
+        report.problems = [vgpu_problem(report.vgpu, report.driver)]
     return report
+
+
+def vgpu_problem(host: dict[str, str], driver: Optional[str]) -> Problem:
+    """Say that a virtual GPU does not work with whatever driver there is."""
+    of = f" of driver {host['driver']}, branch {host['branch']}" if host["driver"] else ""
+    there = f"driver {driver} does not" if driver else "no driver is loaded that does"
+    return Problem(
+        "vgpu_driver", f"The GPU of this instance is a virtual one (a vGPU{of} on the host): {there} drive it."
+    )
+
+
+def prepare(machine: Machine) -> None:
+    """Do what takes all rights of root, before the unit drops them: load the modules, create nodes, note a vGPU."""
+    if machine.root == Path("/") and machine.gpus_on_pci() and os.path.exists("/sbin/modprobe"):
+        subprocess.run(["/sbin/modprobe", "--quiet", "--all", "nvidia", "nvidia-uvm"], check=False)
+    for node, major, minor in machine.missing_nodes():
+        path = machine.root / node
+        try:
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+            path.chmod(0o666)  # as the driver's own tool makes them; mknod subtracts the umask
+        except OSError as error:  # in a container, which is given its nodes; the check names what is missing
+            sys.stderr.write(f"/{node} cannot be created: {error.strerror}\n")
+    vgpu = machine.vgpu()
+    if vgpu:
+        write_record(machine.root / VGPU_NOTE, json.dumps(vgpu))
+
+
+def as_recorded(path: Path, options: argparse.Namespace) -> None:
+    """Expect what the check expected that left this record. OSError, ValueError, KeyError: there is none."""
+    record = json.loads(path.read_text())
+    options.gpus, options.if_present = record["expected"], record["if_present"]
+    # Without a GPU on the bus, if_present decides again.
+    options.none_expected = not record["required"] and not options.if_present
 
 
 def write_record(path: Path, text: str) -> None:
@@ -411,6 +595,9 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     option("--framework-user", default="nobody", metavar="USER", help="user to run that interpreter as (nobody)")
     option("--output", type=Path, metavar="PATH", help="also write the JSON report to this file")
     option("--root", type=Path, default=Path("/"), metavar="PATH", help="look at the tree under PATH (tests)")
+    option("--again", type=Path, metavar="PATH", help="check what the report in this file was about; no framework")
+    option("--prepare", action="store_true", help="only load the driver and create its device nodes (used by the unit)")
+    option("--probe-cuda", action="store_true", help="only start CUDA in this process (used by itself)")
     option("--probe", action="store_true", help="only let this interpreter's framework compute (used by itself)")
     return parser.parse_args(arguments)
 
@@ -418,9 +605,18 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Check, record, print; return the exit status."""
     options = parse_arguments(arguments)
-    if options.probe:
-        sys.stdout.write(f"\n{ANSWER}{json.dumps(probe_framework())}\n")
+    if options.probe or options.probe_cuda:
+        sys.stdout.write(f"\n{ANSWER}{json.dumps(probe_framework() if options.probe else probe_cuda())}\n")
         return 0
+    if options.prepare:
+        prepare(Machine(options.root))
+        return 0
+    if options.again:
+        try:
+            as_recorded(options.again, options)
+        except (OSError, ValueError, KeyError):
+            sys.stderr.write(f"There is no report of an earlier check in {options.again}.\n")
+            return 2
     report = check(Machine(options.root), options)
     if options.output:
         write_record(options.output, report.as_json())

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -21,7 +22,10 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[3]
 SCRIPT = REPOSITORY / "roles/cuda/files/cuda_check.py"
-STUB = REPOSITORY / "molecule/cuda/files/nvml_stub.c"
+STUBS = {
+    "libnvidia-ml.so": REPOSITORY / "molecule/cuda/files/nvml_stub.c",
+    "libcuda.so": REPOSITORY / "molecule/cuda/files/cuda_stub.c",
+}
 KERNEL = "6.1.0-18-cloud-amd64"
 DRIVER = "535.104.05"
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -31,12 +35,13 @@ needs_nvml = pytest.mark.skipif(COMPILER is None, reason="no C compiler to build
 
 @pytest.fixture(scope="session")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the stub, named as the real library is: version in the file name, soname as a link."""
+    """A folder with the stubs, named as the real libraries are: version in the file name, soname as a link."""
     folder = tmp_path_factory.mktemp("nvml")
     assert COMPILER
-    built = folder / f"libnvidia-ml.so.{DRIVER}"
-    subprocess.run([COMPILER, "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1", "-o", built, STUB], check=True)
-    (folder / "libnvidia-ml.so.1").symlink_to(built.name)
+    for name, source in STUBS.items():
+        built = folder / f"{name}.{DRIVER}"
+        subprocess.run([COMPILER, "-shared", "-fPIC", f"-Wl,-soname,{name}.1", "-o", built, source], check=True)
+        (folder / f"{name}.1").symlink_to(built.name)
     return folder
 
 
@@ -99,6 +104,7 @@ def box() -> Iterator[Box]:
         machine.write(f"lib/modules/{KERNEL}/updates/dkms/nvidia.ko.xz", "")
         machine.write("sys/module/nvidia/version", DRIVER)
         machine.pci(1)
+        (machine.root / "run").mkdir()
         for node in ("nvidiactl", "nvidia-uvm", "nvidia0"):
             machine.node(f"dev/{node}")
         yield machine
@@ -275,6 +281,174 @@ def test_a_gpu_without_its_device_node_is_named(gpu_box: Box) -> None:
     gpu_box.environment["NVML_STUB_COUNT"] = "2"
     assert gpu_box.reasons() == ["device_node_missing"]
     assert "/dev/nvidia1" in gpu_box.run().stdout
+
+
+@needs_nvml
+@pytest.mark.parametrize(
+    ("result", "reason", "said"),
+    [
+        ("802", "fabric_manager", f"a running fabric manager of version {DRIVER}"),
+        ("803", "version_mismatch", "libcuda.so.1 is another"),
+        ("804", "compat_library", "cuda-compat"),
+        ("34", "library_missing", "the toolkit's stub"),
+        ("100", "no_usable_gpu", "The driver sees 1 GPU, but CUDA can use none"),
+        ("999", "cuda_error", "cuInit: 999"),
+        ("-1", "cuda_error", "ends with status -6"),
+    ],
+)
+def test_where_nvml_is_content_cuda_may_still_not_start(gpu_box: Box, result: str, reason: str, said: str) -> None:
+    gpu_box.environment["CUSTUB_INIT"] = result
+    assert gpu_box.reasons() == [reason]
+    assert said in gpu_box.run().stdout
+
+
+@needs_nvml
+def test_cuda_that_never_starts_is_not_waited_for_for_ever(gpu_box: Box) -> None:
+    gpu_box.environment["CUSTUB_INIT"] = "-2"
+    hasty = "import runpy, sys; sys.argv[:] = sys.argv[1:]; m = runpy.run_path(sys.argv[0]); "
+    hasty += "m['check_cuda'].__globals__['CUDA_TIMEOUT_S'] = 0.5; sys.exit(m['main'](sys.argv[1:]))"
+    assert "has not returned after 0.5 s" in gpu_box.run(python=(sys.executable, "-c", hasty)).stdout
+
+
+@needs_nvml
+def test_cuda_without_a_device_is_of_no_use(gpu_box: Box) -> None:
+    gpu_box.environment["CUSTUB_COUNT"] = "0"
+    assert gpu_box.reasons() == ["no_usable_gpu"]
+
+
+@needs_nvml
+def test_what_a_shell_hides_from_cuda_is_not_hidden_from_the_check(gpu_box: Box) -> None:
+    gpu_box.environment["CUDA_VISIBLE_DEVICES"] = ""
+    assert gpu_box.report(status=0)["cuda_devices"] == 1
+
+
+@needs_nvml
+def test_a_driver_without_cudas_library_says_so(gpu_box: Box, library: Path, tmp_path: Path) -> None:
+    shutil.copytree(library, tmp_path / "nvml", symlinks=True)
+    # A file that is no library, so that a controller with a GPU of its own answers the same.
+    (tmp_path / "nvml/libcuda.so.1").unlink()
+    (tmp_path / "nvml/libcuda.so.1").write_text("")
+    gpu_box.environment["LD_LIBRARY_PATH"] = str(tmp_path / "nvml")
+    assert gpu_box.reasons() == ["library_missing"]
+    assert "libcuda.so.1" in gpu_box.run().stdout
+
+
+def vgpu_config(*records: bytes, mark: bytes = b"VF") -> bytes:
+    """The configuration space of a device whose second capability is the vendor's own."""
+    config = bytearray(256)
+    config[0x06], config[0x34] = 0x10, 0x60
+    config[0x60:0x62] = bytes([0x05, 0x80])
+    capability = mark + b"".join(records)
+    config[0x80 : 0x83 + len(capability)] = bytes([0x09, 0, 3 + len(capability)]) + capability
+    return bytes(config)
+
+
+HOST = bytes([0, 22]) + b"550.90.05\0r550_00\0\0\0"
+OTHER_RECORD = bytes([7, 4, 1, 2])
+VGPU = vgpu_config(OTHER_RECORD, HOST)
+
+
+def make_virtual(box: Box, config: bytes) -> None:
+    (box.root / "sys/bus/pci/devices/0000:00:00.0/config").write_bytes(config)
+
+
+def test_a_vgpu_without_any_driver_is_told_which_driver_it_needs(box: Box) -> None:
+    make_virtual(box, VGPU)
+    box.remove("sys/module")
+    assert box.reasons() == ["vgpu_driver"]
+    said = box.run().stdout
+    assert "driver 550.90.05, branch r550_00 on the host" in said
+    assert "licence" in said
+    box.remove("lib")
+    assert box.reasons() == ["vgpu_driver"]
+
+
+@needs_nvml
+@pytest.mark.parametrize("setting", [("NVML_STUB_INIT", "9"), ("NVML_STUB_COUNT", "0"), ("NVML_STUB_INIT", "999")])
+def test_a_vgpu_with_the_driver_of_whole_gpus_is_told_so(gpu_box: Box, setting: tuple[str, str]) -> None:
+    make_virtual(gpu_box, VGPU)
+    gpu_box.environment[setting[0]] = setting[1]
+    assert gpu_box.reasons() == ["vgpu_driver"]
+    assert f"driver {DRIVER} does not drive it" in gpu_box.run().stdout
+
+
+@needs_nvml
+def test_a_vgpu_that_works_is_fine_and_one_that_fails_later_has_that_reason(gpu_box: Box) -> None:
+    make_virtual(gpu_box, VGPU)
+    assert gpu_box.report(status=0)["vgpu"] == {"driver": "550.90.05", "branch": "r550_00"}
+    gpu_box.environment["CUSTUB_INIT"] = "999"
+    assert gpu_box.reasons() == ["cuda_error"]
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        (vgpu_config(), {"driver": "", "branch": ""}),
+        (vgpu_config(bytes([7, 0, 1, 2])), {"driver": "", "branch": ""}),  # a length that leads nowhere
+        (vgpu_config(bytes([0, 22]) + b"\x1b[2J{{ x }}" + b"\xff" * 10), {"driver": "2Jx", "branch": ""}),
+        (vgpu_config(HOST, mark=b"XX"), None),
+        (VGPU[:64], None),  # all that a process without the rights of root gets
+        (VGPU[:0x82], None),
+        (bytes(256), None),
+        (b"", None),
+    ],
+    ids=range(8),
+)
+def test_a_vgpu_is_known_by_its_capability(box: Box, config: bytes, found: dict[str, str] | None) -> None:
+    make_virtual(box, config)
+    box.remove("sys/module")
+    assert box.report(status=1)["vgpu"] == found
+
+
+def test_what_only_root_can_read_is_noted_for_the_check(box: Box) -> None:
+    make_virtual(box, VGPU)
+    box.pci(1)
+    assert box.run("--prepare").returncode == 0
+    make_virtual(box, VGPU[:64])
+    box.remove("sys/module")
+    assert box.reasons() == ["vgpu_driver"]
+
+
+@pytest.fixture
+def cuda_check() -> Any:
+    spec = importlib.util.spec_from_file_location("cuda_check", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["cuda_check"] = module  # dataclasses look for it there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_nodes_are_those_that_the_driver_says(box: Box, cuda_check: Any) -> None:
+    box.write(
+        "proc/devices", "Character devices:\n  1 mem\n195 nvidia\n195 nvidiactl\n508 nvidia-uvm\n\nBlock devices:\n"
+    )
+    box.write("proc/driver/nvidia/gpus/0000:00:1e.0/information", "Model: \t\t Stub\nDevice Minor: \t 3")
+    machine = cuda_check.Machine(box.root)
+    assert machine.missing_nodes() == [("dev/nvidia-uvm-tools", 508, 1), ("dev/nvidia3", 195, 3)]
+    for node in ("nvidiactl", "nvidia-uvm"):
+        box.remove(f"dev/{node}")
+    assert {("dev/nvidiactl", 195, 255), ("dev/nvidia-uvm", 508, 0)} < set(machine.missing_nodes())
+    # Without a driver there is nothing to make.
+    box.remove("proc/devices")
+    box.remove("sys/module")
+    assert machine.missing_nodes() == []
+
+
+@needs_nvml
+def test_a_check_can_be_asked_for_again(gpu_box: Box) -> None:
+    record = gpu_box.root / "run/haven/cuda-check.json"
+    again = ("--again", str(record))
+    assert gpu_box.run(*again).returncode == 2
+    gpu_box.report("--gpus", "2", "--output", str(record), status=1)
+    assert gpu_box.reasons(*again) == ["too_few_gpus"]
+    gpu_box.report("--output", str(record), status=0)
+    gpu_box.environment["NVML_STUB_INIT"] = "18"  # an update under the loaded module
+    assert gpu_box.reasons(*again) == ["version_mismatch"]
+    assert json.loads(record.read_text())["ok"]
+    gpu_box.report("--none-expected", "--output", str(record), status=0)
+    assert gpu_box.report(*again, status=0)["required"] is False
 
 
 TORCH = """
