@@ -4,6 +4,7 @@
  *   NVML_STUB_COUNT   how many GPUs there are (1)
  *   NVML_STUB_BROKEN  index of a GPU that does not answer (none)
  *   NVML_STUB_ERROR   what that GPU answers (15, GPU is lost)
+ *   NVML_STUB_LOAD    a file that exists while a program uses the GPU, with the number of its process (none)
  *
  * Signatures as in nvml.h. Build: cc -shared -fPIC -Wl,-soname,libnvidia-ml.so.1 -o libnvidia-ml.so.VERSION nvml_stub.c
  *
@@ -21,6 +22,19 @@ static int setting(const char *name, int otherwise)
 {
 	const char *value = getenv(name);
 	return value ? atoi(value) : otherwise;
+}
+
+/* The process that uses the GPU, 0 for none. */
+static unsigned int user_of_gpu(void)
+{
+	const char *path = getenv("NVML_STUB_LOAD");
+	FILE *file = path ? fopen(path, "r") : NULL;
+	unsigned int process = 0;
+	if (file && fscanf(file, "%u", &process) != 1)
+		process = 0;
+	if (file)
+		fclose(file);
+	return process;
 }
 
 static unsigned int index_of(const void *device) { return (unsigned int)(uintptr_t)device - 1; }
@@ -62,11 +76,38 @@ int nvmlDeviceGetMemoryInfo(void *device, struct memory *memory)
 {
 	(void)device;
 	memory->total = 40ULL << 30;
-	memory->free = memory->total;
-	memory->used = 0;
+	memory->used = user_of_gpu() ? 512ULL << 20 : 0;
+	memory->free = memory->total - memory->used;
 	return 0;
 }
 
 int nvmlDeviceGetMinorNumber(void *device, unsigned int *minor) { *minor = index_of(device); return 0; }
+
+struct utilization { unsigned int gpu, memory; };
+
+int nvmlDeviceGetUtilizationRates(void *device, struct utilization *rates)
+{
+	(void)device;
+	rates->gpu = user_of_gpu() ? 87 : 0;
+	rates->memory = 0;
+	return 0;
+}
+
+struct process { unsigned int pid; unsigned long long used; unsigned int gpu_instance, compute_instance; };
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, struct process *found)
+{
+	unsigned int process = user_of_gpu(), room = *count;
+	(void)device;
+	*count = process != 0;
+	if (*count > room)
+		return 7; /* NVML_ERROR_INSUFFICIENT_SIZE */
+	if (process) {
+		found->pid = process;
+		found->used = 512ULL << 20;
+		found->gpu_instance = found->compute_instance = 0xffffffff;
+	}
+	return 0;
+}
 
 const char *nvmlErrorString(int result) { (void)result; return "an error of the stub"; }
