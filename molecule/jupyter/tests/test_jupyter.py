@@ -177,6 +177,19 @@ def test_packages_come_through_the_proxy_and_nothing_by_another_way(alice: _note
     assert alice.run_cell(WAY_OUT).split() == ["0", "6"]
 
 
+def test_a_host_that_the_proxy_refuses_is_named_below_the_traceback(alice: _notebook.Notebook) -> None:
+    # Inside a cell, so that its error does not fail ours.
+    refused = "urllib.request.urlopen('https://huggingface.co/x', timeout=30)"
+    cell = f"""
+import contextlib, io, urllib.request
+with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdout(io.StringIO()):
+    get_ipython()._showtraceback = lambda *dummy: None
+    get_ipython().run_cell("import urllib.request; {refused}")
+print(said.getvalue())
+"""
+    assert alice.run_cell(cell).startswith("The egress proxy refuses huggingface.co. ")
+
+
 def test_notebooks_are_on_the_data_volume_where_there_is_one(host: Host, alice: _notebook.Notebook) -> None:
     there = alice.run_cell("import os; print(os.getcwd())").strip()
     alice.json("PUT", "/api/contents/kept.txt", {"type": "file", "format": "text", "content": "kept"})
