@@ -100,7 +100,8 @@ def server(user: str) -> Optional[Server]:
 
 def is_pending(user: str) -> bool:
     """Whether the restart of the user's server is waiting."""
-    return "active" in systemctl("show", "--property=ActiveState", "--value", WAITING_UNIT.format(user)).split()
+    state = systemctl("show", "--property=ActiveState", "--value", WAITING_UNIT.format(user)).strip()
+    return state in ("active", "activating")  # the latter while it starts again after a failure
 
 
 # What runs -----------------------------------------------------------------------------------------------------------
