@@ -21,8 +21,9 @@ import pytest
 
 from tests.integration.sandbox_guests import Sandbox, running_sandbox, wait_until
 
+from . import computing
 from .canaries import READABLE, Canaries, Watch, plant, readable_files_with
-from .conftest import ROOT, Story, changes, end, make_story
+from .conftest import ROOT, Story, changes, end, machines, make_story
 from .finished import assert_finished
 
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAr2m4Tn0f8P0mB4W7i6bq2y1lJt9o3m5Zk7h0s8Qx1d"
@@ -228,11 +229,28 @@ def test_connect_opens_the_notebook_until_disconnect(story: Story, first_run: di
     assert set(changes(story.run("disconnect")).values()) == {0}
 
 
+def stop_while_somebody_computes(story: Story, password: str) -> None:
+    """Refused with the name of who computes, which the question of destroy also has; then done when told to."""
+    from ansible_collections.haven.gpu.plugins.module_utils._notebook import Notebook, tunnel
+
+    facts = story.inventory_hosts()["jupyter-demo"]
+    with tunnel(facts["haven_ssh_config"], facts["ansible_host"], "alice", 30) as local:
+        notebook = Notebook(local, 30)
+        notebook.login(password)
+        computing.begin(notebook)
+    for playbook, way_on in (("stop", "haven_busy=stop"), ("destroy", f"haven_destroy={story.project}")):
+        refused = " ".join(story.run(playbook, check=False).split())
+        assert "the notebook server of alice is in use: a kernel without a notebook is computing" in refused
+        assert way_on in refused
+    assert machines(story.run("status")) == [("jupyter-demo", "running")]
+    story.run("stop", "-e", "haven_busy=stop")
+
+
 def test_a_second_controller_connects_strictly_after_stop_and_start(
-    story: Story, first_run: dict[str, bytes], tmp_path: pathlib.Path
+    story: Story, first_run: dict[str, bytes], tmp_path: pathlib.Path, canaries: Canaries
 ) -> None:
     said = story.run("connect")
-    story.run("stop")
+    stop_while_somebody_computes(story, canaries.password)
     assert story.inventory_hosts() == {}
     story.run("start")
     port = int(re.findall(r"http://localhost:(\d+)", said)[0])
