@@ -35,6 +35,9 @@ def converge(spec: Spec, check: bool, python_downloads: bool) -> Outcome:
         _set_up_uv(spec, scratch, python_downloads)
         commit, checkout = _repository(spec, check, scratch)
         requirements = replace(gather(spec, checkout, scratch), moved=commit[0] != commit[1])
+        if requirements.moved:
+            for file in requirements.projects:
+                os.utime(file)  # git has not, where the commit changes other files of the project
         installer = installer_for(spec)
         found = probe(spec.bin_python)
         rebuild = why_rebuild(spec, installer, found)

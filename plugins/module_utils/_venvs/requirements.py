@@ -33,13 +33,15 @@ KERNEL = re.compile(r"^ipykernel\b(?!-)", re.MULTILINE | re.IGNORECASE)
 class Requirements:
     """The files to install from, whether every package in them must have a hash, and whether it must be a wheel.
 
-    ``folder`` is where paths in them begin. ``moved`` is whether the repository is about to get another commit.
+    ``folder`` is where paths in them begin. ``projects`` are the files by which installers know the projects there.
+    ``moved`` is whether the repository got another commit.
     """
 
     files: tuple[str, ...]
     hashed: bool
     only_binary: bool = False
     folder: str = "/"
+    projects: tuple[str, ...] = ()
     moved: bool = False
 
     def arguments(self) -> list[str]:
@@ -52,6 +54,7 @@ def gather(spec: Spec, checkout: str, folder: str) -> Requirements:
     files: list[str] = []
     texts: list[str] = []
     start = "/"
+    projects: tuple[str, ...] = ()
     if spec.repository:
         file = os.path.join(checkout, spec.repository.file)
         if not os.path.isfile(file):
@@ -61,7 +64,9 @@ def gather(spec: Spec, checkout: str, folder: str) -> Requirements:
             )
         files.append(file)
         texts = list(_texts(file, spec, set()))
-        start = _start(texts[0], file, checkout)
+        paths = [editable or path for editable, path in LOCAL.findall("\n".join(texts)) if "://" not in editable]
+        start = _start(paths, file, checkout)
+        projects = tuple(each for path in paths for each in _project_files(os.path.join(start, path)))
     lines = "".join(f"{package}\n" for package in spec.packages)
     for name, text in (("requirements.txt", spec.requirements), ("packages.txt", lines)):
         if text:
@@ -76,7 +81,7 @@ def gather(spec: Spec, checkout: str, folder: str) -> Requirements:
                 "add ipykernel and lock them again, or set kernel: false."
             )
         files.append(_write(folder, "kernel.txt", "ipykernel\n"))
-    return Requirements(tuple(files), hashed, spec.only_binary, start)
+    return Requirements(tuple(files), hashed, spec.only_binary, start, projects)
 
 
 def refuse_unlocked(spec: Spec) -> None:
@@ -140,17 +145,19 @@ def decode(content: bytes, declared: bool) -> str:
     return text
 
 
-def _start(text: str, file: str, checkout: str) -> str:
-    """The folder that paths in the repository's file begin at: the file's own if they lead to something there.
+def _start(paths: list[str], file: str, checkout: str) -> str:
+    """The folder that paths in the repository's file begin at: the file's own if all lead to something there.
 
     Otherwise the top of the repository, where people run `pip install -r requirements/all.txt`.
     """
-    paths = [editable or path for editable, path in LOCAL.findall(text)]
     folder = os.path.dirname(file)
-    beside = all(_installable(os.path.join(folder, path)) for path in paths if "://" not in path)
+    beside = all(
+        os.path.isfile(path) or _project_files(path) for path in (os.path.join(folder, path) for path in paths)
+    )
     return folder if beside else checkout
 
 
-def _installable(path: str) -> bool:
-    projects = ("pyproject.toml", "setup.py", "setup.cfg")
-    return os.path.isfile(path) or any(os.path.isfile(os.path.join(path, name)) for name in projects)
+def _project_files(path: str) -> list[str]:
+    """The files that make this folder a project. uv looks at their times to see whether the project has changed."""
+    files = (os.path.join(path, name) for name in ("pyproject.toml", "setup.py", "setup.cfg"))
+    return [file for file in files if os.path.isfile(file)]

@@ -171,20 +171,19 @@ backend-path = ["."]
 """,
     "backend.py": """
 import os, zipfile
-def write(folder):
+def write(folder, name, text):
     with zipfile.ZipFile(os.path.join(folder, "course-1.0-py3-none-any.whl"), "w") as wheel:
-        wheel.writestr("course.pth", os.getcwd() + "\\n")
+        wheel.writestr(name, text)
         wheel.writestr("course-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: course\\nVersion: 1.0\\n")
         wheel.writestr("course-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
         wheel.writestr("course-1.0.dist-info/RECORD", "")
     return "course-1.0-py3-none-any.whl"
 def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
-    return write(wheel_directory)
+    return write(wheel_directory, "lesson.py", open("lesson.py").read())
 def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
-    return write(wheel_directory)
+    return write(wheel_directory, "course.pth", os.getcwd() + "\\n")
 """,
     "lesson.py": "answer = 42",
-    "requirements.txt": "-e .",
 }
 
 
@@ -196,16 +195,17 @@ def commit(folder: Path, **files: str) -> None:
         assert run([*git, *step]).returncode == 0
 
 
+@pytest.mark.parametrize("line", ["-e .", "."])
 @pytest.mark.parametrize("installer", ["pip", "uv"])
-def test_a_repository_that_installs_itself_is_installed_once(
-    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: str
+def test_a_repository_that_installs_itself_is_installed_once_for_each_commit(
+    spec: Spec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installer: str, line: str
 ) -> None:
     uv = shutil.which("uv")
     assert uv
     monkeypatch.setattr(Uv, "program", uv)
     source = tmp_path / "source"
     source.mkdir()
-    commit(source, **PROJECT)
+    commit(source, **PROJECT, **{"requirements.txt": line})
     repository = Repository(str(source), "requirements.txt", "HEAD", str(tmp_path / "course"), shallow=False)
     wanted = other(spec, repository=repository, installer=installer)
     assert converge(wanted, check=True, python_downloads=False).plan.changed
