@@ -187,7 +187,9 @@ with contextlib.redirect_stderr(io.StringIO()) as said, contextlib.redirect_stdo
     get_ipython().run_cell("import urllib.request; {refused}")
 print(said.getvalue())
 """
-    assert alice.run_cell(cell).startswith("The egress proxy refuses huggingface.co. ")
+    assert alice.run_cell(cell).startswith(
+        "huggingface.co answered 403 Forbidden, or the egress proxy did in its place."
+    )
 
 
 def test_notebooks_are_on_the_data_volume_where_there_is_one(host: Host, alice: _notebook.Notebook) -> None:

@@ -114,6 +114,7 @@ def test_a_check_run_tells_what_a_run_then_does(host: Host, scratch: str) -> Non
     ("entry", "message"),
     [
         ({"packages": ["idna==3.6", "haven-no-such-package"]}, "haven-no-such-package"),
+        ({"packages": ["x @ https://hub.example.org/x-1-py3-none-any.whl"]}, "; hub.example.org answered 403 Forbidden, or"),
         ({"python": "3.99"}, "No interpreter found for Python 3.99"),
         ({"requirements": "idna==3.7 --hash=sha256:" + "0" * 64}, "Hash mismatch"),
         ({"installer": "pip", "packages": ["haven-no-such-package"]}, "haven-no-such-package"),

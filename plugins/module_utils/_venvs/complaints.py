@@ -32,15 +32,22 @@ def _any(*signs: str) -> re.Pattern[str]:
     return re.compile("|".join(signs), re.IGNORECASE)
 
 
+_FORBIDDEN = _any("403 (Client Error: )?Forbidden", "HTTP error 403", "requested URL returned error: 403")
+
 # The first that fits counts. Words are those of uv (reqwest, rustls), pip (urllib3), git and curl.
 TROUBLES = (
     Trouble(
         _any(
             "tunnel error: unsuccessful", "CONNECT tunnel failed, response 403", "Tunnel connection failed: 403",
-            "403 Forbidden error", "requested URL returned error: 403",
         ),
         "",
         "the egress proxy refuses {hosts}: have that host allowed there, or use a source that is allowed",
+    ),
+    # An inspecting proxy opens the tunnel, and answers in the host's place.
+    Trouble(
+        _FORBIDDEN,
+        "",
+        "{hosts} answered 403 Forbidden, or the egress proxy did: have that host allowed there, or check your access",
     ),
     Trouble(
         _any("proxy authorization required", "407 Proxy Authentication", "CONNECT tunnel failed, response 407"),
@@ -92,6 +99,7 @@ def reason(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def _hosts(output: str) -> list[str]:
-    lines = [line for line in output.splitlines() if COMPLAINT.match(line.strip()) or "Looking in" in line]
+    told = (COMPLAINT.match, _FORBIDDEN.search, re.compile("Looking in").match)
+    lines = [line.strip() for line in output.splitlines() if any(tells(line.strip()) for tells in told)]
     found = [host for host in ADDRESS.findall("\n".join(lines)) if host != "docs.rs"]  # rustls explains itself there
     return list(dict.fromkeys(found)) or list(PIPS_OWN)

@@ -29,6 +29,13 @@ def _haven_is_refusal(error):
     return "Tunnel connection failed: 403" in text or ("Proxy" in type(error).__name__ and "403" in text)
 
 
+def _haven_is_forbidden(error):
+    """Whether the answer was 403. An inspecting proxy opens the tunnel, and answers in the host's place."""
+    answer = getattr(error, "response", None)
+    codes = [getattr(error, "code", None), getattr(error, "status", None), getattr(answer, "status_code", None)]
+    return 403 in codes
+
+
 def _haven_hosts(error):
     """Yield the host that was wanted: from the frames of http.client, the request, or the message."""
     frame = error.__traceback__
@@ -37,32 +44,37 @@ def _haven_hosts(error):
         if host:
             yield host.decode() if isinstance(host, bytes) else host
         frame = frame.tb_next
-    for name in ("request", "_request", "request_info"):
-        address = re.match(r"\w+://([^/:@]+)", str(getattr(getattr(error, name, None), "url", "")))
-        if address:
-            yield address.group(1)
+    wanted = [getattr(error, name, None) for name in ("request", "_request", "request_info", "response")]
+    for address in [getattr(each, "url", "") for each in [*wanted, error]]:
+        host = re.match(r"\w+://([^/:@]+)", str(address))
+        if host:
+            yield host.group(1)
     for host in re.findall(r"host='([^']+)'", str(error)):
         yield host
 
 
-def _haven_refused(error):
-    """Return the host that the proxy refused, "a host" if it cannot be told, or None if that is not what went wrong."""
+def _haven_hint(error):
+    """Return the line for this exception, or None if no host was refused."""
     chain = list(_haven_chain(error))
-    if not any(_haven_is_refusal(each) for each in chain):
-        return None
     hosts = [host for each in chain for host in _haven_hosts(each)]
-    return next((host for host in hosts if re.match(r"[A-Za-z0-9.-]+$", host)), "a host")
+    host = next((host for host in hosts if re.match(r"[A-Za-z0-9.-]+$", host)), "a host")
+    if any(_haven_is_refusal(each) for each in chain):
+        return f"The egress proxy refuses {host}. Ask for {host} to be allowed there, or get the data another way."
+    if any(_haven_is_forbidden(each) for each in chain):
+        return (
+            f"{host} answered 403 Forbidden, or the egress proxy did in its place. "
+            f"If it was the proxy, ask for {host} to be allowed there."
+        )
+    return None
 
 
 def _haven_after_cell(result):
     try:
-        host = _haven_refused(result.error_in_exec) if result.error_in_exec else None
+        hint = _haven_hint(result.error_in_exec) if result.error_in_exec else None
     except Exception:  # nothing here may be in the way of a notebook
         return
-    if host:
-        sys.stderr.write(
-            f"The egress proxy refuses {host}. Ask for {host} to be allowed there, or get the data another way.\n"
-        )
+    if hint:
+        sys.stderr.write(f"{hint}\n")
 
 
 if "get_ipython" in globals():

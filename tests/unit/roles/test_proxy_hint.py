@@ -95,6 +95,22 @@ def test_other_libraries_say_it_in_other_ways(
     assert f"refuses {named}." in capsys.readouterr().err
 
 
+def test_a_host_in_whose_place_an_inspecting_proxy_answers_is_named(
+    proxy: str, after_cell: Callable[[BaseException | None], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # What the proxy of this test answers is the same without a tunnel.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({"http": proxy}))
+    for call in (
+        lambda: opener.open("http://huggingface.co/x", timeout=30),
+        lambda: requests.get("http://huggingface.co/x", proxies={"http": proxy}, timeout=30).raise_for_status(),
+        lambda: wrapped(lambda: opener.open("http://huggingface.co/x", timeout=30)),
+    ):
+        after_cell(raised(call))
+        said = capsys.readouterr().err
+        assert said.startswith("huggingface.co answered 403 Forbidden, or the egress proxy did in its place.")
+        assert "ask for huggingface.co to be allowed" in said
+
+
 def test_any_other_cell_is_left_alone(
     after_cell: Callable[[BaseException | None], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

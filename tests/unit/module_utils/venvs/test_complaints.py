@@ -49,6 +49,33 @@ def test_a_host_that_the_proxy_refuses_is_named(said: str, hosts: str) -> None:
     assert "canary" not in explanation(said).partition("; ")[2]
 
 
+# What they say when an inspecting proxy answers in the host's place.
+UV_HINTS = """error: No solution found when resolving dependencies
+  cause: Because idna was not found in the package registry and you require idna, your requirements are unsatisfiable.
+
+hint: An index (https://pypi.example.org/simple) returned a 403 Forbidden error. Check that the index URL is correct.
+"""
+UV_FETCHES = """error: Failed to download `x @ https://hub.example.org/x-1-py3-none-any.whl`
+  cause: Failed to fetch: `https://hub.example.org/x-1-py3-none-any.whl`
+  cause: HTTP status client error (403 Forbidden) for url (https://hub.example.org/x-1-py3-none-any.whl)
+"""
+PIP_FETCHES = "Collecting x\n  ERROR: HTTP error 403 while getting https://hub.example.org/x-1-py3-none-any.whl\n"
+GIT_FETCHES = "fatal: unable to access 'https://git.example.org/x/': The requested URL returned error: 403\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "host"),
+    [
+        (UV_HINTS, "pypi.example.org"),
+        (UV_FETCHES, "hub.example.org"),
+        (PIP_FETCHES, "hub.example.org"),
+        (GIT_FETCHES, "git.example.org"),
+    ],
+)
+def test_a_host_in_whose_place_the_proxy_answers_is_named(said: str, host: str) -> None:
+    assert f"; {host} answered 403 Forbidden, or the egress proxy did:" in explanation(said)
+
+
 def test_another_failure_is_not_the_proxys() -> None:
     said = explanation("error: No solution found for https://pypi.org\n")
     assert said == "No solution found for https://pypi.org; correct its packages"
