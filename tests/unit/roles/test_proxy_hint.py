@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import runpy
 import socketserver
 import threading
@@ -24,6 +25,10 @@ class Refusing(socketserver.StreamRequestHandler):
     """A proxy that allows no host."""
 
     def handle(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the visitor need not wait for the answer
+            self.answer()
+
+    def answer(self) -> None:
         while self.rfile.readline().strip():
             pass
         self.wfile.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
