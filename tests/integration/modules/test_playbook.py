@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from .conftest import Account
@@ -80,6 +82,38 @@ def test_secrets_appear_nowhere_in_a_verbose_run(account: Account, tmp_path: Pat
     assert "haven.gpu.instance" in output
     assert SECRET not in output
     assert secret not in output
+
+
+@pytest.mark.only("ec2")
+def test_a_wait_says_what_it_waits_for_unless_nobody_wants_that(account: Account, tmp_path: Path) -> None:
+    """The instances of this API never answer ssh."""
+    instance = {"name": "deaf", **account.api.basics, "wait": "ssh", "wait_timeout": 7}
+    out = play(account, tmp_path, [{"haven.gpu.instance": instance}])
+    assert re.search(
+        r"^progress: \[localhost\] deaf: (waits for the first answer of ssh|first ssh: ).* \(\d+ s\)$", out, re.M
+    )
+    assert "Instance deaf does not answer ssh after 7 s" in out
+    quiet = play(account, tmp_path, [{"haven.gpu.instance": instance, "vars": {"haven_progress": False}}])
+    assert "Instance deaf does not answer ssh after 7 s" in quiet
+    assert "progress:" not in quiet
+
+
+@pytest.mark.long
+@pytest.mark.only("ec2")
+def test_a_refused_login_is_said_from_the_first_one_on(
+    account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ssh is a stand-in, because the instances of this API have no sshd. Their consoles do not say that they booted."""
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f"#!/bin/sh\ndate >> {tmp_path}/tried\necho 'x@y: Permission denied (publickey).' >&2\nexit 255\n")
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{os.environ['PATH']}")
+    out = play(account, tmp_path, [{"haven.gpu.instance": {"name": "shut", **account.api.basics, "wait": "ssh"}}])
+    said = r"^progress: \[localhost\] shut: first ssh: refused .*\(x@y: Permission denied \(publickey\)\)"
+    assert len(re.findall(said, out, re.M)) >= 3
+    assert "Instance shut refused the login 4 times" in out
+    assert len((tmp_path / "tried").read_text().splitlines()) == 4
 
 
 def test_cloud_and_project_come_from_the_environment_too(account: Account, tmp_path: Path) -> None:
