@@ -404,7 +404,8 @@ instances:
     gpu:
       description:
         - Its GPUs, with the memory of each, or V(none). On OpenStack, model and memory are known only from the names
-          that the operator chose, so that the model may be C(GPU) or C(VGPU), and the memory 0.
+          that the operator chose, so that the model may be C(GPU) or C(VGPU), and the memory 0. If the cloud does not
+          say how many GPUs there are, if any, the count is 0, and the model may be C(unknown).
       type: dict
       sample: {model: L4, count: 1, memory_gib: 22.4}
     image:

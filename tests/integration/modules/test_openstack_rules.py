@@ -165,6 +165,17 @@ def test_what_is_optional_works_with_its_rules_and_names_the_missing_one(
 
 
 @pytest.mark.long
+def test_without_the_rules_for_reasons_the_rest_is_told(account: Account, limited: Callable[..., Limited]) -> None:
+    one = limited(documented_rules())
+    fault = {"service": "nova", "method": "POST", "path": "/servers$", "agent": "^openstacksdk"}
+    account.api.control("fault", **fault, status=403, message="Quota exceeded for cores")
+    refused = one.make()
+    assert_plain(refused, "quota", "Quota exceeded for cores")
+    assert "Free in the project" not in refused.message
+    assert_plain(one.make(tags={"sandbox:fail": "abort"}), "cloud_failure", "the server's metadata demands it")
+
+
+@pytest.mark.long
 def test_every_optional_rule_is_used_by_something(account: Account, limited: Callable[..., Limited]) -> None:
     one = limited([*documented_rules(), *documented_rules(optional=True)])
     one.works("keypair", name="k", public_key=public_key())
