@@ -113,11 +113,13 @@ class _Run:
         self._stop()
         with self._interrupted():
             self._update(needs_stop=True)
+            progress.ends()
             self._start()
         self._shelve()
         self._rebuild()
         self._create()
         self._remove_leftovers()
+        progress.ends()
         if self._waiting.kind != "none":
             self._wait()
         self._read_volumes_again()

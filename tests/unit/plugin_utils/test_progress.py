@@ -109,6 +109,17 @@ def test_a_module_that_says_nothing_is_shown_as_running() -> None:
     assert lines.hear("", 28.0) == ["progress: [one] venv is running (28 s)"]
 
 
+def test_what_changes_all_the_time_is_shown_every_ten_seconds_only() -> None:
+    lines = Lines("localhost", "project")
+    shown = []
+    for second in range(6, 40):
+        shown += lines.hear(said("known", f"the disk {second % 2} is still in use", at=6.0), float(second))
+    assert shown == [
+        f"progress: [localhost] the disk {number % 2} is still in use ({number - 6} s)".replace(" (0 s)", "")
+        for number in (6, 16, 26, 36)
+    ]
+
+
 def test_things_in_the_same_stage_share_a_line() -> None:
     lines = Lines("localhost", "instance")
     text = "".join(said("begins", "first ssh", f"n{number}", at=1.0) for number in range(9))

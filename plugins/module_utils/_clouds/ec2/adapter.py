@@ -15,6 +15,7 @@ from typing import Any, Optional
 from ..._errors import CloudFailure, HavenError, InvalidRequest, NotFound, Refused, TokenUsed, Unsupported
 from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_NAME, TAG_PROJECT
+from ..._progress import progress
 from ..._retry import Deadline, together
 from . import errors, gpus, shapes
 from .access import Access
@@ -350,6 +351,7 @@ class Ec2(Access):
                         f"The {resource.kind} {resource.name} ({resource.id}) is still in use: terminate the "
                         "instances that use it, or take it off them, and run again."
                     ) from refused
+            progress.known(f"the {resource.kind} {resource.name} ({resource.id}) is still in use")
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)
 

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 from ..._errors import CloudFailure, Refused, Unreachable, Unsupported
 from ..._models import Firewall, FirewallSpec, KeyPair, KeyPairSpec, Resource, Rule
+from ..._progress import progress
 from ..._retry import together
 from . import errors, shapes
 from .client import Connection, RefusedCall
@@ -186,6 +187,7 @@ class Access:
                         f"({errors.tidy(refused.message)}): remove the instances that use it, or detach it from them, "
                         "and run again."
                     ) from refused
+            progress.known(f"the firewall {group.name} ({group.id}) is still in use")
             time.sleep(pause)
             pause = min(pause * 1.5, 5.0)
 

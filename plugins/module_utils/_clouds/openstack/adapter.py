@@ -31,6 +31,7 @@ from ..._errors import (
 )
 from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_HOST_KEY, TAG_NAME, TAG_PROJECT
+from ..._progress import progress
 from ..._retry import Deadline, together
 from . import errors, gpus, shapes
 from .access import Access
@@ -607,6 +608,7 @@ class OpenStack(Access):
                     raise with_what_is_free(self._os, error)
                 if deadline.over:
                     raise TimedOut(f"The resize of {instance.name} to {flavor} has not finished: run again later.")
+                progress.known(f"{instance.name} is being resized to {flavor}, state {item['status']}")
                 pause = min(pause * 1.5, 2.0)
             self._confirm_resize(instance.id, deadline)
 

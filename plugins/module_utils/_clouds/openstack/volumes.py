@@ -14,6 +14,7 @@ from typing import Any, Optional
 from ..._errors import CloudFailure, HavenError, InvalidRequest, Refused, TimedOut
 from ..._models import Image, Resource, Spec, VolumeSpec
 from ..._ownership import TAG_NAME, TAG_PROJECT
+from ..._progress import progress
 from ..._retry import together
 from . import shapes
 from .client import Connection, RefusedCall
@@ -162,6 +163,7 @@ class Volumes:
                     f"The volume {volume_id} of {name} is still {item['status']}. It is "
                     "kept, and used when you run this again, later or with a longer wait_timeout."
                 )
+            progress.known(f"the volume {volume_id} of {name} is {item['status']}")
             time.sleep(pause)
             pause = min(pause * 1.5, _MOST_PAUSE)
 
@@ -232,5 +234,6 @@ class Volumes:
                 if refused.status == 404:
                     return
                 raise refused.explain() from refused
+            progress.known(f"the volume {volume_id} is still in use")
             time.sleep(pause)
             pause = min(pause * 1.5, _MOST_PAUSE)
