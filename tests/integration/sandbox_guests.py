@@ -83,7 +83,7 @@ class Sandbox:
 
     def ssh(self, user: str, address: str, script: str, known_key: str) -> subprocess.CompletedProcess[str]:
         """Run a script on a host behind the gate, all host keys checked."""
-        return self._run_ssh(self._ssh_config(user, address, known_key), "guest", "bash -s", given=script)
+        return self._run_ssh(self.ssh_config(user, address, known_key), "guest", "bash -s", given=script)
 
     def outside(self, *words: str, who: str = internet.LAPTOP, **options: Any) -> subprocess.Popen[str]:
         """Start a command on the laptop, or on the stranger's; it ends with the block that this is used in."""
@@ -105,9 +105,10 @@ class Sandbox:
     def ask_gate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Ask the gate itself for something, its host key checked: options of ssh, and a command."""
         options = [argument for argument in arguments if argument.startswith("-")]
-        return self._run_ssh(self._ssh_config("nobody", "gate", ""), *options, "gate", *arguments[len(options) :])
+        return self._run_ssh(self.ssh_config("nobody", "gate", ""), *options, "gate", *arguments[len(options) :])
 
-    def _ssh_config(self, user: str, address: str, known_key: str) -> Path:
+    def ssh_config(self, user: str, address: str, known_key: str) -> Path:
+        """A configuration for the hosts "gate" and, behind it, "guest", all host keys checked."""
         folder = self.paths.dir / "test-ssh"
         folder.mkdir(exist_ok=True)
         name = secrets.token_hex(6)

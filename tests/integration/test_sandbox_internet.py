@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -264,3 +268,43 @@ def test_a_proxy_may_show_a_page_to_sign_in_whatever_is_asked_for(alice: Guest, 
     for url in ("https://pypi.org/simple/pip/", "http://example.org/", "-d x=y https://ec2.us-east-1.amazonaws.com/"):
         assert asks("SIGN_IN_", url).startswith("200"), url
         assert "Please sign in" in alice.output("cat /tmp/answer")
+
+
+@pytest.mark.parametrize(
+    ("name", "login", "said"),
+    [
+        ("", None, ""),
+        ("LOGIN_", None, ""),
+        ("SLOW_", None, ""),
+        ("RESETTING_", None, ""),
+        ("LOGIN_", "", "wants a user and a password"),
+        ("LOGIN_", "haven:p%4055@", "refuses the user and password"),
+        ("SIGN_IN_", None, "answers with a web page (Sign in) instead of the list of packages"),
+    ],
+)
+def test_what_is_wrong_with_a_proxy_is_said_in_one_sentence(
+    sandbox: Sandbox, tmp_path: Path, name: str, login: str | None, said: str
+) -> None:
+    """By the module that the role egress begins with; here on the laptop, which takes no guest."""
+    parts = urlsplit(sandbox.env[f"HAVEN_SANDBOX_PROXY_{name}URL"])
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc and login is None else login or ""
+    options = {"url": f"http://{user}proxy.haven.test:{parts.port}", "ca": sandbox.paths.proxy_ca.read_text()}
+    answer = proxy_check(sandbox, tmp_path, **options)
+    assert bool(answer.get("failed")) is bool(said), answer
+    assert said in answer.get("msg", "")
+    assert said or answer["available"]
+
+
+def proxy_check(sandbox: Sandbox, folder: Path, **options: str) -> dict[str, Any]:
+    arguments = folder / "arguments.json"
+    arguments.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": options}))
+    module = "ansible_collections.haven.gpu.plugins.modules.proxy_check"
+    done = sandbox.on_laptop(sys.executable, "-m", module, str(arguments))
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_a_proxys_authority_that_is_not_given_is_said(sandbox: Sandbox, tmp_path: Path) -> None:
+    said = proxy_check(sandbox, tmp_path, url="http://proxy.haven.test:3128")["msg"]
+    assert "is not trusted" in said
+    assert "set egress_proxy.ca" in said
