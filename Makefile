@@ -3,6 +3,9 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 CLOUD ?= ec2
+# An image beyond the plain ones, such as ubuntu-like (tests/sandbox/profiles.py).
+IMAGE ?=
+image = $(if $(IMAGE),--image $(IMAGE))
 setup = tools/setup.sh && . tools/env.sh
 guests = tools/packages.sh tests/sandbox/packages.txt
 
@@ -12,7 +15,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 demo: ## create a notebook in a sandbox and use it in a real browser (needs root)
-	@began=$$(date +%s.%N); $(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD) --began $$began
+	@began=$$(date +%s.%N); $(setup) && $(guests) tests/demo/packages.txt && python -m tests.demo --cloud $(CLOUD) $(image) --began $$began
 
 check: ## after each edit: lint of what changed, unit tests, one story on EC2 (needs root)
 	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all --quick
@@ -24,7 +27,7 @@ test-long: ## the same, and what takes many guests or many minutes (needs root)
 	@$(setup) && $(guests) tests/demo/packages.txt tests/integration/packages.txt && python -m tests.all --long
 
 sandbox: ## start the sandbox; then: . build/sandbox/env (needs root)
-	@$(setup) && $(guests) && python -m tests.sandbox up --cloud $(CLOUD)
+	@$(setup) && $(guests) && python -m tests.sandbox up --cloud $(CLOUD) $(image)
 
 sandbox-down: ## remove the sandbox and everything in it (needs root)
 	@$(setup) && python -m tests.sandbox down
