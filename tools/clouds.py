@@ -151,6 +151,12 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
     file = ROOT / "playbooks" / "provision.yml"
     both = '{0}: "{{{{ haven_{0} | default({{}}) | combine(__haven_wanted.{0} | default({{}})) }}}}"'
     yield file, marked(file, "\n".join(both.format(name) for name in names))
+    file = ROOT / "playbooks" / "vars" / "arguments.yml"
+    described = {
+        f"haven_{name}": {"type": "dict", "entries": "cloud", "default": "`{}`", "description": about["variable"]}
+        for name, about in found.items()
+    }
+    yield file, marked(file, dumped(described))
     file = ROOT / "pyproject.toml"
     loading = {name: about for name, about in found.items() if about["sdk"]}
     contracts = [contract(about["title"], name, about["sdk"]) for name, about in loading.items()]

@@ -108,10 +108,11 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
         readme = spec.parent.parent / "README.md"
         yield readme, update(readme, table(spec.parent.parent))
         yield spec, with_example(spec)
-    page = ROOT / "docs" / "variables.md"
-    yield page, update(page, variables())
     yield MODULES / "instance_info.py", instance_info()
     yield from clouds.generated()
+    # After the clouds, which write their variables into what it is made of.
+    page = ROOT / "docs" / "variables.md"
+    yield page, update(page, variables())
     yield from code_map.generated()
 
 

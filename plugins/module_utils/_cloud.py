@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Optional, Protocol, runtime_checkable
 from ._errors import HavenError
 from ._models import (
     Change,
+    Finding,
     Firewall,
     FirewallSpec,
     Gpu,
@@ -29,6 +30,7 @@ from ._models import (
     Rule,
     Spec,
     Traits,
+    Wishes,
 )
 from ._retry import Deadline
 
@@ -186,6 +188,18 @@ class Rebuilds(Protocol):
 
     def rebuild(self, instance: Instance, spec: Spec, image: Optional[Image]) -> None:
         """Use the given image, or the instance's own. Removes its recorded host key."""
+
+
+@runtime_checkable
+class Foresees(Protocol):
+    """A cloud that can be asked beforehand what a creation would be refused for."""
+
+    def foresee(self, wishes: Wishes) -> list[Finding]:
+        """Ask about permissions, quotas, and everything that the wishes name, and create nothing.
+
+        The number of calls depends on how many different images, instance types, and networks there are, not on the
+        number of instances. A question that may not be asked is a finding, not an error.
+        """
 
 
 class CloudPackage(Protocol):

@@ -140,13 +140,15 @@ class ImageChoice:
 @dataclass(frozen=True)
 class Image:
     """An image. ``min_disk_gib`` is the minimum size of its disk, if that is known. ``owner`` is the cloud's id of the
-    account or project that it belongs to, if that is known: several images can have one name."""
+    account or project that it belongs to, if that is known: several images can have one name. ``architecture`` is that
+    of the processors that it runs on."""
 
     id: str
     name: str = ""
     owner: str = ""
     root_device: str = ""
     min_disk_gib: int = 0
+    architecture: str = ""
 
 
 @dataclass(frozen=True)
@@ -296,6 +298,40 @@ class FirewallSpec:
     ingress: Optional[frozenset[Rule]] = None
     egress: Optional[frozenset[Rule]] = None
     network: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found out. ``about`` is what was checked.
+
+    ``said`` is about what is right; or what is wrong, why, and what to try; or why it is "unknown".
+    """
+
+    about: str
+    verdict: Literal["ok", "wrong", "unknown"]
+    said: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What does not exist yet and is about to be created: instances, the images that were found for them, and the key
+    pair and the firewall. ``firewall`` is the existing one, if there is one."""
+
+    specs: tuple[Spec, ...]
+    images: Mapping[ImageChoice, Image] = field(default_factory=dict)
+    key_pair: Optional[KeyPairSpec] = None
+    new_firewall: Optional[FirewallSpec] = None
+    firewall: Optional[Firewall] = None
+
+    @property
+    def instance_types(self) -> list[str]:
+        return sorted({spec.instance_type for spec in self.specs if spec.instance_type})
+
+    def image_of(self, spec: Spec) -> Optional[Image]:
+        return self.images.get(spec.image) if spec.image else None
 
 
 Kind = Literal["instance", "volume", "firewall", "key_pair", "address", "port"]

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 from ansible.module_utils.basic import env_fallback, missing_required_lib
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ._ansible_module import HavenModule
 from ._cloud import Cloud
 from ._clouds import connect
 from ._clouds.registry import CLOUDS
 from ._collector import paused
-from ._errors import HavenError, MissingLibrary, all_shown, shown
+from ._errors import HavenError, InvalidRequest, MissingLibrary, all_shown, shown
 from ._options import HOPS
 from ._ssh.checks import lines_of_keys
 from ._ssh.hops import WantedHop, plain, wanted_hops, with_key
@@ -66,6 +67,15 @@ def argument_spec(options: dict[str, Any], *, of_instances: bool = False) -> dic
     return copy.deepcopy({**CONNECTION, **clouds, **options})
 
 
+def validated(spec: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that a module with this argument specification would get. Raises InvalidRequest."""
+    result = ArgumentSpecValidator(spec).validate(given)
+    if result.error_messages:
+        raise InvalidRequest(f"{'. '.join(text.rstrip('.') for text in result.error_messages)}.")
+    parameters: dict[str, Any] = result.validated_parameters
+    return parameters
+
+
 def run(
     module: HavenModule,
     read: Callable[[dict[str, Any]], Wanted],
@@ -78,7 +88,7 @@ def run(
     """
     try:
         wanted = read(module.params)
-        with _api_proxy(module.params) as proxy:
+        with api_proxy_of(module.params) as proxy:
             # This loads the SDK.
             with paused(keep=True):
                 cloud = connect(module.params["cloud"], module.params.get(module.params["cloud"]), proxy)
@@ -92,7 +102,8 @@ def run(
         _succeed(module, ended)
 
 
-def _api_proxy(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
+def api_proxy_of(params: dict[str, Any]) -> AbstractContextManager[Optional[ApiProxy]]:
+    """The proxy to the cloud's API, if only a jump host can reach it."""
     if params["api_via"] == "direct":
         return nullcontext()
     # Here, because what it needs takes longer to load than the module itself.

@@ -133,6 +133,15 @@ def _rules_option(peer: str) -> dict[str, Any]:
     }
 
 
+PROJECT_CHECK: dict[str, Any] = {
+    "instances": {"type": "list", "elements": "dict", "default": []},
+    "instance_defaults": {"type": "dict", "default": {}},
+    "key_pair": {"type": "str", "no_log": False},
+    "public_key": {"type": "str", "no_log": False},
+    "private_key": {"type": "path", "no_log": False},
+    "firewall": {"type": "str"},
+    "proxy": {"type": "str", "no_log": True},
+}
 FIREWALL: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "description": {"type": "str", "default": ""},

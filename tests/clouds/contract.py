@@ -61,7 +61,16 @@ def check_package(package: CloudPackage, folder: Path) -> None:
     assert all(isinstance(each, str) and each for each in package.ENVIRONMENT)
     assert all(len(each) == 2 for each in package.FILES)
     about = yaml.safe_load((folder / "documentation.yml").read_text())
-    assert about.keys() == {"title", "requirement", "sdk", "connection", "instances", "inventory", "stopped"}
+    assert about.keys() == {
+        "title",
+        "requirement",
+        "sdk",
+        "connection",
+        "instances",
+        "inventory",
+        "variable",
+        "stopped",
+    }
     for spec, documented in (
         (package.CONNECTION, about["connection"]["suboptions"]),
         (package.INSTANCE, about["instances"]),

@@ -156,6 +156,10 @@ class MemoryWorld(World):
         calls: list[dict[str, Any]] = json.loads(self._file.read_text())["calls"]
         return [each for each in calls if each["at"] >= since]
 
+    def calls(self) -> int:
+        """How many there have been."""
+        return len(self._calls(0))
+
     def written(self, since: float) -> list[str]:
         return [each["call"] for each in self._calls(since) if each["call"] not in ("machines", "listed", "console")]
 

@@ -23,19 +23,24 @@ _OF_HOSTS = ("address", "details", "gpu", "hops", "hourly_price", "is_jump_host"
 _KEPT = ("type", "elements", "choices", "options", "no_log")
 
 
+def _load(file: pathlib.Path) -> Any:
+    # Ten times as fast as the one in Python, if it is there: each task reads all of them.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(file.read_text("utf-8"), loader)  # noqa: S506 -- both are safe
+
+
 @functools.lru_cache(maxsize=1)
 def variables() -> Mapping[str, Mapping[str, Any]]:
-    """The variables of the playbooks by name, as the file describes them, and one for each other cloud."""
-    described: dict[str, Any] = yaml.safe_load((ROOT / "playbooks" / "vars" / "arguments.yml").read_text("utf-8"))
-    others = {f"haven_{name}": {"type": "dict", "entries": "cloud"} for name in CLOUDS}
-    return {**others, **described}
+    """The variables of the playbooks by name, as the file describes them."""
+    described: dict[str, Any] = _load(ROOT / "playbooks" / "vars" / "arguments.yml")
+    return described
 
 
 @functools.lru_cache(maxsize=1)
 def roles() -> Mapping[str, Mapping[str, Any]]:
     """The options of each role's main entry point, by role."""
     files = sorted(ROOT.glob("roles/*/meta/argument_specs.yml"))
-    read = {file.parent.parent.name: yaml.safe_load(file.read_text("utf-8")) for file in files}
+    read = {file.parent.parent.name: _load(file) for file in files}
     return {role: specs["argument_specs"]["main"]["options"] for role, specs in read.items()}
 
 

@@ -28,8 +28,10 @@ SINGLE = ("galaxy.yml", "pyproject.toml")
 # What `make generated` writes for a cloud.
 GENERATED = {
     "docs/code.md",
+    "docs/variables.md",
     "playbooks/provision.yml",
     "playbooks/stop.yml",
+    "playbooks/vars/arguments.yml",
     "playbooks/vars/cloud.yml",
     "plugins/doc_fragments/clouds.py",
     "plugins/doc_fragments/sources.py",

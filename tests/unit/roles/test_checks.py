@@ -97,6 +97,7 @@ MISSING = [
     ({"name": "alice"}, "'alice' in haven_users has no password", "vault"),
 ]
 SETTINGS: dict[str, Any] = {
+    **yaml.safe_load((REPOSITORY / "playbooks/vars/faults.yml").read_text()),
     "__haven_playbook": "site",
     "haven_project": "demo",
     "haven_cloud": "ec2",

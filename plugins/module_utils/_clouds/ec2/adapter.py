@@ -19,6 +19,7 @@ from ..._progress import progress
 from ..._retry import Deadline, together
 from . import errors, gpus, shapes
 from .access import Access
+from .checks import Checks
 from .client import Connection, RefusedCall
 
 _SPENT = ("IdempotentParameterMismatch", "InvalidIdempotencyToken", "IdempotentInstanceTerminated")
@@ -44,7 +45,7 @@ _ATTRIBUTES = {
 }
 
 
-class Ec2(Access):
+class Ec2(Access, Checks):
     """One region of EC2, with one identity."""
 
     name = "ec2"

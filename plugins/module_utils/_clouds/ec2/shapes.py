@@ -141,7 +141,12 @@ def timestamp(moment: Optional[datetime]) -> Optional[str]:
 
 
 def image(item: Mapping[str, Any]) -> Image:
-    return Image(id=item["ImageId"], name=item.get("Name", ""), root_device=item.get("RootDeviceName") or "/dev/xvda")
+    return Image(
+        id=item["ImageId"],
+        name=item.get("Name", ""),
+        root_device=item.get("RootDeviceName") or "/dev/xvda",
+        architecture=item.get("Architecture") or "",
+    )
 
 
 def client_token(project: str, name: str, generation: int) -> str:

@@ -35,6 +35,7 @@ from ..._progress import progress
 from ..._retry import Deadline, together
 from . import errors, gpus, shapes
 from .access import Access
+from .checks import Checks
 from .client import Connection, RefusedCall
 from .images import Images
 from .limits import with_what_is_free
@@ -65,7 +66,7 @@ _MOST_NAMES = 60
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
-class OpenStack(Access):
+class OpenStack(Access, Checks):
     """One region of OpenStack, with one identity."""
 
     name = "openstack"

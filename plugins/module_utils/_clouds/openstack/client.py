@@ -17,8 +17,8 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Optional
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from urllib.parse import quote, urlencode, urlsplit
 
 from ..._errors import (
     BadCredentials,
@@ -107,6 +107,13 @@ class _Patience:
             return False
         self._left -= refused.retry_after
         return True
+
+
+class Rights(NamedTuple):
+    """The names of the token's roles, and the access rules of its application credential, or None if it has none."""
+
+    roles: tuple[str, ...]
+    rules: Optional[tuple[Mapping[str, Any], ...]]
 
 
 class Connection:
@@ -302,6 +309,23 @@ class Connection:
             raise self._explained(error, service) from error
         known = {each.region_name for endpoints in found.values() for each in endpoints if each.region_name}
         return sorted(filter(self._may_use, known))
+
+    def rights(self) -> Rights:
+        """What the token says that it may be used for."""
+        try:
+            access = self._session.auth.get_access(self._session)
+        except auth_errors.ClientException as error:
+            raise self._explained(error, "identity") from error
+        rules = access.application_credential_access_rules
+        return Rights(tuple(sorted(access.role_names or ())), tuple(rules) if isinstance(rules, list) else None)
+
+    def kind_of(self, service: str) -> str:
+        """The service's type in the catalog, which access rules name."""
+        return _SERVICES[service][0]
+
+    def path_of(self, service: str, path: str) -> str:
+        """The whole path of a request, as the service sees it."""
+        return urlsplit(self._endpoint(service)).path.rstrip("/") + path
 
     # -- internal
 

@@ -69,6 +69,13 @@ class Networks:
         names = ", ".join(sorted(str(item.get("name") or item["id"]) for item in found)) or "none"
         raise InvalidRequest(f"There is more than one network, or none ({names}): name one in openstack.networks.")
 
+    def of_subnet(self, subnet: str) -> str:
+        """The id of the subnet's network."""
+        found = [item["id"] for item in self.networks() if subnet in (item.get("subnets") or [])]
+        if not found:
+            raise NotFound(f"There is no subnet {subnet!r} that this project can use: give the id of one.")
+        return str(found[0])
+
     def pool(self, wanted: Optional[str]) -> str:
         """The id of the external network that floating IPs come from."""
         if wanted and shapes.is_id(wanted):

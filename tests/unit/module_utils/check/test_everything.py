@@ -1,0 +1,124 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a check finds out in one go, with the cloud in memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.haven.gpu.plugins.module_utils._check import everything, keys, route
+from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
+from ansible_collections.haven.gpu.plugins.module_utils._errors import BadCredentials
+from ansible_collections.haven.gpu.plugins.module_utils._models import KeyPairSpec
+from ansible_collections.haven.gpu.plugins.module_utils._module import argument_spec, validated
+from ansible_collections.haven.gpu.plugins.module_utils._options import INSTANCE
+from tests.clouds.world import OTHER_KEY, PUBLIC_KEY, MemoryWorld
+
+SPEC = argument_spec(INSTANCE, of_instances=True)
+NOTEBOOK = {"name": "notebook", "image": {"name": "memory-*"}, "instance_type": "gpu"}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryWorld]:
+    one = MemoryWorld(tmp_path)
+    monkeypatch.setattr(keys, "check", lambda *_arguments: [])
+    monkeypatch.setattr(route, "check", lambda *_arguments: [])
+    yield one
+    one.end()
+
+
+def check(world: MemoryWorld | None, *instances: dict[str, Any], **options: Any) -> everything.Checked:
+    params: dict[str, Any] = {
+        "cloud": "ec2",
+        "project": "demo",
+        "ec2": {"region": "here"},
+        "hops": [],
+        "instances": list(instances),
+        "instance_defaults": {"key_pair": "demo", "firewalls": ["demo"]},
+        "key_pair": "demo",
+        "public_key": PUBLIC_KEY,
+        "private_key": None,
+        "firewall": "demo",
+        "proxy": None,
+        **options,
+    }
+
+    @contextlib.contextmanager
+    def connected() -> Iterator[Cloud]:
+        if world is None:
+            raise BadCredentials("There are no usable credentials.")
+        yield world.cloud()
+
+    return everything.check(params, lambda given: validated(SPEC, given), connected)
+
+
+def wrong(checked: everything.Checked) -> dict[str, str]:
+    return {each.about: each.said for each in checked.findings if each.verdict == "wrong"}
+
+
+def test_nothing_is_wrong_with_what_is_right_and_nothing_is_written(world: MemoryWorld) -> None:
+    checked = check(world, NOTEBOOK)
+    assert wrong(checked) == {}
+    assert checked.creates == ("notebook",)
+    assert {each.about for each in checked.findings} >= {"credentials", "image memory-*"}
+    assert world.written(0) == []
+
+
+def test_several_mistakes_are_found_in_one_go(world: MemoryWorld) -> None:
+    checked = check(
+        world,
+        {**NOTEBOOK, "image": {"name": "windows"}},
+        {"name": "typo", "instance_typ": "gpu", "image": {"name": "memory-*"}},
+        {"name": "half", "image": {"name": "memory-*"}},
+        {**NOTEBOOK, "name": "a name"},
+        {**NOTEBOOK, "name": "same"},
+        {**NOTEBOOK, "name": "same"},
+        {**NOTEBOOK, "name": "shelf", "state": "shelved"},
+        public_key="~/.ssh/id.pub",
+        hops=[{"host": "gate host"}],
+    )
+    assert wrong(checked).keys() == {
+        "image windows",
+        "instance typo",
+        "instance half",
+        "instance a name",
+        "instance same",
+        "instance shelf",
+        "key pair",
+        "jump hosts",
+    }
+    assert "instance_typ" in wrong(checked)["instance typo"]
+
+
+def test_the_number_of_calls_does_not_grow_with_the_instances(world: MemoryWorld) -> None:
+    def calls(*instances: dict[str, Any]) -> int:
+        before = world.calls()
+        check(world, *instances)
+        return world.calls() - before
+
+    many = [{**NOTEBOOK, "name": f"n{number}"} for number in range(20)]
+    assert calls(NOTEBOOK) == calls(*many)
+
+
+def test_one_call_is_enough_if_everything_exists(world: MemoryWorld) -> None:
+    before = world.calls()
+    checked = check(world)
+    assert [each.about for each in checked.findings] == ["instances"]
+    assert world.calls() - before == 1
+
+
+def test_a_cloud_that_cannot_be_asked_does_not_hide_the_rest() -> None:
+    checked = check(None, NOTEBOOK, hops=[{"host": "gate.invalid"}])
+    assert {"credentials", "jump host gate.invalid"} <= wrong(checked).keys()
+
+
+def test_a_key_pair_with_another_key_is_named(world: MemoryWorld) -> None:
+    world.cloud().import_key_pair(KeyPairSpec("demo", "demo", public_key=OTHER_KEY))
+    assert "contains another public key" in wrong(check(world, NOTEBOOK))["key pair demo"]
