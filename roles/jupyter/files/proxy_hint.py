@@ -78,4 +78,4 @@ def _haven_after_cell(result):
 
 
 if "get_ipython" in globals():
-    get_ipython().events.register("post_run_cell", _haven_after_cell)  # noqa: F821 -- IPython's
+    globals()["get_ipython"]().events.register("post_run_cell", _haven_after_cell)
