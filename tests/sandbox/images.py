@@ -17,7 +17,7 @@ from pathlib import Path
 
 from . import gate, gate_image, prepared_image, profiles
 from .errors import SandboxError
-from .layers import Files, Packages, digest, fresh
+from .layers import Files, Layer, digest, fresh
 from .registries import debian_mirrors
 
 # What Debian's own cloud images have of this too, and what a test of the collection must find on a fresh machine.
@@ -87,7 +87,7 @@ class _Recipe:
     """A suite's tree and the layers on it, topmost first. early: 'up' builds it without being asked."""
 
     suite: str
-    layers: tuple[Files | Packages, ...]
+    layers: tuple[Layer, ...]
     early: bool = True
 
 
@@ -156,14 +156,14 @@ def _add_layers(cache: Path, name: str, recipe: _Recipe, say: Callable[[str], No
     for at in reversed(range(len(folders))):
         folder, layer = folders[at]
         if layer is not None and not folder.is_dir():
-            if isinstance(layer, Packages):
+            if not isinstance(layer, Files):
                 say(f"Installing the packages of the image {name}, which takes about half a minute")
             layer.make([below for below, _layer in folders[at + 1 :]], folder)
 
 
-def _folders(cache: Path, recipe: _Recipe) -> list[tuple[Path, Files | Packages | None]]:
+def _folders(cache: Path, recipe: _Recipe) -> list[tuple[Path, Layer | None]]:
     """The folders of an image, topmost first, each with its layer; the last is the suite's tree."""
-    found: list[tuple[Path, Files | Packages | None]] = [(_tree(cache, recipe.suite), None)]
+    found: list[tuple[Path, Layer | None]] = [(_tree(cache, recipe.suite), None)]
     for layer in reversed(recipe.layers):
         found.insert(0, (cache / layer.name([folder for folder, _layer in found]), layer))
     return found

@@ -14,8 +14,10 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Union
 
 from .errors import SandboxError
+from .processes import run
 
 # apt runs outside, with this machine's own settings of proxies and trust, as mmdebstrap runs it; dpkg runs inside.
 # Nothing that it mounts outlives its namespaces.
@@ -99,6 +101,37 @@ class Packages:
             shutil.rmtree(draft / name, ignore_errors=True)
             (draft / name).unlink(missing_ok=True)
         draft.rename(folder)
+
+
+@dataclass(frozen=True)
+class Wheels:
+    """A virtual environment of the image's own Python with packages from this machine's index, put there by uv."""
+
+    path: str
+    python: str
+    requirements: tuple[str, ...]
+
+    def name(self, below: Sequence[Path]) -> str:
+        """What its folder is called: another content is another name."""
+        return f"layer-{digest(repr((self.path, self.python, self.requirements)))}"
+
+    def make(self, below: Sequence[Path], folder: Path) -> None:
+        """Install them; SandboxError says what uv said last."""
+        draft = fresh(folder)
+        environment = draft / self.path
+        site = environment / "lib" / f"python{self.python}" / "site-packages"
+        site.mkdir(parents=True)
+        command = ["uv", "pip", "install", "--quiet", "--no-progress", "--only-binary=:all:", "--target", str(site)]
+        command += [f"--python-version={self.python}", "--python-platform=x86_64-manylinux_2_28", *self.requirements]
+        run(*command, timeout=600)
+        (environment / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n", "ascii")
+        (environment / "bin").mkdir()
+        for name in ("python", "python3", f"python{self.python}"):
+            (environment / "bin" / name).symlink_to(f"/usr/bin/python{self.python}")
+        draft.rename(folder)
+
+
+Layer = Union[Files, Packages, Wheels]
 
 
 def digest(text: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import machine_traits
-from .layers import Files, Packages
+from .layers import Files, Layer, Packages, Wheels
 
 _HELD_S = "etc/haven-sandbox/held-s"
 _PROGRAMS = Path(__file__).with_name("profile_files")
@@ -111,18 +111,68 @@ _LIKE_MANNERS = _manners("C.UTF-8", "Asia/Kolkata")
 _NEXT_MANNERS = _manners("sv_SE.UTF-8", "Europe/Stockholm")
 _SOON, _LATE = _held(5), _held(75)
 
+# What images for machine learning bring: environments, a Jupyter in PATH, Docker's network, a long greeting.
+_JAX = Wheels("opt/jax", "3.11", ("jax==0.4.30", "jaxlib==0.4.30", "keras==3.3.3", "numpy<2", "packaging"))
+_DOCKER = """\
+[Unit]
+Description=The network that Docker leaves on a machine
+
+[Service]
+Type=oneshot
+RemainAfterExit=true
+ExecStart=/usr/sbin/ip link add docker0 type bridge
+ExecStart=/usr/sbin/ip addr add 172.17.0.1/16 dev docker0
+ExecStart=/usr/sbin/nft -f /usr/lib/haven-sandbox/docker.nft
+"""
+_DOCKER_RULES = """\
+table ip nat {
+  chain POSTROUTING {
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr 172.17.0.0/16 oifname != "docker0" masquerade
+  }
+}
+table ip filter {
+  chain FORWARD {
+    type filter hook forward priority filter; policy drop;
+    oifname "docker0" ct state related,established accept
+    iifname "docker0" oifname != "docker0" accept
+  }
+}
+"""
+_DEEP_LEARNING = Files(
+    {
+        "etc/motd": "".join(f"* Line {line} of what this image has to say\n" for line in range(1, 41)),
+        "etc/environment": 'PATH="/opt/conda/bin:/usr/local/bin:/usr/bin:/bin"\nKERAS_BACKEND="jax"\n',
+        "usr/local/bin/jupyter": "#!/bin/sh\necho 'This is the Jupyter of the image.' >&2\nexit 1\n",
+        "opt/conda/bin/jupyter": "#!/bin/sh\necho 'This is the Jupyter of the image.' >&2\nexit 1\n",
+        "opt/conda/conda-meta/history": "==> 2026-01-01 00:00:00 <==\n# cmd: conda create jax\n",
+        "opt/conda/lib/python3.11/site-packages/image.pth": "/opt/jax/lib/python3.11/site-packages\n",
+        "opt/conda/pyvenv.cfg": "home = /usr/bin\ninclude-system-site-packages = false\n",
+        "usr/lib/haven-sandbox/docker.nft": _DOCKER_RULES,
+        "etc/systemd/system/sandbox-docker.service": _DOCKER,
+    },
+    {
+        "opt/conda/bin/python": "/usr/bin/python3.11",
+        "opt/conda/bin/python3": "/usr/bin/python3.11",
+        "etc/systemd/system/multi-user.target.wants/sandbox-docker.service": "../sandbox-docker.service",
+    },
+)
+_LEARNING = (_DEEP_LEARNING, _JAX, _LIKE_MANNERS, _LIKE)
+
 
 @dataclass(frozen=True)
 class Profile:
     """A suite of Debian, and the layers on it and on the sandbox's own settings, topmost first."""
 
     suite: str
-    layers: tuple[Files | Packages, ...]
+    layers: tuple[Layer, ...]
 
 
 PROFILES = {
     "ubuntu-like": Profile("bookworm", (_SOON, _LIKE_MANNERS, _LIKE)),
     "ubuntu-like-slow": Profile("bookworm", (_LATE, _LIKE_MANNERS, _LIKE)),
+    "deep-learning-image": Profile("bookworm", (_SOON, *_LEARNING)),
+    "deep-learning-image-slow": Profile("bookworm", (_LATE, *_LEARNING)),
     "ubuntu-next": Profile("trixie", (_SOON, _NEXT_MANNERS, _NEXT)),
     "ubuntu-next-slow": Profile("trixie", (_LATE, _NEXT_MANNERS, _NEXT)),
 }

@@ -48,6 +48,8 @@ IMAGES = (
     Image("ami-0f1ed13a20260101a", "haven-debian-13-prepared-20260101", "2026-01-01", "trixie-prepared"),
     Image("ami-0ab0a7e0a20260101", "haven-ubuntu-like-20260101", "2026-01-01", "ubuntu-like"),
     Image("ami-0ab0a7e0b20260101", "haven-ubuntu-like-slow-20260101", "2026-01-01", "ubuntu-like-slow"),
+    Image("ami-0dee91ea020260101", "haven-deep-learning-image-20260101", "2026-01-01", "deep-learning-image"),
+    Image("ami-0dee91ea120260101", "haven-deep-learning-image-slow-20260101", "2026-01-01", "deep-learning-image-slow"),
     Image("ami-0ab0a7e1a20260101", "haven-ubuntu-next-20260101", "2026-01-01", "ubuntu-next"),
     Image("ami-0ab0a7e1b20260101", "haven-ubuntu-next-slow-20260101", "2026-01-01", "ubuntu-next-slow"),
     # Newer and somebody else's: whoever searches by name alone gets this one.

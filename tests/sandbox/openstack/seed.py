@@ -71,6 +71,8 @@ IMAGES = (
     Image("haven-debian-13-prepared-20260101", "13", "trixie-prepared"),
     Image("haven-ubuntu-like-20260101", "24.04", "ubuntu-like", distribution="ubuntu"),
     Image("haven-ubuntu-like-slow-20260101", "24.04", "ubuntu-like-slow", distribution="ubuntu"),
+    Image("haven-deep-learning-image-20260101", "22.04", "deep-learning-image", distribution="ubuntu"),
+    Image("haven-deep-learning-image-slow-20260101", "22.04", "deep-learning-image-slow", distribution="ubuntu"),
     Image("haven-ubuntu-next-20260101", "26.04", "ubuntu-next", distribution="ubuntu"),
     Image("haven-ubuntu-next-slow-20260101", "26.04", "ubuntu-next-slow", distribution="ubuntu"),
     # Newer and somebody else's, shared with whoever asks for such.
