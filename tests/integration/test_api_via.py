@@ -220,7 +220,7 @@ def test_the_certificate_is_checked_against_the_apis_real_name(controller: Contr
     [
         ({"host_key": KEY}, {}, "untrusted", r"haven\.gpu refuses 198\.51\.100\.254 .* SHA256:\S+, and SHA256:\S+ is"),
         ({"host_key": None}, {}, "untrusted", r"jump host 198\.51\.100\.254 shows a host key that is not known"),
-        ({"user": "nobody"}, {}, "unreachable", r"jump host 198\.51\.100\.254 refuses the login"),
+        ({"user": "nobody"}, {}, "login_refused", r"jump host 198\.51\.100\.254 refuses the login"),
         ({"host": "127.0.0.1", "port": 9}, {}, "unreachable", r"127\.0\.0\.1 cannot be reached \(.*refused\)"),
         ({}, {"endpoint_url": "http://api.haven.test"}, "invalid_request", r"http://api\.haven\.test is plain HTTP"),
         (

@@ -253,7 +253,7 @@ def test_many_who_fail_at_once_fail_together(controller: Controller) -> None:
     said = [each.communicate(timeout=120)[1] for each in several]
     assert all("Permission denied" in text for text in said)
     since = f"journalctl -o cat -t sshd --since @{int(before) - 1} | grep -c 'Invalid user nobody-there'"
-    # Those that came later than the first one's failure tried for themselves.
+    # Only those that came some seconds later than the first one's refusal tried for themselves.
     assert 1 <= int(controller.hop.output(since)) < 8
 
 
