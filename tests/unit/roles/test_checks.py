@@ -39,6 +39,10 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
         },
     ),
     ("tensorboard", {"tensorboard_users": [{"name": "alice"}, {"name": "bob", "logdir": "/srv/runs"}]}),
+    ("tensorboard.accounts", {"tensorboard_users": [{"name": "nobody"}, {"name": "gone", "state": "absent"}]}),
+    ("tensorboard.accounts", {"tensorboard_users": []}),
+    ("egress", {"egress_proxy": "http://p:3128"}),
+    ("egress", {"egress_proxy": {"url": "http://p:3128", "ca": "files/ca.pem"}}),
 ]
 # A role's variables, and the sentence that they lead to.
 CASES: list[tuple[str, dict[str, Any], str]] = [
@@ -61,6 +65,19 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "tensorboard",
         {"tensorboard_users": [{"name": "bob", "logdir": "runs"}]},
         "The logdir runs of bob in tensorboard_users",
+    ),
+    (
+        "tensorboard.accounts",
+        {"tensorboard_users": [{"name": "nobody"}, {"name": "nosuchuser"}]},
+        "nosuchuser of tensorboard_users (haven_users in the playbooks) has no account on this machine",
+    ),
+    ("egress", {"egress_proxy": {"uri": "http://p:3128"}}, "must be a URL, or a dictionary with the keys url"),
+    ("egress", {"egress_proxy": ["http://p:3128"]}, "must be a URL, or a dictionary with the keys url"),
+    ("egress", {"egress_proxy": "p:3128"}, "It must have the form http://host:port"),
+    (
+        "egress",
+        {"egress_proxy": {"url": "http://p:3128", "ca": "/gone/ca.pem"}},
+        "/gone/ca.pem, and there is no such file",
     ),
     (
         "jump_host",
@@ -142,14 +159,12 @@ MISTAKES: list[tuple[dict[str, Any], list[str]]] = [
             "haven_hops": [{"user": "x"}],
             "haven_environments": [{"name": "x"}],
             "haven_cloud": "ec3",
-            "haven_egress_proxy": ["canary"],
         },
         [
             "value of state must be one of",
             "one of the following is required: host, instance, tag",
             "missing required arguments: user",
             "value of haven_cloud must be one of: ec2, openstack",
-            "haven_egress_proxy",
         ],
     ),
 ]
@@ -187,8 +202,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def _role(role: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+    role, _dot, part = role.partition(".")
     variables = {**GIVEN.get(role, {}), **given}
-    call = {"name": f"haven.gpu.{role}", "tasks_from": "check", "rolespec_validate": False}
+    call = {"name": f"haven.gpu.{role}", "tasks_from": part or "check", "rolespec_validate": False}
     return [{"name": "Check", "ansible.builtin.include_role": call, "vars": variables}]
 
 

@@ -81,7 +81,6 @@ def test_a_playbook_that_does_not_read_the_users_does_not_evaluate_their_passwor
         ({"haven_hops": [{"host": "x", "port": "ssh"}]}, "port"),
         ({"haven_instances": [{"image": {"id": "x"}}]}, "name"),
         ({"haven_instances": [{"name": "a", "state": "there"}]}, "rebuilt"),
-        ({"haven_egress_proxy": ["http://p"]}, "haven_egress_proxy"),
         ({"haven_users": [{"name": "alice", "port": "eight"}]}, "port"),
         ({"haven_environments": [{"name": "x"}]}, "user"),
         ({"haven_tensorboard": "perhaps"}, "haven_tensorboard"),
