@@ -28,6 +28,7 @@ from ..._errors import (
     NotFound,
     QuotaExceeded,
     TimedOut,
+    Unreachable,
 )
 from ..._models import Change, Gpu, Image, ImageChoice, Instance, Kind, Pacing, Resource, Spec
 from ..._ownership import TAG_HOST_KEY, TAG_NAME, TAG_PROJECT
@@ -52,6 +53,8 @@ FIRST_LOOK = 0.8
 SCHEDULE_TIMEOUT = 60.0
 RESIZE_TIMEOUT = 300.0
 ADDRESS_TIMEOUT = 15.0
+# Seconds after which a server shows that it has begun with an action.
+ACTION_SHOWS = 1.0
 # The action that starts a server in each of nova's states.
 _UP = {
     "SUSPENDED": {"resume": None},
@@ -506,7 +509,23 @@ class OpenStack(Access, Checks):
             if self._status(server_id) == "VERIFY_RESIZE":
                 # Left by an interrupted run. Until then, nova refuses everything else.
                 self._confirm_resize(server_id, self.deadline.within(RESIZE_TIMEOUT))
-            self._os.post("compute", f"/servers/{server_id}/action", action)
+            self._act_once(server_id, action)
+
+    def _act_once(self, server_id: str, action: Mapping[str, Any]) -> None:
+        """Ask for an action. If nova fails, or does not answer, look whether the server has begun with it."""
+        before = _progress(self._items.get(server_id, {}))
+        try:
+            self._os.attempt("POST", "compute", f"/servers/{server_id}/action", action)
+            return
+        except RefusedCall as refused:
+            failure: HavenError = refused.explain()
+            if refused.status < 500:
+                raise failure from refused
+        except Unreachable as unreachable:
+            failure = unreachable
+        time.sleep(ACTION_SHOWS)
+        if _progress(self._look(server_id)) == before:
+            raise failure
 
     def _status(self, server_id: str) -> str:
         return str(self._items.get(server_id, {}).get("status", ""))
@@ -663,6 +682,10 @@ class OpenStack(Access, Checks):
             self._delete_group(resource)
         else:
             self._os.delete("compute", f"/os-keypairs/{errors.quoted(resource.id)}")
+
+
+def _progress(item: Mapping[str, Any]) -> tuple[Any, ...]:
+    return item.get("status"), item.get("OS-EXT-STS:task_state")
 
 
 def _call(listing: Callable[[], list[Resource]]) -> list[Resource]:
