@@ -2,8 +2,8 @@
 
 That is what the clouds' folders say (tools/clouds.py); the table of the playbooks' variables, from arguments.yml; each
 role's table of variables, from its argument_specs, and the example that `ansible-doc` shows for it, from its README;
-what instance_info returns of an instance, which is what instance returns: a documentation fragment cannot carry it; and
-the map of the code (tools/code_map.py).
+what instance_info returns of an instance, which is what instance returns: a documentation fragment cannot carry it; the
+action plugin of each module; and the map of the code (tools/code_map.py).
 
 Usage: python -m tools.generated [--check]   (--check changes nothing and fails where a file is out of date)
 """
@@ -22,6 +22,19 @@ from tools import clouds, code_map
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODULES = ROOT / "plugins" / "modules"
+ACTION = """\
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+\"\"\"Shows what the module {name} says while it runs. Written by `make generated`; do not edit.\"\"\"
+
+from __future__ import annotations
+
+from ..plugin_utils._progress import ActionModule
+
+__all__ = ["ActionModule"]
+"""
 BEGIN, END = "<!-- arguments -->", "<!-- /arguments -->"
 
 
@@ -102,6 +115,12 @@ def instance_info() -> str:
     return values.sub(lambda old: old[1] + found[2], (MODULES / "instance_info.py").read_text())
 
 
+def action_plugins() -> Iterator[tuple[pathlib.Path, str]]:
+    """The action plugin of each module, which shows what the module says while it runs."""
+    for module in sorted(MODULES.glob("[a-z]*.py")):
+        yield ROOT / "plugins" / "action" / module.name, ACTION.format(name=module.stem)
+
+
 def generated() -> Iterator[tuple[pathlib.Path, str]]:
     """Each file with generated parts, and what it should say."""
     for spec in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
@@ -113,6 +132,7 @@ def generated() -> Iterator[tuple[pathlib.Path, str]]:
     # After the clouds, which write their variables into what it is made of.
     page = ROOT / "docs" / "variables.md"
     yield page, update(page, variables())
+    yield from action_plugins()
     yield from code_map.generated()
 
 

@@ -64,16 +64,6 @@ all:
 """
 
 
-PLUGINS = Path(__file__).parents[3] / "plugins"
-
-
-def test_each_module_has_an_action_plugin() -> None:
-    modules, actions = ({file.stem for file in PLUGINS.glob(f"{kind}/*.py")} for kind in ("modules", "action"))
-    assert modules == actions
-    for file in PLUGINS.glob("action/*.py"):
-        assert "from ..plugin_utils._progress import ActionModule\n" in file.read_text()
-
-
 def said(event: str, text: str = "", about: str = "", at: float = 0.0) -> str:
     return json.dumps({"event": event, "text": text, "about": about, "at": at}) + "\n"
 
