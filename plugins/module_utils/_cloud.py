@@ -107,9 +107,15 @@ class Asks(Protocol):
         """The project's firewall of this name. If one without the project's mark has the name, this raises Refused, or
         create_firewall() does."""
 
-    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+    def network_of(self, subnet: Optional[str]) -> Optional[str]:
+        """The network that firewalls must be in for instances in this subnet (None: where the cloud puts instances
+        without one). None where firewalls belong to no network, or if there is no such network. Raises NotFound for an
+        unknown subnet."""
+
+    def firewall_ids(self, project: str, names: Iterable[str], subnet: Optional[str] = None) -> Mapping[str, str]:
         """The ids of the project's firewalls of these names, as far as they exist; an id is returned as it is. Only a
-        firewall with the project's mark counts, whatever its name is. One call for each name."""
+        firewall with the project's mark counts, whatever its name is. Of several in different networks, it is the one
+        for instances in ``subnet``. One call for each name."""
 
 
 class Changes(Protocol):

@@ -18,10 +18,11 @@ import gzip
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Optional
 
 from ._errors import InvalidRequest
-from ._models import HostKey
+from ._models import HostKey, Spec
 
 # The email package is imported where it is used: most runs write no user data, and are faster without it.
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 FILENAME = "haven-host-keys"
 INJECTED = "haven-host-key"
+AUTHORIZED = "haven-ssh-keys"
+_OURS = (FILENAME, INJECTED, AUTHORIZED)
 
 # One printf, so that no kernel message appears between the lines.
 SCRIPT = f"""\
@@ -48,8 +51,24 @@ _ED25519 = re.compile(r"ssh-ed25519 ([A-Za-z0-9+/]+={0,2})")
 _ED25519_PREFIX = b"\x00\x00\x00\x0bssh-ed25519\x00\x00\x00\x20"
 
 
-def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> bytes:
+def wanted(spec: Spec) -> Optional[bytes]:
+    """The user data for a new instance, or None if there is none to send. Raises InvalidRequest if it is too long."""
+    if spec.record_host_key or spec.ssh_keys:
+        return compose(spec.user_data, spec.host_key, spec.ssh_keys, report=spec.record_host_key)
+    return spec.user_data.encode() if spec.user_data else None
+
+
+def compose(
+    user_data: Optional[str],
+    host_key: Optional[HostKey] = None,
+    ssh_keys: Sequence[str] = (),
+    *,
+    report: bool = True,
+) -> bytes:
     """The user data to send: ours and the user's, as a MIME message for cloud-init, compressed if it is too long.
+
+    ``ssh_keys`` may log in to the image's own account, besides those of a key pair. ``report``: whether the instance
+    says its host keys on the console.
 
     The same text gives the same bytes, because a repeated creation must have the same parameters. Raises InvalidRequest
     if it is still too long.
@@ -59,8 +78,9 @@ def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> byt
     # The boundary must not occur in a part and must not be random.
     digest = hashlib.sha256((user_data or "").encode()).hexdigest()
     message = MIMEMultipart(boundary=f"haven-{digest[:32]}")
-    # Run by cloud-init at every boot, in its last stage: the keys exist then.
-    message.attach(_part("x-shellscript-per-boot", SCRIPT, FILENAME))
+    if report:
+        # Run by cloud-init at every boot, in its last stage: the keys exist then.
+        message.attach(_part("x-shellscript-per-boot", SCRIPT, FILENAME))
     if host_key:
         # Before the user's part: if two parts have ssh_keys, cloud-init uses the first.
         given = {"ed25519_private": host_key.private}
@@ -70,6 +90,12 @@ def compose(user_data: Optional[str], host_key: Optional[HostKey] = None) -> byt
         message.attach(_part("cloud-config", f"#cloud-config\n{json.dumps(keys)}\n", INJECTED))
     if user_data:
         message.attach(_users_part(user_data))
+    if ssh_keys:
+        # After the user's part, and added to its keys: without merge_how, cloud-init would take the user's alone.
+        settings = ("no_replace", "recurse_list")
+        merge = [{"name": "list", "settings": ["append"]}, {"name": "dict", "settings": list(settings)}]
+        keys = {"ssh_authorized_keys": list(ssh_keys), "merge_how": merge}
+        message.attach(_part("cloud-config", f"#cloud-config\n{json.dumps(keys)}\n", AUTHORIZED))
     data = message.as_string().encode()
     if len(data) <= LIMIT:
         return data
@@ -90,13 +116,13 @@ def original(data: bytes) -> str:
     if data[:2] == b"\x1f\x8b":
         data = gzip.decompress(data)
     text = data.decode("utf-8", "replace")
-    if FILENAME not in text:
+    if not any(name in text for name in _OURS):
         return text
     parts = message_from_string(text).get_payload()
     if not isinstance(parts, list):
         return text
     for part in parts:
-        if isinstance(part, Message) and part.get_filename() not in (FILENAME, INJECTED):
+        if isinstance(part, Message) and part.get_filename() not in _OURS:
             return _text_of(part)
     return ""
 

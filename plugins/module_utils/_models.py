@@ -207,6 +207,8 @@ class Spec:
     root_volume: Optional[VolumeSpec] = None
     data_volumes: tuple[VolumeSpec, ...] = ()
     user_data: Optional[str] = None
+    # Lines of authorized_keys.
+    ssh_keys: tuple[str, ...] = ()
     login_user: Optional[str] = None
     tags: Mapping[str, str] = field(default_factory=dict)
     purge_tags: bool = False
@@ -289,7 +291,8 @@ class Firewall:
 
 @dataclass(frozen=True)
 class FirewallSpec:
-    """A requested firewall. ``ingress`` or ``egress`` None means to keep the existing rules."""
+    """A requested firewall. ``ingress`` or ``egress`` None means to keep the existing rules. ``subnet`` stands for the
+    network that it is in."""
 
     project: str
     name: str
@@ -298,6 +301,7 @@ class FirewallSpec:
     ingress: Optional[frozenset[Rule]] = None
     egress: Optional[frozenset[Rule]] = None
     network: Optional[str] = None
+    subnet: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -444,13 +448,15 @@ class Traits:
     ``changeable`` are options that can be changed on an existing instance. ``unsupported`` are fields of Spec that the
     cloud does not have, each with a sentence. ``states`` are those that not every cloud has. ``reserved_tags`` are
     prefixes of the cloud's own tags. ``address_option`` is the cloud's option for choosing a public address, if any.
-    What a plan promises about disks and prices has no default, because a cloud that does not define it must not promise
-    anything.
+    ``key_types`` are the types of public keys that it imports, as they begin a line of authorized_keys.
+    What a plan promises about disks, prices, and keys has no default, because a cloud that does not define it must not
+    promise anything.
     """
 
     title: str
     encrypts_disks: bool
     sells_spot: bool
+    key_types: tuple[str, ...]
     changeable: frozenset[str] = frozenset()
     unsupported: Mapping[str, str] = field(default_factory=dict)
     states: frozenset[str] = frozenset()

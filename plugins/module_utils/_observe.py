@@ -54,7 +54,7 @@ def _listing(cloud: Cloud, spec: Spec, names: Sequence[str]) -> tuple[list[Insta
     listed = partial(cloud.instances, spec.project, () if spec.id else names)
     if not wanted or spec.state == "absent":
         return listed(), () if spec.firewalls is not None else None
-    listing, known = both(listed, lambda: cloud.firewall_ids(spec.project, wanted))
+    listing, known = both(listed, lambda: cloud.firewall_ids(spec.project, wanted, spec.subnet))
     return listing, tuple(known[each] for each in wanted) if all(each in known for each in wanted) else None
 
 

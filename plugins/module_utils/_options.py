@@ -76,6 +76,7 @@ INSTANCE: dict[str, Any] = {
         "options": {**_VOLUME, "device": {"type": "str"}, "size_gib": {"type": "int", "required": True}},
     },
     "user_data": {"type": "str", "no_log": True},
+    "ssh_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "login_user": {"type": "str"},
     "tags": {"type": "dict"},
     "purge_tags": {"type": "bool", "default": False},
@@ -148,6 +149,7 @@ FIREWALL: dict[str, Any] = {
     "rules": _rules_option("from"),
     "egress": _rules_option("to"),
     "network": {"type": "str"},
+    "subnet": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
@@ -169,6 +171,7 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
     common = {
         **{name: params[name] for name in _SAME_IN_SPEC},
         "image": ImageChoice(**params["image"]) if params["image"] else None,
+        "ssh_keys": _ssh_keys(params["ssh_keys"]),
         "firewalls": tuple(params["firewalls"]) if params["firewalls"] is not None else None,
         "root_volume": VolumeSpec(**params["root_volume"]) if params["root_volume"] else None,
         "data_volumes": _data_volumes(params["data_volumes"] or []),
@@ -237,6 +240,13 @@ def keypair_spec(params: Mapping[str, Any]) -> KeyPairSpec:
                 f"The public_key of {name} is not an OpenSSH public key: give the text of a file such as "
                 "~/.ssh/id_ed25519.pub."
             )
+        traits, kind = package(params["cloud"]).TRAITS, public_key.partition(" ")[0]
+        if kind not in traits.key_types:
+            raise InvalidRequest(
+                f"{traits.title} does not import a key of the type {kind}, only {', '.join(traits.key_types)}: give "
+                f"another public_key for {name}. For this one, leave key_pair out, and give it as ssh_keys of "
+                "haven.gpu.instance."
+            )
     return KeyPairSpec(project, name, params["state"], public_key, params["recreate"])
 
 
@@ -248,7 +258,8 @@ def firewall_spec(params: Mapping[str, Any]) -> FirewallSpec:
         description=params["description"],
         ingress=rules("in", params["rules"] or [], "from"),
         egress=rules("out", params["egress"], "to") if params["egress"] is not None else None,
-        network=params["network"],
+        network=params["network"] or None,
+        subnet=params["subnet"] or None,
     )
 
 
@@ -297,6 +308,17 @@ def _cidr(text: str) -> str:
         raise InvalidRequest(
             f"{ascii(text)[:80]} is not an address range such as 192.0.2.0/24 or 192.0.2.7/32 ({error})."
         ) from error
+
+
+def _ssh_keys(lines: Sequence[str]) -> tuple[str, ...]:
+    """Check lines of authorized_keys, which may begin with options. Raises InvalidRequest."""
+    for number, line in enumerate(lines, start=1):
+        if not line.strip().isprintable() or not _checks.KEY_TYPES & set(line.split()):
+            raise InvalidRequest(
+                f"Entry {number} of ssh_keys is not an OpenSSH public key: give the text of a file such as "
+                "~/.ssh/id_ed25519.pub."
+            )
+    return tuple(line.strip() for line in lines)
 
 
 def _data_volumes(entries: Sequence[Mapping[str, Any]]) -> tuple[VolumeSpec, ...]:

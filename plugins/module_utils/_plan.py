@@ -103,6 +103,7 @@ def _creation(spec: Spec, observed: Observed, traits: Traits) -> Change:
         "price_class": ("spot" if spec.spot else "on-demand") if traits.sells_spot else None,
         "spot_max_price": spec.spot_max_price,
         "key_pair": spec.key_pair,
+        "ssh_keys": list(spec.ssh_keys),
         "firewalls": list(spec.firewalls) if spec.firewalls is not None else None,
         "subnet": spec.subnet,
         "availability_zone": spec.availability_zone,
@@ -218,7 +219,8 @@ def _fixed_differences(spec: Spec, current: Instance, traits: Traits) -> list[Ch
     # Only an image id is compared: an image chosen by name or parameter remains right when a newer one appears.
     wanted: dict[Field, tuple[Any, Any]] = {
         "image": (current.image, spec.image.id if spec.image and spec.state != "rebuilt" else None),
-        "key_pair": (current.key_pair, spec.key_pair),
+        # An instance without one got its keys otherwise, and cannot get one any more.
+        "key_pair": (current.key_pair, spec.key_pair if current.key_pair else None),
         # None: the cloud does not report it, or it was not given at creation.
         "subnet": (current.subnet, spec.subnet if current.subnet else None),
         "availability_zone": (current.availability_zone, spec.availability_zone),

@@ -70,6 +70,14 @@ options:
   network:
     description:
       - The id of the network (VPC) on EC2. By default, the default VPC. Not used on OpenStack.
+      - If the account has no default VPC, this or O(subnet) is required.
+    type: str
+  subnet:
+    description:
+      - The id of a subnet on EC2, instead of O(network). The firewall is in the network of this subnet, so that
+        instances in the subnet can use it. Not used on OpenStack.
+      - Firewalls of the same name can exist in several networks. M(haven.gpu.instance) uses the one in the network of
+        its own O(haven.gpu.instance#module:subnet).
     type: str
   state:
     description:
@@ -135,6 +143,8 @@ firewall:
       sample: [{direction: in, protocol: tcp, ports: "22", peer: 10.0.0.10/32, description: ssh from the jump host}]
 """
 
+import dataclasses
+
 from ..module_utils._ansible_module import HavenModule
 from ..module_utils._cloud import Cloud
 from ..module_utils._firewall_keypair import apply_firewall, diff, firewall_as_dict, namesakes, plan_firewall
@@ -144,6 +154,8 @@ from ..module_utils._options import FIREWALL, firewall_spec
 
 
 def ensure(cloud: Cloud, spec: FirewallSpec, check: bool) -> Outcome:
+    if spec.subnet:
+        spec = dataclasses.replace(spec, network=cloud.network_of(spec.subnet))
     current = cloud.firewall(spec.project, spec.name, spec.network)
     plan = plan_firewall(spec, current)
     warnings = [namesakes(current)] if current and current.namesakes else []
@@ -153,7 +165,12 @@ def ensure(cloud: Cloud, spec: FirewallSpec, check: bool) -> Outcome:
 
 
 def main() -> None:
-    run(HavenModule(argument_spec=argument_spec(FIREWALL), supports_check_mode=True), firewall_spec, ensure)
+    module = HavenModule(
+        argument_spec=argument_spec(FIREWALL),
+        mutually_exclusive=[("network", "subnet")],
+        supports_check_mode=True,
+    )
+    run(module, firewall_spec, ensure)
 
 
 if __name__ == "__main__":

@@ -88,6 +88,7 @@ options:
   key_pair:
     description:
       - The name of a key pair in the project that was created with M(haven.gpu.keypair).
+      - Like O(ssh_keys), it is for a new instance. An instance without a key pair cannot get one later.
     type: str
   firewalls:
     description:
@@ -163,6 +164,15 @@ options:
       - It cannot be changed later, and is compared with the instance's only if it is given. OpenStack does not
         return it, so a salted fingerprint is kept in the tag C(haven:user-data).
     type: str
+  ssh_keys:
+    description:
+      - Public keys that may log in to the account that the image comes with, in addition to that of O(key_pair). They
+        are lines of C(authorized_keys), of any type that sshd knows, such as those of a FIDO token, which not every
+        cloud can import as a key pair.
+      - cloud-init puts them into a new instance. On an existing one, they are neither compared nor changed.
+    type: list
+    elements: str
+    default: []
   login_user:
     description:
       - The user to log in as. It is recorded in the tag C(haven:login-user) for the inventory, and used by O(wait=ssh).

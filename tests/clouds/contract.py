@@ -380,6 +380,9 @@ class Contract:
             cloud = world.cloud()
             cloud.close_firewall(self._firewall(world, project, cloud), [WEB])
             assert self._incoming(world, project) == {SSH}
+        # Instances without a subnet of their own can use it.
+        assert getattr(world.cloud().firewall(project, "web", cloud.network_of(None)), "id", None) == made.id
+        assert world.cloud().firewall_ids(project, ["web"], None) == {"web": made.id}
         names = world.cloud().firewall_ids(project, ["web", made.id, "never"])
         assert names == {"web": made.id, made.id: made.id}
         assert world.cloud().firewall_ids(world.project(), ["web"]) == {}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import re
@@ -96,6 +97,18 @@ class Api:
             client.create_tags(Resources=[instance_id], Tags=[{"Key": key, "Value": value}])
         else:
             client.delete_tags(Resources=[instance_id], Tags=[{"Key": key}])
+
+    def user_data(self, instance_id: str) -> str:
+        """What an instance was made with."""
+        client = boto3.client(
+            "ec2",
+            region_name=self.environment["AWS_DEFAULT_REGION"],
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        found = client.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")["UserData"]["Value"]
+        return base64.b64decode(found).decode()
 
     def is_read(self, call: str) -> bool:
         """Whether a call changes nothing."""

@@ -81,10 +81,36 @@ def with_documented_permissions(cloud: str, folder: pathlib.Path) -> Iterator[St
     user = USERS[cloud](name, own)
     assert user.refused(), "the sandbox lets this user do more, so the story would prove nothing"
     # Notebooks alone, without the environments: those ask nothing of the cloud.
-    variables = {"haven_environments": [], "haven_instances": [prepared(cloud)]}
+    instance = prepared(cloud)
+    if cloud == "ec2":
+        # As inventories/example_ec2 has it.
+        kind = "prepared" if os.environ.get("HAVEN_SANDBOX_PREPARED") else "release"
+        instance["image"] = {"parameter": f"/aws/service/debian/{kind}/13/latest/amd64"}
+    variables = {"haven_environments": [], "haven_instances": [instance]}
     story = make_story(own, name, variables, cloud=cloud, identity=user.environment)
     try:
         yield story
     finally:
         story.run("destroy", "-e", f"haven_destroy={story.project}")
     assert user.used() == user.allowed()
+
+
+def assert_undone(story: Story) -> None:
+    """On EC2, what somebody opened by hand is closed again, and sources that are not wanted any more are removed."""
+    ec2: Any = boto3.client("ec2")
+    condition = [{"Name": "tag:haven:project", "Values": [story.project]}]
+
+    def opened() -> dict[int, set[str]]:
+        (group,) = ec2.describe_security_groups(Filters=condition)["SecurityGroups"]
+        return {rule["FromPort"]: {peer["CidrIp"] for peer in rule["IpRanges"]} for rule in group["IpPermissions"]}
+
+    before = opened()
+    assert list(before) == [22]
+    wide = [*sorted(before[22]), "192.0.2.0/24"]
+    story.run("provision", "-e", json.dumps({"haven_ssh_sources": wide}))
+    assert opened() == {22: set(wide)}
+    (group,) = ec2.describe_security_groups(Filters=condition)["SecurityGroups"]
+    everybody = {"IpProtocol": "tcp", "FromPort": 8888, "ToPort": 8888, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    ec2.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[everybody])
+    story.run("provision")
+    assert opened() == before

@@ -9,7 +9,7 @@ import subprocess
 
 from .conftest import ROOT, Story
 from .finished import assert_whole_story
-from .permissions import with_documented_permissions
+from .permissions import assert_undone, with_documented_permissions
 
 POINTS = 10
 
@@ -40,3 +40,4 @@ def test_killed_at_ten_points_the_next_run_converges_under_the_documented_permis
             assert kill_after(story, point) == point, f"the run ended before its task {point} of {total}"
         assert_whole_story(story)
         assert list(story.inventory_hosts()) == ["jupyter-demo"]
+        assert_undone(story)

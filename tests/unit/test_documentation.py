@@ -114,6 +114,19 @@ def test_every_action_of_the_api_is_among_the_permissions() -> None:
         f"{verb}SecurityGroup{direction}" for verb in ("Authorize", "Revoke") for direction in ("Ingress", "Egress")
     }
     listed = set(re.findall(r"`(?:ec2|ssm):(\w+)`", (REPOSITORY / "docs/permissions.md").read_text()))
-    listed |= set(re.findall(r'"ec2:(\w+)"', (REPOSITORY / "docs/ec2-policy.json").read_text()))
+    listed |= set(re.findall(r'"(?:ec2|ssm):(\w+)"', (REPOSITORY / "docs/ec2-policy.json").read_text()))
     assert len(called) > 20
     assert called | composed == listed
+
+
+def test_what_is_lost_without_an_optional_permission_is_said() -> None:
+    def statements(name: str) -> dict[str, set[str]]:
+        policy = json.loads((REPOSITORY / "docs" / name).read_text())
+        return {each["Sid"]: set(each["Action"]) for each in policy["Statement"]}
+
+    text = (REPOSITORY / "docs/permissions.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    optional = statements("ec2-policy-optional.json")
+    assert {sid: set(re.findall(r"`([\w:]+)`", actions)) for sid, actions, _lost in rows} == optional
+    (needed,) = statements("ec2-policy.json").values()
+    assert all(needed.isdisjoint(actions) for actions in optional.values())

@@ -301,7 +301,10 @@ class Memory:
             item = self._ours("firewalls", project, name)
         return shapes.firewall(item) if item else None
 
-    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+    def network_of(self, subnet: Optional[str]) -> Optional[str]:
+        return None
+
+    def firewall_ids(self, project: str, names: Iterable[str], subnet: Optional[str] = None) -> Mapping[str, str]:
         wanted = set(names)
         if not wanted:
             return {}

@@ -25,5 +25,6 @@ TRAITS = Traits(
     },
     encrypts_disks=False,
     sells_spot=False,
+    key_types=("ssh-ed25519",),
     reserved_tags=("memory:",),
 )

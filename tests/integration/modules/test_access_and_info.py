@@ -60,6 +60,39 @@ def test_a_machine_is_made_with_the_projects_key(account: Account) -> None:
     assert not account.make(key_pair="alice")["changed"]
 
 
+def other_key(kind: str) -> str:
+    blob = struct.pack(">I", len(kind)) + kind.encode() + struct.pack(">I", 32) + os.urandom(32)
+    return f"{kind} {base64.b64encode(blob).decode()}"
+
+
+# OpenStack's nova takes ECDSA keys.
+@pytest.mark.only("ec2")
+@pytest.mark.parametrize("kind", ["ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"])
+def test_a_kind_of_key_that_the_cloud_does_not_import_is_told_before_any_call(account: Account, kind: str) -> None:
+    answer = account.run("keypair", name="alice", public_key=other_key(kind))
+    assert answer["reason"] == "invalid_request"
+    assert kind in answer.message
+    assert "ssh_keys" in answer.message
+    assert account.calls == []
+
+
+# What the machine was made with can be read on EC2.
+@pytest.mark.only("ec2")
+@pytest.mark.parametrize("kind", ["ecdsa-sha2-nistp256", "sk-ssh-ed25519@openssh.com"])
+def test_a_machine_gets_keys_of_any_kind_from_cloud_init(account: Account, kind: str) -> None:
+    key = f"{other_key(kind)} alice@laptop"
+    made = account.make(ssh_keys=[key])
+    assert made.ok, made.message
+    assert made["diff"]["after"]["one"]["instance"]["ssh_keys"] == [key]
+    assert key in account.api.user_data(made.instances["one"]["id"])
+    # It is there, and what it was made with does not come again.
+    assert not account.make(ssh_keys=[])["changed"]
+    assert not account.make(key_pair="any")["changed"]
+    refused = account.make("two", ssh_keys=["hello"])
+    assert refused["reason"] == "invalid_request"
+    assert account.calls == []
+
+
 @pytest.mark.parametrize("key", ["", "hello", "ssh-ed25519 AAAA", "-----BEGIN OPENSSH PRIVATE KEY-----"])
 def test_what_is_no_public_key_is_refused(account: Account, key: str) -> None:
     answer = account.run("keypair", name="alice", public_key=key)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from .conftest import Account
+from .test_access_and_info import public_key
 from .test_marks import groups_of
 
 
@@ -131,7 +132,8 @@ def test_a_disk_changes_its_type_but_not_its_encryption(account: Account) -> Non
 
 
 def test_what_cannot_change_is_named_and_nothing_is_touched(account: Account) -> None:
-    account.make()
+    account.run("keypair", name="k", public_key=public_key())
+    account.make(key_pair="k")
     wanted: dict[str, Any] = {
         "image": {"id": account.api.other_image},
         "key_pair": "other",

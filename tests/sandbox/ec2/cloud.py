@@ -27,6 +27,7 @@ from .rules import Rulebook, Rules, references_groups
 
 if TYPE_CHECKING:
     from ..machines import Machines
+    from .networks import Networks
 
 MEMBERS_WITHIN_S = 0.5
 ALIVE = frozenset({"pending", "running", "stopping", "stopped", "shutting-down"})
@@ -44,6 +45,7 @@ class Cloud:
         self.tokens = ClientTokens()
         self.fragments: dict[str, str] = {}  # instance id -> its element in the answer to DescribeInstances
         self._rules: dict[str, Rules] = {}
+        self.networks: Networks | None = None  # of the account's first region, once that is filled
         self._stale: SimpleQueue[Any] = SimpleQueue()
         threading.Thread(target=self._follow_members, name="rules", daemon=True).start()
         self.lifecycle = Lifecycle(self.machines, self.lock, self._changed, watch=watch)

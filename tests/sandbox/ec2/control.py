@@ -8,9 +8,12 @@ POST, JSON in, JSON out:
   /_control/latency     {"ms": 150}: added to every call
   /_control/pending     {"seconds": 4 | [2, 8]}: how long instances stay pending at least, or a random
                         time between two; {"state": "stopping" | "shutting-down", ...}: the same for these
+  /_control/networks    {"default": "own" | "other" | "none"}: which network is the default one, see networks.py;
+                        returns {name: {"vpc": id, "subnets": [one id a zone]}}
   /_control/interrupt   {"id": "i-..."}: the spot market takes the instance back
   /_control/forget      {}: terminated instances leave the listing, as after an hour; their client tokens stay known
-  /_control/reset       {}: no faults, latency or delays; {"cloud": true}: also nothing the account did not start with
+  /_control/reset       {}: no faults, latency or delays, and the plain account's default network;
+                        {"cloud": true}: also nothing the account did not start with
 GET:
   /_control/state       {"latency_ms", "instances": {state: number}}
   /_control/instances   each instance with its state, its machine and its rules
@@ -47,6 +50,7 @@ class Control(ControlEndpoint):
             ("POST", "fault"): self._cloud.faults.add,
             ("POST", "latency"): self._latency,
             ("POST", "pending"): self._pending,
+            ("POST", "networks"): self._networks,
             ("POST", "interrupt"): self._interrupt,
             ("POST", "forget"): lambda _asked: forget_terminated(self._cloud),
             ("POST", "reset"): self._reset,
@@ -62,6 +66,10 @@ class Control(ControlEndpoint):
     def _pending(self, asked: dict[str, Any]) -> None:
         self._cloud.lifecycle.delay(asked.get("state", "pending"), asked["seconds"])
 
+    def _networks(self, asked: dict[str, Any]) -> Any:
+        with self._cloud.lock:
+            return self._cloud.networks.choose(asked["default"]) if self._cloud.networks else None
+
     def _interrupt(self, asked: dict[str, Any]) -> None:
         with self._cloud.lock:
             instance = SandboxInstance.by_id[asked["id"]]
@@ -73,6 +81,7 @@ class Control(ControlEndpoint):
     def _reset(self, asked: dict[str, Any]) -> None:
         self._cloud.faults.clear()
         self._cloud.lifecycle.clear_delays()
+        self._networks({"default": "own"})
         if asked.get("cloud"):
             reset_cloud(self._cloud)
 

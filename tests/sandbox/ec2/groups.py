@@ -13,6 +13,7 @@ from moto.ec2.responses.security_groups import SecurityGroups
 
 from .cloud import Cloud
 from .models import error
+from .networks import require_default
 from .tags import check_specifications
 
 
@@ -23,6 +24,8 @@ class Groups(ElasticNetworkInterfaces, SecurityGroups):  # type: ignore[misc]
 
     def create_security_group(self) -> Any:
         check_specifications(self._parse_tag_specification(), {"security-group"})
+        if not self._get_param("VpcId"):
+            require_default(self.ec2_backend)
         return super().create_security_group()
 
     def authorize_security_group_ingress(self) -> Any:
@@ -64,6 +67,8 @@ class Groups(ElasticNetworkInterfaces, SecurityGroups):  # type: ignore[misc]
         group_id, name = self._get_param("GroupId"), self._get_param("GroupName")
         if not group_id and not name:
             raise error("MissingParameter", "The request must contain the parameter groupName or groupId")
+        if not group_id:
+            require_default(self.ec2_backend)
         group = (
             self.ec2_backend.get_security_group_from_id(group_id)
             if group_id

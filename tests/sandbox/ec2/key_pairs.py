@@ -15,6 +15,8 @@ from .cloud import Cloud
 from .models import error
 from .tags import check_specifications
 
+IMPORTED = ("ssh-rsa", "ssh-ed25519")
+
 
 def ed25519_fingerprint(public_key: bytes) -> str:
     """SHA-256 in base64, with its padding and without a prefix, as AWS writes it for ed25519 keys."""
@@ -35,7 +37,17 @@ class KeyPairs(MotoKeyPairs):  # type: ignore[misc]
         if not self._get_param("KeyName"):
             raise error("MissingParameter", "The request must contain the parameter KeyName")
         check_specifications(self._parse_tag_specification(), {"key-pair"})
+        self._check_kind()
         return self._with_fingerprint(super().import_key_pair())
+
+    def _check_kind(self) -> None:
+        """AWS takes no ECDSA keys, no keys of FIDO tokens, no certificates, and no options before a key."""
+        try:
+            line = base64.b64decode(self._get_param("PublicKeyMaterial") or "").decode().split()
+        except ValueError:
+            line = []
+        if line[:1] not in [[kind] for kind in IMPORTED]:
+            raise error("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
 
     def delete_key_pair(self) -> Any:
         """Also by id, which moto ignores."""

@@ -11,6 +11,7 @@ from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS, INSTANCE_TYP
 from moto.iam.models import iam_backends
 
 from .models import error
+from .networks import require_default
 
 TAGGED_BY_LAUNCH = frozenset({"instance", "volume", "network-interface", "spot-instances-request"})
 MAX_USER_DATA = 16_384
@@ -54,6 +55,7 @@ def place(backend: Any, params: dict[str, Any]) -> Any:
         return backend.get_subnet(named)
     if nic and nic.get("NetworkInterfaceId"):
         return backend.get_network_interface(nic["NetworkInterfaceId"]).subnet
+    require_default(backend)
     defaults = backend.get_default_subnets()
     zone = (params.get("Placement") or {}).get("AvailabilityZone") or min(defaults, default=None)
     if zone not in defaults:

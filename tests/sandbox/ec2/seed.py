@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -16,6 +15,7 @@ from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.ssm.models import Parameter, ssm_backends
 
+from . import networks
 from .environment import ACCOUNT
 from .models import SandboxImage
 
@@ -23,6 +23,7 @@ USER = "sandbox"
 SOMEBODY_ELSE = "210987654321"
 DEBIAN_12 = "haven-debian-12-20260101"
 DEBIAN_13 = "haven-debian-13-20260101"
+PREPARED = "haven-debian-13-prepared-20260101"
 CUDA = "haven-debian-12-cuda-20260101"
 DEEP_LEARNING = "/aws/service/deeplearning/ami/x86_64/{}/latest/ami-id"
 
@@ -45,7 +46,7 @@ IMAGES = (
     Image("ami-0debf12a20250101a", "haven-debian-12-20250101", "2025-01-01", "bookworm"),
     Image("ami-0debf13a20260101a", DEBIAN_13, "2026-01-01", "trixie"),
     Image("ami-0c0da12a20260101a", CUDA, "2026-01-01", "bookworm-cuda"),
-    Image("ami-0f1ed13a20260101a", "haven-debian-13-prepared-20260101", "2026-01-01", "trixie-prepared"),
+    Image("ami-0f1ed13a20260101a", PREPARED, "2026-01-01", "trixie-prepared"),
     Image("ami-0ab0a7e0a20260101", "haven-ubuntu-like-20260101", "2026-01-01", "ubuntu-like"),
     Image("ami-0ab0a7e0b20260101", "haven-ubuntu-like-slow-20260101", "2026-01-01", "ubuntu-like-slow"),
     Image("ami-0dee91ea020260101", "haven-deep-learning-image-20260101", "2026-01-01", "deep-learning-image"),
@@ -61,6 +62,7 @@ PARAMETERS = {
     DEEP_LEARNING.format("oss-nvidia-driver-gpu-pytorch-2.7-ubuntu-22.04"): CUDA,
     "/aws/service/debian/release/12/latest/amd64": DEBIAN_12,
     "/aws/service/debian/release/13/latest/amd64": DEBIAN_13,
+    "/aws/service/debian/prepared/13/latest/amd64": PREPARED,  # for tests
 }
 
 
@@ -74,25 +76,18 @@ def user() -> tuple[str, str]:
     return key.access_key_id, key.secret_access_key
 
 
-def network(region: str, cidr: str) -> str:
-    """Replace moto's default network by one of this range, in three zones; returns the first zone's subnet id."""
+def network(region: str, cidr: str) -> tuple[networks.Networks, str]:
+    """Replace moto's default network by one of this range, in three zones.
+
+    Returns what chooses the default network, and the id of the first zone's subnet.
+    """
     backend = ec2_backends[ACCOUNT][region]
     for subnet in backend.describe_subnets():
         backend.delete_subnet(subnet.id)
     backend.delete_vpc(backend.default_vpc.id)
-    vpc = backend.create_vpc(cidr, is_default=True)
-    backend.default_vpc = vpc
-    half, rest = ipaddress.ip_network(cidr).subnets()
-    zones = [zone.name for zone in backend.describe_availability_zones()][:3]
-    subnets = [
-        backend.create_subnet(vpc.id, str(part), availability_zone=zone)
-        for part, zone in zip([half, *rest.subnets()], zones, strict=True)
-    ]
-    group = backend.get_default_security_group(vpc.id)
-    backend.authorize_security_group_ingress(
-        group.id, "-1", None, None, [], source_groups=[{"GroupId": group.id, "UserId": ACCOUNT}]
-    )
-    return str(subnets[0].id)
+    vpc = networks.create(backend, cidr, default=True)
+    chosen = networks.Networks(backend, vpc)
+    return chosen, chosen.choose("own")["own"]["subnets"][0]
 
 
 def images(region: str) -> dict[str, str]:

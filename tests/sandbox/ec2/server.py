@@ -18,6 +18,7 @@ from . import environment
 
 if TYPE_CHECKING:
     from ..machines import Machines
+    from .networks import Networks
 
 DEFAULT_SUBNET = "10.64.0.0/16"
 DEFAULT_PUBLIC = "198.18.0.0/16"  # set aside for benchmarks (RFC 2544): nobody's real address
@@ -60,15 +61,15 @@ def write(path: Path, text: str) -> None:
     partial.replace(path)
 
 
-def seed(options: argparse.Namespace, port: int) -> dict[str, str]:
-    """Fill the account; returns what clients need to know."""
+def seed(options: argparse.Namespace, port: int) -> tuple[Networks, dict[str, str]]:
+    """Fill the account; returns its networks, and what clients need to know."""
     from . import seed as account
 
     key, secret = account.user()
-    subnet = account.network(environment.REGION, options.subnet_cidr)
+    networks, subnet = account.network(environment.REGION, options.subnet_cidr)
     for region in [environment.REGION, *([environment.SECOND_REGION] if options.no_guests else [])]:
         account.parameters(region, account.images(region))
-    return {
+    return networks, {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret,
@@ -95,7 +96,7 @@ def main(argv: list[str]) -> None:
     models.install(options.public_cidr)
     cloud = Cloud(machines(options), watch=not options.no_guests)
     SandboxEC2.install(cloud)
-    facts = seed(options, server.server_port)
+    cloud.networks, facts = seed(options, server.server_port)
     if options.facts:
         write(options.facts, json.dumps(facts, indent=2) + "\n")
     write(options.port_file, f"{server.server_port}\n")

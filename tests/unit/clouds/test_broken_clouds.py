@@ -125,7 +125,7 @@ def open_at_first(self: Memory, spec: Any) -> Any:
     return self.firewall(spec.project, spec.name, None)
 
 
-def whoever_made_it(self: Memory, project: str, names: Iterable[str]) -> dict[str, str]:
+def whoever_made_it(self: Memory, project: str, names: Iterable[str], _subnet: str | None = None) -> dict[str, str]:
     items = self._account.listed("firewalls", self.region, {})
     return {name: each["id"] for each in items for name in names if each["name"].endswith(f"/{name}")}
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import struct
 from email import message_from_bytes
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.haven.gpu.plugins.module_utils import _cloud_init as cloud_init
 from ansible_collections.haven.gpu.plugins.module_utils._errors import InvalidRequest
-from ansible_collections.haven.gpu.plugins.module_utils._models import HostKey
+from ansible_collections.haven.gpu.plugins.module_utils._models import HostKey, Spec
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], include_characters="\n\t"), max_size=200)
 
@@ -155,3 +156,32 @@ def test_what_a_console_says_since(before: str, now: str, new: str) -> None:
 )
 def test_the_console_says_when_cloud_init_has_finished(said: str, finished: bool) -> None:
     assert cloud_init.finished(f"login: \r\n{said}\r\n") is finished
+
+
+FIDO = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t alice@token"
+
+
+@pytest.mark.parametrize("report", [True, False])
+@pytest.mark.parametrize("text", [None, "#cloud-config\nssh_authorized_keys: [mine]\n", "#!/bin/sh\n"])
+def test_keys_are_added_to_the_users_own_and_not_taken_for_their_part(text: str | None, report: bool) -> None:
+    sent = cloud_init.compose(text, None, [FIDO], report=report)
+    assert cloud_init.original(sent) == (text or "")
+    parts = message_from_bytes(sent).get_payload()
+    assert isinstance(parts, list)
+    names = [part.get_filename() for part in parts]  # type: ignore[union-attr]
+    expected = [*([cloud_init.FILENAME] if report else []), *([None] if text else []), cloud_init.AUTHORIZED]
+    # The last, so that it says how it is merged into what was before.
+    assert names == expected
+    config = yaml.safe_load(parts[-1].get_payload(decode=True))  # type: ignore[union-attr]
+    assert config["ssh_authorized_keys"] == [FIDO]
+    assert config["merge_how"] == [
+        {"name": "list", "settings": ["append"]},
+        {"name": "dict", "settings": ["no_replace", "recurse_list"]},
+    ]
+
+
+def test_without_anything_of_ours_the_users_text_is_sent_as_it_is() -> None:
+    bare = Spec("p", "one", record_host_key=False)
+    assert cloud_init.wanted(bare) is None
+    assert cloud_init.wanted(dataclasses.replace(bare, user_data="#!x")) == b"#!x"
+    assert FIDO.encode() in (cloud_init.wanted(dataclasses.replace(bare, ssh_keys=(FIDO,))) or b"")

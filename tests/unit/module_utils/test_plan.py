@@ -234,12 +234,16 @@ FIXED = {
 
 @pytest.mark.parametrize("name", FIXED)
 def test_what_cannot_change_is_refused_by_name_or_replaced_on_request(name: str) -> None:
-    current = machine(volumes=(Volume("vol-1", "/dev/xvda", True, True, 10, "gp3", True),))
+    current = machine(key_pair="former", volumes=(Volume("vol-1", "/dev/xvda", True, True, 10, "gp3", True),))
     label = {"root_volume": "root_volume.size_gib", "options": "iam_instance_profile"}.get(name, name)
     with pytest.raises(Refused, match=f"{label} from"):
         plan(wanted(**{name: FIXED[name]}), Observed((current,), image=IMAGE))
     made = plan(wanted(recreate=True, **{name: FIXED[name]}), Observed((current,), image=IMAGE))
     assert actions(made) == ["terminate", "create"]
+
+
+def test_an_instance_that_was_made_without_a_key_pair_needs_none() -> None:
+    assert not plan(wanted(key_pair="k"), Observed((machine(),))).changed
 
 
 def test_recreate_alone_replaces_nothing() -> None:
@@ -414,5 +418,5 @@ def test_what_changes_of_a_disk_is_planned_as_the_cloud_has_it() -> None:
 
 
 def test_a_cloud_that_says_nothing_of_disks_and_prices_promises_nothing() -> None:
-    with pytest.raises(TypeError, match="'encrypts_disks' and 'sells_spot'"):
+    with pytest.raises(TypeError, match="'encrypts_disks', 'sells_spot', and 'key_types'"):
         Traits(title="a third")  # type: ignore[call-arg]

@@ -21,6 +21,10 @@ class Access:
 
     def __init__(self, connection: Connection) -> None:
         self._ec2 = connection
+        # The network of each subnet. None stands for the default.
+        self._networks: dict[Optional[str], Optional[str]] = {}
+        # By project and name, and then by network.
+        self._firewalls: dict[tuple[str, str], dict[str, str]] = {}
 
     def key_pair(self, project: str, name: str) -> Optional[KeyPair]:
         """The project's key pair of this name. Raises Refused if one without the tag has the name."""
@@ -56,15 +60,33 @@ class Access:
             return found
         return shapes.key_pair(item, spec.project, public_key)
 
+    def network_of(self, subnet: Optional[str]) -> Optional[str]:
+        """The VPC of a subnet, or the default VPC. One call for each, once."""
+        if subnet not in self._networks:
+            if subnet:
+                found = self._ec2.call("DescribeSubnets", SubnetIds=[subnet])["Subnets"]
+            else:
+                # Every default subnet is in the default VPC. So this takes the same permission.
+                found = self._ec2.pages(
+                    "DescribeSubnets", "Subnets", Filters=shapes.filters({"default-for-az": ["true"]})
+                )
+            self._networks[subnet] = found[0]["VpcId"] if found else None
+        return self._networks[subnet]
+
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
         tags = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": [name]}
         if network:
             tags["vpc-id"] = [network]
         items = self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=shapes.filters(tags))
         found = [shapes.firewall(item, project) for item in items if shapes.tags_of(item).get(TAG_NAME) == name]
+        if len(found) > 1 and not network:
+            default = self.network_of(None)
+            found = [each for each in found if each.network == default] or found
         if len(found) > 1:
             networks = ", ".join(sorted(str(each.network) for each in found))
-            raise Refused(f"Project {project} has firewalls {name} in several networks ({networks}): set network.")
+            raise Refused(
+                f"Project {project} has firewalls {name} in several networks ({networks}): set subnet or network."
+            )
         return found[0] if found else None
 
     def create_firewall(self, spec: FirewallSpec) -> Firewall:

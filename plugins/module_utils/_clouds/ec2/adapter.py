@@ -57,8 +57,6 @@ class Ec2(Access, Checks):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.region = connection.region
-        # By project and name.
-        self._firewall_ids: dict[tuple[str, str], str] = {}
         self._gpus: dict[str, Optional[Gpu]] = {}
 
     def in_region(self, region: str) -> Ec2:
@@ -218,25 +216,43 @@ class Ec2(Access, Checks):
 
     # -- creating
 
-    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+    def firewall_ids(self, project: str, names: Iterable[str], subnet: Optional[str] = None) -> Mapping[str, str]:
+        """The groups' ids by name. One call for all unknown names, and one for the subnet if a name is ambiguous."""
         wanted = set(names)
         named = {each for each in wanted if not each.startswith("sg-")}
-        unknown = sorted(each for each in named if (project, each) not in self._firewall_ids)
+        unknown = sorted(each for each in named if (project, each) not in self._firewalls)
         if unknown:
             conditions = shapes.filters({f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": unknown})
             for item in self._ec2.pages("DescribeSecurityGroups", "SecurityGroups", Filters=conditions):
-                name = shapes.tags_of(item)[TAG_NAME]
-                known = self._firewall_ids.setdefault((project, name), item["GroupId"])
-                if known != item["GroupId"]:
-                    raise Refused(
-                        f"Project {project} has firewalls {name} in several networks: give the id of the one in the "
-                        f"subnet's network ({known} or {item['GroupId']}) instead of the name."
-                    )
-        found = {each: self._firewall_ids.get((project, each)) for each in named}
+                self._remember_firewall(project, item)
+        found = {each: self._firewall_in(project, each, subnet) for each in named}
         return {**{each: each for each in wanted - named}, **{name: key for name, key in found.items() if key}}
 
-    def _ids_of(self, project: str, firewalls: Sequence[str]) -> list[str]:
-        known = self.firewall_ids(project, firewalls)
+    def _remember_firewall(self, project: str, item: Mapping[str, Any]) -> None:
+        name, network = shapes.tags_of(item)[TAG_NAME], item.get("VpcId", "")
+        known = self._firewalls.setdefault((project, name), {}).setdefault(network, item["GroupId"])
+        if known != item["GroupId"]:
+            raise Refused(
+                f"Two security groups of network {network} have the tags of firewall {name} of project {project} "
+                f"({known} and {item['GroupId']}): remove the tags from the one that haven.gpu did not create."
+            )
+
+    def _firewall_in(self, project: str, name: str, subnet: Optional[str]) -> Optional[str]:
+        """The id of the firewall for a subnet. If there is only one, EC2 checks that it is in the right network."""
+        by_network = self._firewalls.get((project, name), {})
+        if len(by_network) < 2:
+            return next(iter(by_network.values()), None)
+        network = self.network_of(subnet)
+        if network in by_network:
+            return by_network[network or ""]
+        raise Refused(
+            f"Project {project} has firewalls {name} in several networks ({', '.join(sorted(by_network))}), and none "
+            f"in {network or 'the default network'}: create it with haven.gpu.firewall and the subnet of the "
+            "instance, or give its id."
+        )
+
+    def _ids_of(self, project: str, firewalls: Sequence[str], subnet: Optional[str]) -> list[str]:
+        known = self.firewall_ids(project, firewalls, subnet)
         missing = sorted(set(firewalls) - known.keys())
         if missing:
             raise NotFound(
@@ -246,7 +262,8 @@ class Ec2(Access, Checks):
         return [known[each] for each in firewalls]
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:
-        parameters = shapes.run_parameters(spec, image, generation, self._ids_of(spec.project, spec.firewalls or ()))
+        firewalls = self._ids_of(spec.project, spec.firewalls or (), spec.subnet)
+        parameters = shapes.run_parameters(spec, image, generation, firewalls)
         try:
             answer = self._ec2.attempt("RunInstances", **parameters)
         except RefusedCall as refused:
@@ -306,7 +323,7 @@ class Ec2(Access, Checks):
             tokens = "required" if change.after else "optional"
             self._ec2.call("ModifyInstanceMetadataOptions", InstanceId=instance.id, HttpTokens=tokens)
         elif change.field == "firewalls":
-            self._modify(instance, Groups=self._ids_of(instance.project, change.after))
+            self._modify(instance, Groups=self._ids_of(instance.project, change.after, instance.subnet))
         elif change.field == "instance_type":
             self._modify(instance, InstanceType={"Value": change.after})
         elif change.field == "termination_protection":

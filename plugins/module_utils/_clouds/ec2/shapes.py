@@ -172,10 +172,9 @@ def run_parameters(spec: Spec, chosen: Image, generation: int, firewall_ids: Seq
             "HttpTokens": "required" if spec.options.get("imdsv2", True) else "optional",
         },
     }
-    if spec.record_host_key:
-        parameters["UserData"] = _cloud_init.compose(spec.user_data, spec.host_key)
-    elif spec.user_data:
-        parameters["UserData"] = spec.user_data
+    user_data = _cloud_init.wanted(spec)
+    if user_data is not None:
+        parameters["UserData"] = user_data
     profile = spec.options.get("iam_instance_profile")
     spot = {"MaxPrice": spec.spot_max_price} if spec.spot_max_price else {}
     optional = {

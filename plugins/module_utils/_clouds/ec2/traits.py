@@ -12,6 +12,8 @@ TRAITS = Traits(
     title="EC2",
     encrypts_disks=True,
     sells_spot=True,
+    # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/create-key-pairs.html
+    key_types=("ssh-ed25519", "ssh-rsa"),
     changeable=frozenset({"imdsv2"}),
     reserved_tags=("aws:",),
 )

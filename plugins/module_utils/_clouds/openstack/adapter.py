@@ -270,7 +270,11 @@ class OpenStack(Access, Checks):
 
     # -- creating
 
-    def firewall_ids(self, project: str, names: Iterable[str]) -> Mapping[str, str]:
+    def network_of(self, subnet: Optional[str]) -> Optional[str]:
+        # Security groups belong to no network.
+        return None
+
+    def firewall_ids(self, project: str, names: Iterable[str], subnet: Optional[str] = None) -> Mapping[str, str]:
         return self._networks.known_groups(project, names)
 
     def create(self, spec: Spec, image: Image, generation: int) -> Instance:

@@ -256,9 +256,8 @@ def metadata(spec: Spec, image: Image, generation: int, creation: str) -> dict[s
 
 def user_data(spec: Spec) -> Optional[str]:
     """The user data in nova's format."""
-    if spec.record_host_key:
-        return base64.b64encode(_cloud_init.compose(spec.user_data, spec.host_key)).decode()
-    return base64.b64encode(spec.user_data.encode()).decode() if spec.user_data else None
+    found = _cloud_init.wanted(spec)
+    return base64.b64encode(found).decode() if found is not None else None
 
 
 def server_body(  # noqa: PLR0913 -- what a server is made of

@@ -12,6 +12,8 @@ TRAITS = Traits(
     title="OpenStack",
     encrypts_disks=False,
     sells_spot=False,
+    # What nova's library loads in every release. Those of security keys (sk-...) came later.
+    key_types=("ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"),
     changeable=frozenset({"floating_ip", "public_address"}),
     unsupported={
         "spot": "OpenStack has no spot instances: leave spot out.",

@@ -93,7 +93,7 @@ def test_what_the_user_says_is_sent() -> None:
 
 
 def test_without_host_keys_user_data_is_sent_as_it_is() -> None:
-    assert parameters(record_host_key=False, user_data="#!x")["UserData"] == "#!x"
+    assert parameters(record_host_key=False, user_data="#!x")["UserData"] == b"#!x"
     assert "UserData" not in parameters(record_host_key=False)
 
 
