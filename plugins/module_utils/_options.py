@@ -108,6 +108,7 @@ INSTANCE_INFO: dict[str, Any] = {
         "default": ["pending", "running", "stopping", "stopped", "shelved", "failed"],
     },
     "resources": {"type": "bool", "default": False},
+    "elsewhere": {"type": "bool", "default": False},
 }
 PROJECT: dict[str, Any] = {
     "state": {"type": "str", "choices": ["absent"], "required": True},

@@ -34,6 +34,13 @@ options:
       - Whether to also list everything else that carries the project's tag, and that may cost money.
     type: bool
     default: false
+  elsewhere:
+    description:
+      - Whether to also look for the project in all other regions that the account can use. A region that cannot be
+        asked, or does not answer within 10 seconds, is no error. On EC2, this needs the permission
+        C(ec2:DescribeRegions).
+    type: bool
+    default: false
 seealso:
   - module: haven.gpu.instance
 author:
@@ -57,6 +64,25 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+elsewhere:
+  description: What the project has in other regions, and which regions were asked.
+  returned: when O(elsewhere=true)
+  type: dict
+  contains:
+    regions:
+      description: The regions that answered, the own region first.
+      type: list
+      elements: str
+      sample: [eu-north-1, eu-west-1]
+    resources:
+      description: As RV(resources), each with its C(region), without those in the own region.
+      type: list
+      elements: dict
+      sample: [{region: eu-west-1, kind: instance, id: i-0ad3b8c1f5e6a7b90, name: jupyter-demo, state: running}]
+    not_asked:
+      description: The reason for each region that could not be asked. An empty name stands for all other regions.
+      type: dict
+      sample: {}
 resources:
   description: Everything in the region that carries the project's tag. Only with O(resources=true).
   returned: when O(resources=true)
@@ -204,11 +230,12 @@ class Question(NamedTuple):
     names: list[str]
     states: list[str]
     resources: bool
+    elsewhere: bool
 
 
 def question(params: dict[str, Any]) -> Question:
     names = [checked_name(name, "The name of an instance") for name in params["name"]]
-    return Question(project_of(params), names, params["states"], params["resources"])
+    return Question(project_of(params), names, params["states"], params["resources"], params["elsewhere"])
 
 
 def gather(cloud: Cloud, asked: Question, _check: bool) -> Outcome:
@@ -218,6 +245,11 @@ def gather(cloud: Cloud, asked: Question, _check: bool) -> Outcome:
     }
     if asked.resources:
         values["resources"] = [each.as_dict() for each in cloud.resources(asked.project)]
+    if asked.elsewhere:
+        # Imported here, because most runs do not need it.
+        from ..module_utils._elsewhere import look_elsewhere
+
+        values["elsewhere"] = look_elsewhere(cloud, asked.project).as_dict()
     return Outcome(values=values)
 
 

@@ -80,6 +80,26 @@ def resource_lines(resources: Iterable[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
+def region_lines(elsewhere: Mapping[str, Any], where: str) -> list[str]:
+    """Return lines about the regions that were asked. elsewhere: as instance_info returns it. where: what the user
+    changes to work in another region."""
+    own, others = elsewhere["regions"][0], len(elsewhere["regions"]) - 1
+    more = f" and {others} other region{'s' if others > 1 else ''}" if others else ""
+    lines = [f"Looked for the project in {plain(own) or 'the default region'}{more}."]
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for each in elsewhere["resources"]:
+        found.setdefault(str(each["region"]), []).append(each)
+    for region, resources in found.items():
+        told = "; ".join(resource_lines(resources))
+        lines.append(f"In {plain(region)}: {told}. To work on it, change {where}.")
+    # Often all others are denied for the same reason.
+    reasons: dict[str, list[str]] = {}
+    for region, why in elsewhere["not_asked"].items():
+        reasons.setdefault(str(why), []).append(plain(region) or "Other regions")
+    lines += [f"{', '.join(regions)} could not be asked: {why}" for why, regions in reasons.items()]
+    return lines
+
+
 def _hop(hop: Mapping[str, Any]) -> str:
     """How the user named a jump host."""
     tags = ",".join(f"{key}={value}" for key, value in (hop.get("tag") or {}).items())

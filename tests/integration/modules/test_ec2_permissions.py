@@ -173,3 +173,25 @@ def test_without_the_optional_permission_gpus_of_a_new_type_are_unknown_and_not_
     assert gpu("ec2-policy.json") == "1 x unknown"
     # The API says that there is no such type, and the creation would say so.
     assert gpu("ec2-policy.json", "ec2-policy-optional.json") is None
+
+
+def test_what_a_wrong_region_left_is_found_where_the_account_may_be_asked(account: Account) -> None:
+    wrong = {"ec2": {"region": "eu-central-1"}}
+    assert account.make(**wrong).ok
+    account.run("keypair", name="k", public_key=public_key(), **wrong)
+    limited = user(account, "ec2-policy.json")
+    told = account.run("instance_info", resources=True, elsewhere=True, env=limited)["elsewhere"]
+    own = account.api.environment["AWS_DEFAULT_REGION"]
+    assert (told["regions"], told["resources"]) == ([own], [])
+    assert "ec2:DescribeRegions" in told["not_asked"][""]
+    more = user(account, "ec2-policy.json", "ec2-policy-optional.json")
+    found = account.run("instance_info", resources=True, elsewhere=True, env=more)
+    assert found["resources"] == []
+    assert {(each["region"], each["kind"]) for each in found["elsewhere"]["resources"]} == {
+        ("eu-central-1", "instance"),
+        ("eu-central-1", "volume"),
+        ("eu-central-1", "key_pair"),
+    }
+    assert found["elsewhere"]["regions"][0] == own
+    assert "eu-central-1" in found["elsewhere"]["regions"]
+    assert account.run("project", state="absent", **wrong).ok
