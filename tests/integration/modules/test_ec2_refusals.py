@@ -100,3 +100,28 @@ def test_a_type_whose_gpus_cannot_be_asked_for_has_unknown_ones(account: Account
     told = account.make(instance_type="p99.xlarge", check=True)
     assert told.ok, told.message
     assert told["diff"]["after"]["one"]["instance"]["gpu"] == "1 x unknown"
+
+
+def test_terms_that_are_not_accepted_are_told_with_their_address(account: Account) -> None:
+    image = {"id": "ami-0a4ce7fa12026010a"}
+    refused = account.make(image=image)
+    assert_plain(refused, "refused", "open https://aws.amazon.com/marketplace/pp?sku=7zjmlfxjjw0c1 while", "accept")
+    assert account.living() == []
+    account.api.control("accept", image=image["id"])
+    assert account.make(image=image).ok
+
+
+@pytest.mark.parametrize(
+    ("policy", "explicit", "verdict"),
+    [
+        ("service control policy", True, "A service control policy denies ec2:RunInstances explicitly"),
+        ("permissions boundary", False, "No permissions boundary allows ec2:RunInstances"),
+    ],
+)
+def test_who_denies_is_told_and_adding_a_permission_is_not_advised(
+    account: Account, policy: str, explicit: bool, verdict: str
+) -> None:
+    account.api.control("deny", action="RunInstances", policy=policy, explicit=explicit)
+    refused = account.make()
+    assert_plain(refused, "denied", verdict, "would not help")
+    assert "have it added" not in refused.message

@@ -41,15 +41,6 @@ def assert_plain(answer: Answer, reason: str, *said: str) -> None:
 NOT_NOW = "Not now."
 NOBODY = "The request you have made requires authentication."
 POLICY = "Policy doesn't allow os_compute_api:servers:create to be performed."
-MARKETPLACE = (
-    "In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please visit "
-    "https://aws.amazon.com/marketplace/pp?sku=abc"
-)
-DENIED = (
-    "You are not authorized to perform this operation. User: arn:aws:iam::111122223333:user/alice is not authorized to "
-    "perform: ec2:RunInstances on resource: arn:aws:ec2:eu-north-1:111122223333:instance/* with an explicit deny in a "
-    "service control policy. Encoded authorization failure message: "
-) + "A" * 900
 QUOTA = "Quota exceeded for cores: Requested 2, but already used 19 of 20 cores"
 NETWORK = "Network 6e1b could not be found."
 NETWORKS = "Multiple possible networks found, use a Network ID to be more specific."
@@ -72,8 +63,6 @@ REFUSALS = [
     ("ec2", ec2("InsufficientInstanceCapacity", 500), "no_capacity", "another instance type"),
     ("ec2", ec2("InvalidSubnetID.NotFound", 400), "not_found", "subnet"),
     ("ec2", ec2("InvalidParameterCombination", 400), "cloud_failure", "InvalidParameterCombination"),
-    ("ec2", ec2("OptInRequired", 401, MARKETPLACE), "refused", "https://aws.amazon.com/marketplace/pp?sku=abc while"),
-    ("ec2", ec2("UnauthorizedOperation", 403, DENIED), "denied", "service control policy denies ec2:RunInstances"),
     ("openstack", openstack(401, NOBODY), "bad_credentials", "expired"),
     ("openstack", openstack(403, POLICY), "denied", "os_compute_api:servers:create"),
     ("openstack", openstack(403, QUOTA), "quota", "19 of 20 cores"),

@@ -19,6 +19,7 @@ from .faults import error_body
 from .groups import Groups
 from .instances import Instances
 from .key_pairs import KeyPairs
+from .refusals import missing
 from .regions import Regions
 from .tags import Tags
 from .volumes import Volumes
@@ -84,9 +85,7 @@ class SandboxEC2(Instances, Attributes, Groups, Volumes, KeyPairs, Tags, Regions
             super()._authenticate_and_authorize_normal_action(resource)
         except AccessDeniedError as denied:
             denied.error_type = "UnauthorizedOperation"
-            _type, body = error_body(
-                "ec2", "UnauthorizedOperation", f"You are not authorized to perform this operation. {denied.message}"
-            )
+            _type, body = error_body("ec2", "UnauthorizedOperation", missing(denied.message))
             denied.description = body.decode()
             raise
         except AuthFailureError as refused:

@@ -46,6 +46,7 @@ class Cloud:
         self.fragments: dict[str, str] = {}  # instance id -> its element in the answer to DescribeInstances
         self._rules: dict[str, Rules] = {}
         self.networks: Networks | None = None  # of the account's first region, once that is filled
+        self.accepted: set[str] = set()  # Marketplace images whose terms the account has accepted
         self._stale: SimpleQueue[Any] = SimpleQueue()
         threading.Thread(target=self._follow_members, name="rules", daemon=True).start()
         self.lifecycle = Lifecycle(self.machines, self.lock, self._changed, watch=watch)

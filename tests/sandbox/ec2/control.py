@@ -10,10 +10,13 @@ POST, JSON in, JSON out:
                         time between two; {"state": "stopping" | "shutting-down", ...}: the same for these
   /_control/networks    {"default": "own" | "other" | "none"}: which network is the default one, see networks.py;
                         returns {name: {"vpc": id, "subnets": [one id a zone]}}
+  /_control/deny        {"action": "RunInstances", "policy": "service control policy", "explicit": true}: from now on
+                        a policy of this kind denies that action to everybody, or without "explicit" does not allow it
+  /_control/accept      {"image": "ami-..."}: the account accepts the terms of a Marketplace image
   /_control/interrupt   {"id": "i-..."}: the spot market takes the instance back
   /_control/forget      {}: terminated instances leave the listing, as after an hour; their client tokens stay known
-  /_control/reset       {}: no faults, latency or delays, and the plain account's default network;
-                        {"cloud": true}: also nothing the account did not start with
+  /_control/reset       {}: no faults, denials, latency or delays, no terms accepted, the plain account's
+                        default network; {"cloud": true}: also nothing the account did not start with
 GET:
   /_control/state       {"latency_ms", "instances": {state: number}}
   /_control/instances   each instance with its state, its machine and its rules
@@ -28,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..control import ControlEndpoint
 from .models import SandboxInstance
+from .refusals import denial
 from .reset import forget_terminated, reset_cloud
 
 if TYPE_CHECKING:
@@ -51,6 +55,8 @@ class Control(ControlEndpoint):
             ("POST", "latency"): self._latency,
             ("POST", "pending"): self._pending,
             ("POST", "networks"): self._networks,
+            ("POST", "deny"): self._deny,
+            ("POST", "accept"): lambda asked: self._cloud.accepted.add(asked["image"]),
             ("POST", "interrupt"): self._interrupt,
             ("POST", "forget"): lambda _asked: forget_terminated(self._cloud),
             ("POST", "reset"): self._reset,
@@ -70,6 +76,12 @@ class Control(ControlEndpoint):
         with self._cloud.lock:
             return self._cloud.networks.choose(asked["default"]) if self._cloud.networks else None
 
+    def _deny(self, asked: dict[str, Any]) -> None:
+        action, explicit = asked["action"], bool(asked.get("explicit"))
+        message = denial(f"ec2:{action}", asked["policy"], explicit=explicit)
+        refusal = {"code": "UnauthorizedOperation", "status": 403, "message": message}
+        self._cloud.faults.add({"action": action, "times": -1, **refusal})
+
     def _interrupt(self, asked: dict[str, Any]) -> None:
         with self._cloud.lock:
             instance = SandboxInstance.by_id[asked["id"]]
@@ -81,6 +93,7 @@ class Control(ControlEndpoint):
     def _reset(self, asked: dict[str, Any]) -> None:
         self._cloud.faults.clear()
         self._cloud.lifecycle.clear_delays()
+        self._cloud.accepted.clear()
         self._networks({"default": "own"})
         if asked.get("cloud"):
             reset_cloud(self._cloud)

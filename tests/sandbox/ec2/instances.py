@@ -16,6 +16,7 @@ from . import filters, launch, tags
 from .client_tokens import ParameterMismatchError, fingerprint
 from .cloud import Cloud
 from .models import SandboxInstance, error
+from .refusals import check_terms
 from .spot import SpotRequest
 
 PAGE = 1000
@@ -55,6 +56,7 @@ class Instances(InstanceResponse):  # type: ignore[misc]
     def _check_launch(self) -> None:
         subnet = launch.place(self.ec2_backend, self.params)
         self.ec2_backend.describe_images(ami_ids=[self.params.get("ImageId", "")])
+        check_terms(self.ec2_backend.amis.get(self.params["ImageId"]), self.cloud.accepted)
         instances = launch.count(self.params, subnet.free_addresses())
         launch.check_type(self.ec2_backend, self.params, subnet)
         launch.check_groups(self.ec2_backend, self.params, subnet)

@@ -217,12 +217,14 @@ class SandboxSubnet(Subnet):  # type: ignore[misc]
 
 
 class SandboxImage(Ami):  # type: ignore[misc]
-    """A seeded image. machine_image: the name of the image its machines boot from."""
+    """A seeded image. machine_image: the name of the image its machines boot from. terms: the number of a Marketplace
+    product, whose terms the account must have accepted."""
 
     ROOT_GIB = 8
 
-    def __init__(self, *args: Any, machine_image: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, machine_image: str, terms: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.terms = terms
         self.machine_image = machine_image
 
     @property

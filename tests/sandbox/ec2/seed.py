@@ -30,7 +30,7 @@ DEEP_LEARNING = "/aws/service/deeplearning/ami/x86_64/{}/latest/ami-id"
 
 @dataclass(frozen=True)
 class Image:
-    """An image to seed. boots: the name of the machine image behind it."""
+    """An image to seed. boots: the name of the machine image behind it. terms: as SandboxImage has it."""
 
     id: str
     name: str
@@ -38,6 +38,7 @@ class Image:
     boots: str
     owner: str = ACCOUNT
     architecture: str = "x86_64"
+    terms: str = ""
 
 
 IMAGES = (
@@ -53,6 +54,15 @@ IMAGES = (
     Image("ami-0dee91ea120260101", "haven-deep-learning-image-slow-20260101", "2026-01-01", "deep-learning-image-slow"),
     Image("ami-0ab0a7e1a20260101", "haven-ubuntu-next-20260101", "2026-01-01", "ubuntu-next"),
     Image("ami-0ab0a7e1b20260101", "haven-ubuntu-next-slow-20260101", "2026-01-01", "ubuntu-next-slow"),
+    # Sold in the Marketplace, as NVIDIA's own images are, by the owner that all images there have.
+    Image(
+        "ami-0a4ce7fa12026010a",
+        "vendor-gpu-20260101",
+        "2026-01-01",
+        "bookworm-cuda",
+        owner="679593333241",
+        terms="7zjmlfxjjw0c1",
+    ),
     # Newer and somebody else's: whoever searches by name alone gets this one.
     Image("ami-0bad12a0209912310", "haven-debian-12-20991231", "2026-06-01", "bookworm", owner=SOMEBODY_ELSE),
 )
@@ -111,6 +121,7 @@ def images(region: str) -> dict[str, str]:
             root_device_name="/dev/xvda",
             region_name=zone,
             machine_image=image.boots,
+            terms=image.terms,
         )
     return {image.name: image.id for image in IMAGES}
 
