@@ -28,7 +28,6 @@ def token(spec: Spec, generation: int) -> str:
 
 
 def wanted(spec: Spec, image: Image, generation: int, firewall_ids: list[str]) -> dict[str, Any]:
-    user_data = _cloud_init.compose(spec.user_data, spec.host_key) if spec.record_host_key else spec.user_data or ""
     return {
         "type": spec.instance_type,
         "image": image.id,
@@ -37,7 +36,7 @@ def wanted(spec: Spec, image: Image, generation: int, firewall_ids: list[str]) -
         "protected": bool(spec.termination_protection),
         "rack": spec.options.get("rack"),
         "tags": {**spec.all_tags(), TAG_GENERATION: str(generation)},
-        "user_data": user_data.decode("latin-1") if isinstance(user_data, bytes) else user_data,
+        "user_data": (_cloud_init.wanted(spec) or b"").decode("latin-1"),
     }
 
 

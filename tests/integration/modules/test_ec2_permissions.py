@@ -51,8 +51,10 @@ def user(account: Account, *policies: str) -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}
 
 
-def playbook(account: Account, env: dict[str, str], folder: Path, name: str, *options: str, **variables: Any) -> str:
-    """Run one of ours; returns what it printed. It must succeed."""
+def playbook(
+    account: Account, env: dict[str, str], folder: Path, name: str, *options: str, ends: int = 0, **variables: Any
+) -> str:
+    """Run one of ours, which must end with that code; returns what it printed."""
     account.wrote = True
     file = folder / "variables.json"
     file.write_text(json.dumps({"haven_project": account.project, "haven_cloud": "ec2", **variables}))
@@ -75,7 +77,7 @@ def playbook(account: Account, env: dict[str, str], folder: Path, name: str, *op
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == ends, done.stdout + done.stderr
     return done.stdout
 
 
@@ -133,8 +135,8 @@ def test_the_documented_policy_is_enough_wherever_the_subnets_are_and_to_undo(ac
 
 
 def with_data_volume(account: Account, env: dict[str, str]) -> Answer:
-    account.make(data_volumes=[{"size_gib": 1}])
-    return account.instance(state="absent", delete_volumes=True, env=env)
+    account.make("two", data_volumes=[{"size_gib": 1}])
+    return account.instance("two", state="absent", delete_volumes=True, env=env)
 
 
 Use = Callable[[Account, dict[str, str]], Answer]
@@ -195,3 +197,15 @@ def test_what_a_wrong_region_left_is_found_where_the_account_may_be_asked(accoun
     assert found["elsewhere"]["regions"][0] == own
     assert "eu-central-1" in found["elsewhere"]["regions"]
     assert account.run("project", state="absent", **wrong).ok
+
+
+def test_the_end_of_a_day_stops_all_but_the_spot_instance_and_names_that(account: Account, tmp_path: Path) -> None:
+    account.make(["mine", "yours"])
+    account.make("cheap", spot={})
+    told = playbook(account, user(account, "ec2-policy.json"), tmp_path, "stop", ends=2)
+    told = " ".join(told.split())
+    assert "cheap (i-" in told
+    assert "terminate it with state: absent" in told
+    assert "The others succeeded." in told
+    states = {each["name"]: each["state"] for each in account.run("instance_info")["instances"]}
+    assert states == {"mine": "stopped", "yours": "stopped", "cheap": "running"}

@@ -42,11 +42,9 @@ class KeyPairs(MotoKeyPairs):  # type: ignore[misc]
 
     def _check_kind(self) -> None:
         """AWS takes no ECDSA keys, no keys of FIDO tokens, no certificates, and no options before a key."""
-        try:
-            line = base64.b64decode(self._get_param("PublicKeyMaterial") or "").decode().split()
-        except ValueError:
-            line = []
-        if line[:1] not in [[kind] for kind in IMPORTED]:
+        material = self._get_param("PublicKeyMaterial") or b""
+        line = (material if isinstance(material, bytes) else material.encode()).split()
+        if not line or line[0].decode(errors="replace") not in IMPORTED:
             raise error("InvalidKey.Format", "Key is not in valid OpenSSH public key format")
 
     def delete_key_pair(self) -> Any:
