@@ -7,11 +7,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Optional, Union
 
 from .._cloud import Cloud, Foresees
-from .._errors import HavenError
+from .._errors import HavenError, NotFound
 from .._findings import attempt, ok, unknown, wrong
 from .._firewall_keypair import plan_key_pair
 from .._models import Finding, Firewall, FirewallSpec, Image, ImageChoice, Instance, KeyPairSpec, Spec, Wishes
@@ -47,7 +47,7 @@ def check(cloud: Cloud, wanted: Wanted, specs: Sequence[Spec]) -> list[Finding]:
     questions: list[Callable[[], Union[Image, Finding, Firewall, None]]] = [
         *(lambda choice=choice: attempt(f"image {_choice(choice)}", lambda: cloud.image(choice)) for choice in choices),
         lambda: _key_pair(cloud, wanted.key_pair),
-        lambda: _firewall(cloud, wanted.firewall),
+        lambda: _firewall(cloud, wanted.firewall, {spec.subnet for spec in specs}),
     ]
     answers = together(lambda ask: ask(), questions)
     images = {choice: each for choice, each in zip(choices, answers) if isinstance(each, Image)}
@@ -89,7 +89,7 @@ def _incomplete(specs: Sequence[Spec]) -> list[Finding]:
 def _key_pair(cloud: Cloud, spec: Optional[KeyPairSpec]) -> Optional[Finding]:
     """None if it has to be imported."""
     if spec is None:
-        return unknown("key pair", "it is not known which one")
+        return unknown("key pair", "none is imported, or it is not known which one")
     about = f"key pair {spec.name}"
     try:
         current = cloud.key_pair(spec.project, spec.name)
@@ -99,8 +99,22 @@ def _key_pair(cloud: Cloud, spec: Optional[KeyPairSpec]) -> Optional[Finding]:
     return ok(about, "it is there") if current else None
 
 
-def _firewall(cloud: Cloud, spec: Optional[FirewallSpec]) -> Union[Finding, Firewall, None]:
-    """None if it has to be created."""
+def _firewall(
+    cloud: Cloud, spec: Optional[FirewallSpec], subnets: Collection[Optional[str]]
+) -> Union[Finding, Firewall, None]:
+    """None if it has to be created in the network of one of the subnets."""
     if spec is None:
         return unknown("firewall", "it is not known which one")
-    return attempt(f"firewall {spec.name}", lambda: cloud.firewall(spec.project, spec.name, spec.network))
+    about = f"firewall {spec.name}"
+    try:
+        # None: in the cloud's default network.
+        networks = {cloud.network_of(subnet) if subnet else spec.network for subnet in subnets}
+        found = [cloud.firewall(spec.project, spec.name, each) for each in networks or {spec.network}]
+    except NotFound:
+        # A subnet that does not exist is named by the cloud's own checks.
+        return None
+    except HavenError as error:
+        return wrong(about, error)
+    if None in found:
+        return None
+    return found[0] if len(found) == 1 else ok(about, "it is there, in each of the networks")

@@ -113,7 +113,7 @@ def _key_pair(params: Mapping[str, Any], findings: list[Finding]) -> Optional[Ke
     if not params["key_pair"]:
         return None
     given = {"name": params["key_pair"], "public_key": params["public_key"], "state": "present", "recreate": False}
-    read = attempt("key pair", lambda: keypair_spec({**given, "project": params["project"]}))
+    read = attempt("key pair", lambda: keypair_spec({**given, "cloud": params["cloud"], "project": params["project"]}))
     return _kept(read, findings)
 
 

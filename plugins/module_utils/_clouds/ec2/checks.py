@@ -18,8 +18,6 @@ from ..._retry import together
 from . import shapes
 from .client import Connection, RefusedCall
 
-# ImportKeyPair takes no other.
-KEY_TYPES = ("ssh-ed25519", "ssh-rsa")
 # The error of a dry run that would have succeeded.
 _WOULD_SUCCEED = "DryRunOperation"
 # What the whole story needs beside the three actions that are tried.
@@ -37,7 +35,7 @@ class Checks:
 
     def foresee(self, wishes: Wishes) -> list[Finding]:
         subnets, zones, types = together(lambda ask: ask(wishes), [self._subnets, self._zones, self._architectures])
-        findings = [*_key_kind(wishes), *_subnet_findings(wishes, subnets), *_type_findings(wishes, zones, subnets)]
+        findings = [*_subnet_findings(wishes, subnets), *_type_findings(wishes, zones, subnets)]
         findings += _architecture_findings(wishes, types)
         network = _network_of(wishes, subnets)
         findings += together(lambda ask: ask(), list(self._dry_runs(wishes, network)))
@@ -137,16 +135,6 @@ def _different(wishes: Wishes) -> list[Spec]:
     return list(found.values())
 
 
-def _key_kind(wishes: Wishes) -> Iterator[Finding]:
-    kind = ((wishes.key_pair.public_key if wishes.key_pair else None) or "").partition(" ")[0]
-    if kind and kind not in KEY_TYPES:
-        yield wrong(
-            "key pair",
-            f"EC2 imports {' and '.join(KEY_TYPES)} keys only, not {kind}: set haven_public_key to one of these, and "
-            "haven_private_key to its private half.",
-        )
-
-
 def _subnet_findings(wishes: Wishes, subnets: Any) -> Iterator[Finding]:
     if isinstance(subnets, HavenError):
         yield _unasked("subnet", subnets)
@@ -165,31 +153,10 @@ def _subnet_findings(wishes: Wishes, subnets: Any) -> Iterator[Finding]:
             continue
         zones = ", ".join(sorted({str(item.get("AvailabilityZone")) for item in found}))
         yield ok(about, f"{found[0].get('VpcId')}, {zones}, {free} free addresses")
-    yield from _network_findings(wishes, subnets)
 
 
 def _defaults(subnets: _Answer) -> list[Mapping[str, Any]]:
     return [item for item in subnets.values() if item.get("DefaultForAz")]
-
-
-def _network_findings(wishes: Wishes, subnets: _Answer) -> Iterator[Finding]:
-    """A firewall belongs to one network, and instances in another cannot have it."""
-    networks = {str(item.get("VpcId")) for item in _used(wishes, subnets)}
-    if wishes.firewall and wishes.firewall.network and networks - {wishes.firewall.network}:
-        yield wrong(
-            f"firewall {wishes.firewall.name}",
-            f"It is in {wishes.firewall.network}, and the subnet is in {', '.join(sorted(networks))}: use a subnet of "
-            "the firewall's network, or another haven_project.",
-        )
-    elif len(networks) > 1:
-        yield wrong(
-            "subnets", f"They are in different networks ({', '.join(sorted(networks))}): a project has one firewall."
-        )
-
-
-def _used(wishes: Wishes, subnets: _Answer) -> list[Mapping[str, Any]]:
-    named = [subnets[spec.subnet] for spec in wishes.specs if spec.subnet and spec.subnet in subnets]
-    return named if all(spec.subnet for spec in wishes.specs) else [*named, *_defaults(subnets)]
 
 
 def _network_of(wishes: Wishes, subnets: Any) -> Optional[str]:
