@@ -247,7 +247,9 @@ def _read_here(path: str, place: int) -> bytes:
 
 
 def _read_there(connection: Any, path: str, place: int) -> bytes:
-    command = f"tail -c +{place + 1} {shlex.quote(path)} 2>/dev/null | head -c {_MOST_BYTES}"
+    look = f"tail -c +{place + 1} {shlex.quote(path)} 2>/dev/null | head -c {_MOST_BYTES}"
+    # The user's own shell may be another kind of shell.
+    command = f"/bin/sh -c {shlex.quote(look)}"
     try:
         # A second session of the task's connection, without becoming another user.
         second = copy.copy(connection)
