@@ -49,7 +49,8 @@ def egress_environment() -> dict[str, str]:
     values: dict[str, str] = {}
     for path in ENVIRONMENT_FILES:
         values.update(read_environment_file(path))
-    values.pop("PATH", None)
+    for name in ("PATH", "LANGUAGE"):
+        values.pop(name, None)
     return values
 
 
@@ -65,6 +66,7 @@ def child_environment(user: pwd.struct_passwd) -> dict[str, str]:
         LOGNAME=user.pw_name,
         PATH="/usr/local/bin:/usr/bin:/bin",
         LANG="C.UTF-8",
+        LC_ALL="C.UTF-8",  # what programs say is read here, and an image may speak another language
         NO_COLOR="1",
         GIT_TERMINAL_PROMPT="0",
         PIP_NO_INPUT="1",

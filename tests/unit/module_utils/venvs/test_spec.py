@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._venvs import process
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.models import Plan, Spec, VenvError, spec_from
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.process import read_environment_file
 from ansible_collections.haven.gpu.plugins.module_utils._venvs.requirements import gather
@@ -175,6 +177,18 @@ def test_an_environment_file_is_read_and_never_run(tmp_path: Path) -> None:
         "X": "$(touch /tmp/x)",
     }
     assert read_environment_file(str(tmp_path / "absent")) == {}
+
+
+def test_programs_speak_english_whatever_the_language_of_the_image_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "environment"
+    file.write_text("LANG=sv_SE.UTF-8\nLC_ALL=sv_SE.UTF-8\nLANGUAGE=sv\nKERAS_BACKEND=jax\n")
+    monkeypatch.setattr(process, "ENVIRONMENT_FILES", (str(file),))
+    environment = process.child_environment(pwd.getpwuid(0))
+    assert (environment["LANG"], environment["LC_ALL"]) == ("C.UTF-8", "C.UTF-8")
+    assert "LANGUAGE" not in environment
+    assert environment["KERAS_BACKEND"] == "jax"
 
 
 def test_an_empty_plan_is_no_change_and_each_part_of_it_is_one() -> None:
