@@ -110,7 +110,7 @@ def _with_defaults(params: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[
 
 
 def _key_pair(params: Mapping[str, Any], findings: list[Finding]) -> Optional[KeyPairSpec]:
-    if not params["key_pair"]:
+    if not params["key_pair"] or not params["public_key"]:
         return None
     given = {"name": params["key_pair"], "public_key": params["public_key"], "state": "present", "recreate": False}
     read = attempt("key pair", lambda: keypair_spec({**given, "cloud": params["cloud"], "project": params["project"]}))

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Optional
 
@@ -38,7 +38,8 @@ class Checks:
         findings = [*_subnet_findings(wishes, subnets), *_type_findings(wishes, zones, subnets)]
         findings += _architecture_findings(wishes, types)
         network = _network_of(wishes, subnets)
-        findings += together(lambda ask: ask(), list(self._dry_runs(wishes, network)))
+        named = {each.about for each in findings if each.verdict == "wrong"}
+        findings += together(lambda ask: ask(), list(self._dry_runs(wishes, network, named)))
         findings.append(unknown("other permissions", _NOT_TRIED))
         findings.append(unknown("quota", "EC2 says it only when an instance is launched"))
         return findings
@@ -88,10 +89,15 @@ class Checks:
 
     # -- permissions
 
-    def _dry_runs(self, wishes: Wishes, network: Optional[str]) -> Iterator[Callable[[], Finding]]:
+    def _dry_runs(
+        self, wishes: Wishes, network: Optional[str], named: Collection[str]
+    ) -> Iterator[Callable[[], Finding]]:
+        """``named`` is what is known to be wrong, which a launch would only be refused for again."""
         for spec in _different(wishes):
             image = wishes.image_of(spec)
             if image is None or not spec.instance_type:
+                continue
+            if {f"subnet {spec.subnet}", f"instance type {spec.instance_type}"} & set(named):
                 continue
             groups = [wishes.firewall.id] if wishes.firewall else []
             run = shapes.run_parameters(spec, image, 1, groups)

@@ -119,6 +119,10 @@ def test_a_cloud_that_cannot_be_asked_does_not_hide_the_rest() -> None:
     assert {"credentials", "jump host gate.invalid"} <= wrong(checked).keys()
 
 
+def test_a_key_that_is_not_known_is_not_wrong(world: MemoryWorld) -> None:
+    assert wrong(check(world, NOTEBOOK, public_key=None)) == {}
+
+
 def test_a_key_pair_with_another_key_is_named(world: MemoryWorld) -> None:
     world.cloud().import_key_pair(KeyPairSpec("demo", "demo", public_key=OTHER_KEY))
     assert "contains another public key" in wrong(check(world, NOTEBOOK))["key pair demo"]

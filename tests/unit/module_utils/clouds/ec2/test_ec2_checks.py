@@ -131,6 +131,13 @@ def test_a_mistake_is_named(given: dict[str, Any], about: str, said: str) -> Non
     assert said in found[about][1]
 
 
+@pytest.mark.parametrize("given", [{"subnet": "subnet-x"}, {"instance_type": "g5.xlage"}])
+def test_what_is_wrong_anyway_is_not_launched_even_in_a_dry_run(given: dict[str, Any]) -> None:
+    api = Api()
+    assert len(wrong(foresee(api, spec(**given)))) == 1
+    assert "RunInstances" not in [action for action, _parameters in api.calls]
+
+
 def test_without_a_default_network_a_subnet_has_to_be_named() -> None:
     found = foresee(Api(subnets=SUBNETS[:3]), spec(subnet=None))
     assert "set haven_subnet" in found["subnet"][1]

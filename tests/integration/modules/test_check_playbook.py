@@ -1,0 +1,162 @@
+# Copyright (c) 2026, the haven.gpu contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""haven.gpu.check with the inventory that users copy: it finds nothing wrong, or each mistake that is planted in it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+
+from tests import shipped
+
+from .conftest import Account
+
+# As many as the issue of a token, a listing by the inventory, and everything that is asked at most.
+MOST_CALLS = 12
+HOP = {"host": "gate.invalid", "user": "alice", "key": "/gone/id_ed25519"}
+# Two kinds of mistakes each, which one run finds together: what is changed in the inventory, and what is said of it.
+VARIABLES: dict[str, tuple[dict[str, Any], str]] = {
+    "a misspelt variable": ({"haven_egres_proxy": {}}, "haven_egress_proxy"),
+    "a variable that is one letter short": ({"haven_ssh_source": []}, "haven_ssh_sources"),
+    "a misspelt variable of a role": ({"egress_enforced": True}, "egress_enforce is probably meant"),
+    "another one": ({"cuda_requird": False}, "cuda_required is probably meant"),
+    "a variable of hosts": ({"haven_region": "us-east-1"}, "haven_region is no setting"),
+    "a variable of a role with a wrong type": ({"jupyter_port": "many"}, "jupyter_port"),
+    "a misspelt key of a jump host": ({"haven_hops": [{**HOP, "usr": "alice"}]}, "the nearest one is user"),
+    "a misspelt key of an environment": (
+        {"haven_environments": [{"name": "x", "user": "alice", "package": ["numpy"]}]},
+        "the nearest one is packages",
+    ),
+}
+WISHES: dict[str, tuple[dict[str, Any], str]] = {
+    "a subnet that is not there": ({"haven_subnet": "subnet-0123456789abcdef0"}, "no such subnet"),
+    "a jump host whose name cannot be looked up": ({"haven_hops": [{**HOP, "key": None}]}, "gate.invalid cannot be"),
+    "a private key that is not there": ({"haven_private_key": "/gone/id_rsa"}, "/gone/id_rsa does not exist"),
+    "a key that EC2 does not import": (
+        {"haven_public_key": "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA=="},
+        "not ecdsa-sha2-nistp256",
+    ),
+}
+INSTANCES: dict[str, tuple[dict[str, Any], str]] = {
+    "an image that is not there": ({"image": {"name": "no-such-image-*"}}, "called 'no-such-image-*'"),
+    "a parameter that is not there": ({"image": {"parameter": "/aws/service/nothing"}}, "SSM parameter"),
+    "an instance type that is not there": ({"instance_type": "g5.xlage"}, "check its spelling and the region"),
+    "a misspelt option": ({"instance_typ": "g5.xlarge"}, "the nearest one is instance_type"),
+    "an option that does not exist": ({"spots": True}, "the nearest one is spot"),
+    "a key of an image": ({"image": {"nme": "x"}}, "the nearest one is name"),
+    "a state that EC2 does not have": ({"state": "shelved"}, "state: shelved"),
+    "a name that cannot be one": ({"name": "jupyter demo"}, "letters, digits, dots"),
+    "contradicting options": ({"host_key_signer": "/tmp/key"}, "host_key_source: injected"),
+}
+USERS: dict[str, tuple[dict[str, Any], str]] = {
+    "a user without a password": ({"name": "bob"}, "'bob' in haven_users has no password"),
+    "a path instead of a key": ({"name": "carol", "password": "x", "ssh_keys": ["~/.ssh/id.pub"]}, "Key 1 of 'carol'"),
+    "a name that cannot be an account": ({"name": "Dave D", "password": "x"}, "'Dave D' in haven_users"),
+}
+
+
+class Inventory:
+    """A copy of the shipped inventory with its marked lines filled in."""
+
+    def __init__(self, account: Account, folder: Path) -> None:
+        self.account = account
+        self.home = folder / "home"
+        (self.home / ".ssh").mkdir(parents=True)
+        key = self.home / ".ssh" / "id_ed25519"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+        self.folder = folder / "mine"
+        shutil.copytree(shipped.INVENTORIES / shipped.COPIED["ec2"], self.folder)
+        environment = account.api.environment
+        client: Any = boto3.client(
+            "ec2",
+            region_name=environment["AWS_DEFAULT_REGION"],
+            endpoint_url=environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        values = {
+            "haven_project": account.project,
+            "haven_ec2": f"{{region: {environment['AWS_DEFAULT_REGION']}}}",
+            "haven_subnet": client.describe_subnets()["Subnets"][0]["SubnetId"],
+            "haven_hops": "[]",
+            "vault_alice_password": "canary",
+        }
+        file = self.folder / "group_vars" / "all.yml"
+        text = shipped.filled(file.read_text(), values)
+        self.given: dict[str, Any] = yaml.safe_load(text)
+        file.unlink()
+        (self.folder / "group_vars" / "all").mkdir()
+        (self.folder / "group_vars" / "all" / "shipped.yml").write_text(text)
+
+    def check(self, changed: Mapping[str, Any]) -> tuple[int, str, list[str]]:
+        """How the playbook ended with these variables instead, what it said, and the calls that it made."""
+        (self.folder / "group_vars" / "all" / "z_changed.yml").write_text(yaml.safe_dump(dict(changed)))
+        environment = {
+            **os.environ,
+            **self.account.api.environment,
+            "HOME": str(self.home),
+            "ANSIBLE_HOME": str(self.home / "ansible"),
+            "SSH_AUTH_SOCK": "",
+            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "0",
+        }
+        program = str(Path(sys.executable).parent / "ansible-playbook")
+        began = time.time()
+        done = subprocess.run(
+            [program, "-i", str(self.folder), "haven.gpu.check"],
+            cwd=self.home,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        calls = [entry["action"] for entry in self.account.api.log(began)]
+        said = " ".join((done.stdout + done.stderr).replace("''", "'").split())
+        assert "canary" not in said
+        return done.returncode, said, calls
+
+
+@pytest.fixture
+def inventory(account: Account, tmp_path: Path) -> Inventory:
+    return Inventory(account, tmp_path)
+
+
+@pytest.mark.only("ec2")
+def test_the_shipped_inventory_is_right_and_takes_few_calls(inventory: Inventory) -> None:
+    status, said, calls = inventory.check({})
+    assert status == 0, said
+    assert "WRONG" not in said
+    assert len(calls) <= MOST_CALLS, calls
+    assert inventory.account.run("instance_info", resources=True)["resources"] == []
+
+
+@pytest.mark.only("ec2")
+def test_one_run_finds_all_mistakes_that_are_planted(inventory: Inventory) -> None:
+    """More than twenty mistakes in two runs, since some variables can be wrong in one way at a time only."""
+    shipped_instance = inventory.given["haven_instances"][0]
+    instances = [
+        {**shipped_instance, "name": f"n{number}", **wrong} for number, (wrong, _) in enumerate(INSTANCES.values())
+    ]
+    users = [*inventory.given["haven_users"], *(wrong for wrong, _ in USERS.values())]
+    variables = {name: value for wrong, _ in VARIABLES.values() for name, value in wrong.items()}
+    status, said, _calls = inventory.check({**variables, "haven_instances": instances, "haven_users": users})
+    assert status != 0
+    planted = {**VARIABLES, **INSTANCES, **USERS}
+    assert [mistake for mistake, (_, words) in planted.items() if words not in said] == []
+    wishes = {name: value for wrong, _ in WISHES.values() for name, value in wrong.items()}
+    status, said, _calls = inventory.check(wishes)
+    assert status != 0
+    assert [mistake for mistake, (_, words) in WISHES.items() if words not in said] == []
+    assert len(planted) + len(WISHES) > 20
+    assert inventory.account.run("instance_info", resources=True)["resources"] == []
