@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,3 +39,38 @@ def test_a_port_is_promised_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     finally:
         for number, folder in enumerate(folders):
             folder.close(f"box{number}")
+
+
+@pytest.mark.parametrize(
+    ("said", "pause"),
+    [
+        ("alice@box: Permission denied (publickey).", "60"),
+        ("Received disconnect from 10.0.0.5 port 22:2: Too many authentication failures", "60"),
+        ("connect to host box port 22: Permission denied", "1"),
+        ("Connection refused", "1"),
+    ],
+)
+def test_a_refused_login_is_not_tried_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, pause: str
+) -> None:
+    """sshd locks out an address that is refused often. 45 is the time that an attempt may take."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text(f"#!/bin/sh\necho '{said}'\nexit 255\n")
+    (programs / "sleep").write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/slept\nexec /bin/sleep 60\n')
+    for each in programs.iterdir():
+        each.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    tunnels = Tunnels(str(tmp_path / "state"))
+    with socket.create_server(("127.0.0.1", 0)) as trial:
+        port: int = trial.getsockname()[1]
+    tunnels.start("box", Wish("/dev/null", "box", "alice", (Forward(port, "/run/a.sock"),)))
+    try:
+        slept = tmp_path / "slept"
+        end = time.monotonic() + 60
+        while not (slept.exists() and set(slept.read_text().split()) - {"45"}):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert set(slept.read_text().split()) - {"45"} == {pause}
+    finally:
+        tunnels.close("box")
