@@ -108,6 +108,8 @@ def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) 
             f"the name {name!a} in {variable} cannot be an account: use at most 32 lower-case letters, digits, dashes, "
             "and underscores, and begin with a letter."
         )
+    if name == "root":
+        yield f"the name 'root' in {variable} is the administrator's: choose an account without its rights."
     state = user.get("state", "present")
     if state not in _STATES:
         yield f"the state of {name!a} in {variable} is {state!a}: use {' or '.join(_STATES)}."

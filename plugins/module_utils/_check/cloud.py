@@ -19,6 +19,8 @@ from .._plan import by_name, creates
 from .._retry import together
 
 CREDENTIALS = "credentials"
+# States that only an existing instance can get.
+_OF_EXISTING = ("stopped", "restarted", "shelved", "rebuilt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +79,15 @@ def _choice(choice: ImageChoice) -> str:
 
 
 def _incomplete(specs: Sequence[Spec]) -> list[Finding]:
-    """Instances that cannot be created without something that was not given."""
-    return [
+    """Instances that cannot be created without something that was not given, or are not to be created."""
+    found = [
+        wrong(
+            f"instance {spec.name}", f"It does not exist, so it cannot be {spec.state}: create it with state: running."
+        )
+        for spec in specs
+        if spec.state in _OF_EXISTING
+    ]
+    return found + [
         wrong(f"instance {spec.name}", f"It does not exist and cannot be created without {field}: give it.")
         for spec in specs
         for field in ("image", "instance_type")

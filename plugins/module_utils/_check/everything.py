@@ -60,7 +60,7 @@ def check(params: Mapping[str, Any], validate: Validate, connect: Connect) -> Ch
             creating = wanted.missing(listed)
             if not creating:
                 return Checked((*findings, ok("instances", "all of them exist")), ())
-            around = lambda: _around(params, wanted, hops, listed, [spec.name for spec in creating])  # noqa: E731
+            around = lambda: _around(params, wanted, hops, listed)  # noqa: E731
             asked, local = both(lambda: _cloud.check(cloud, wanted, creating), around)
     except HavenError as error:
         return _without_cloud(params, wanted, hops, [*findings, wrong(CREDENTIALS, error)])
@@ -73,7 +73,7 @@ def _without_cloud(
     """What can be checked if the cloud cannot be asked."""
     names = [spec.name for spec in wanted.specs]
     rest = unknown("image, instance type, network, quota", "not tried: the cloud cannot be asked")
-    return Checked((*findings, rest, *_around(params, wanted, hops, [], names)), tuple(names))
+    return Checked((*findings, rest, *_around(params, wanted, hops, [])), tuple(names))
 
 
 def _specs(params: Mapping[str, Any], validate: Validate, findings: list[Finding]) -> list[Spec]:
@@ -146,7 +146,6 @@ def _around(
     wanted: Wanted,
     hops: Sequence[WantedHop],
     instances: Sequence[Instance],
-    planned: Sequence[str],
 ) -> list[Finding]:
     """The checks that ask no cloud: keys, hops, and the proxy."""
     own = [each.rest if isinstance(each, HopLookup) else each for each in hops]
@@ -157,7 +156,7 @@ def _around(
     ]
     public = wanted.key_pair.public_key if wanted.key_pair else None
     found = keys.check(paths, params["private_key"], public)
-    return [*found, *route.check(hops, instances, planned, params["proxy"])]
+    return [*found, *route.check(hops, instances, wanted.specs, params["proxy"])]
 
 
 def _name(hop: WantedHop) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from .._errors import HavenError
 from .._findings import ok, unknown, wrong
-from .._models import Finding, Hop, Instance
+from .._models import Finding, Hop, Instance, Spec
 from .._ssh.hops import HopLookup, WantedHop, found
 from .._ssh.master import HeldConnection, held
 from .keys import is_path, read, wants_touch
@@ -26,9 +26,9 @@ _NOT_HIS_TO_SAY = "administratively prohibited"
 
 
 def check(
-    wanted: Sequence[WantedHop], instances: Sequence[Instance], planned: Collection[str], proxy: Optional[str]
+    wanted: Sequence[WantedHop], instances: Sequence[Instance], planned: Collection[Spec], proxy: Optional[str]
 ) -> list[Finding]:
-    """Check each hop, outermost first. ``planned`` are the names of instances that this run creates."""
+    """Check each hop, outermost first. ``planned`` are the instances that run at the end of this run."""
     hops, findings = _known(wanted, instances, planned)
     faults = [_fault(hop, first=index == 0) for index, hop in enumerate(hops)]
     findings = [*filter(None, faults), *findings]
@@ -53,20 +53,23 @@ def _not_asked(proxy: Optional[str], why: str) -> list[Finding]:
 
 
 def _known(
-    wanted: Sequence[WantedHop], instances: Sequence[Instance], planned: Collection[str]
+    wanted: Sequence[WantedHop], instances: Sequence[Instance], planned: Collection[Spec]
 ) -> tuple[tuple[Hop, ...], list[Finding]]:
-    """The hops up to the first one that does not exist yet, and what there is to say about that one."""
+    """The hops up to the first one that does not run yet, and what there is to say about that one."""
     hops: tuple[Hop, ...] = ()
     for count, each in enumerate(wanted, start=1):
         try:
             hops = found(wanted[:count], instances).hops
         except HavenError as error:
-            name, instance = (each.shown, each.instance) if isinstance(each, HopLookup) else (each.host, "")
-            comes = instance in planned
-            return hops, [
-                ok(f"jump host {name}", "it comes with this run") if comes else wrong(f"jump host {name}", error)
-            ]
+            about = f"jump host {each.shown if isinstance(each, HopLookup) else each.host}"
+            comes = isinstance(each, HopLookup) and any(_is(each, spec) for spec in planned)
+            return hops, [ok(about, "it comes with this run") if comes else wrong(about, error)]
     return hops, []
+
+
+def _is(hop: HopLookup, spec: Spec) -> bool:
+    named = not hop.instance or hop.instance == spec.name
+    return named and all(spec.tags.get(key) == value for key, value in hop.tags)
 
 
 def _fault(hop: Hop, *, first: bool) -> Optional[Finding]:

@@ -25,6 +25,7 @@ def test_good_users_have_no_faults() -> None:
     [
         ({"name": "Alice Smith"}, "The name 'Alice Smith' in haven_users cannot be an account"),
         ({"name": "a" * 33}, "cannot be an account"),
+        ({"name": "root"}, "The name 'root' in haven_users is the administrator's"),
         ({"state": "gone"}, "The state of 'alice' in haven_users is 'gone': use present or absent."),
         ({"password": ""}, "The user 'alice' in haven_users has no password"),
         ({"password": None}, "has no password"),

@@ -81,6 +81,7 @@ def test_several_mistakes_are_found_in_one_go(world: MemoryWorld) -> None:
         {**NOTEBOOK, "name": "same"},
         {**NOTEBOOK, "name": "same"},
         {**NOTEBOOK, "name": "shelf", "state": "shelved"},
+        {**NOTEBOOK, "name": "idle", "state": "stopped"},
         public_key="~/.ssh/id.pub",
         hops=[{"host": "gate host"}],
     )
@@ -91,6 +92,7 @@ def test_several_mistakes_are_found_in_one_go(world: MemoryWorld) -> None:
         "instance a name",
         "instance same",
         "instance shelf",
+        "instance idle",
         "key pair",
         "jump hosts",
     }

@@ -18,7 +18,7 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._check import route
 from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError, Unreachable
-from ansible_collections.haven.gpu.plugins.module_utils._models import Finding, Hop, Instance
+from ansible_collections.haven.gpu.plugins.module_utils._models import Finding, Hop, Instance, Spec
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import wanted_hops
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ/+K5c7Wxxm5lYcOSr4fe1rH2bRVh0PEdtpSx4s1Lqz"
@@ -111,13 +111,26 @@ def test_nobody_is_asked_to_touch_a_security_key(stand: Stand, key: str, verdict
 
 def test_a_hop_that_this_run_creates_comes_with_it(stand: Stand) -> None:
     hops = wanted_hops([{"host": "127.0.0.1"}, {"instance": "gate"}])
-    found = route.check(hops, [], ["gate", "notebook"], "http://p:3128")
+    found = route.check(hops, [], [Spec("p", "gate"), Spec("p", "notebook")], "http://p:3128")
     assert verdicts(found) == {"jump host 127.0.0.1": "ok", "egress proxy": "unknown", "jump host gate": "ok"}
     assert [each.said for each in found if each.about == "jump host gate"] == ["it comes with this run"]
 
 
+def test_a_hop_that_this_run_creates_can_be_meant_by_its_tags(stand: Stand) -> None:
+    hops = wanted_hops([{"tag": {"role": "gate"}}])
+    planned = [Spec("p", "one"), Spec("p", "two", tags={"role": "gate", "more": "x"})]
+    assert verdicts(route.check(hops, [], planned, None)) == {"jump host role=gate": "ok"}
+    assert verdicts(route.check(hops, [], planned[:1], None)) == {"jump host role=gate": "wrong"}
+
+
+def test_a_hop_that_is_stopped_runs_with_this_run(stand: Stand) -> None:
+    gate = Instance("i-1", "gate", "p", "ec2", "r", "stopped")
+    found = route.check(wanted_hops([{"instance": "gate"}]), [gate], [Spec("p", "gate", state="running")], None)
+    assert verdicts(found) == {"jump host gate": "ok"}
+
+
 def test_a_hop_that_is_no_instance_and_will_be_none_is_wrong(stand: Stand) -> None:
-    found = route.check(wanted_hops([{"instance": "gaet"}]), [], ["gate"], None)
+    found = route.check(wanted_hops([{"instance": "gaet"}]), [], [Spec("p", "gate")], None)
     assert verdicts(found) == {"jump host gaet": "wrong"}
 
 
