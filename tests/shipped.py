@@ -3,13 +3,19 @@
 A mark is a comment that begins with "change this:" or "where there is one:" and says how to find the value. It is about
 the first line below that is no comment, or, where its paragraph has comments only, about the last of them, which is
 then uncommented.
+
+As a program it is an editor: `python tests/shipped.py FILE` fills in FILE with the values in the JSON file that
+HAVEN_FILL_IN names.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import pathlib
 import re
+import sys
 from collections.abc import Mapping
 
 INVENTORIES = pathlib.Path(__file__).resolve().parent.parent / "inventories"
@@ -80,3 +86,12 @@ def filled(text: str, values: Mapping[str, str]) -> str:
         assert indent is not None
         lines[found[key].number] = f"{indent.group()}{key}: {value}"
     return "\n".join(lines) + "\n"
+
+
+def main(file: pathlib.Path) -> None:
+    values = json.loads(pathlib.Path(os.environ["HAVEN_FILL_IN"]).read_text(encoding="utf-8"))
+    file.write_text(filled(file.read_text(encoding="utf-8"), values), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(pathlib.Path(sys.argv[1]))

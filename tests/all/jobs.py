@@ -83,6 +83,10 @@ JOBS = (
     pytest("story", "notebook", 3.0, "tests/story/test_story.py"),
     pytest("story", "killed", 2.6, "tests/story/test_kill.py"),
     pytest("story", "permissions", 1.5, "tests/story/test_permissions.py", alone_on="OpenStack"),
+    Job(
+        "story-readme", "story", ("pytest", "-q", "tests/story/test_readme.py"), 6.0,
+        sandbox=True, alone_on="OpenStack", long=True,
+    ),
     scenario("cuda", 1.0),
     scenario("egress", 1.8),
     scenario("jump_host", 4.0),

@@ -39,6 +39,11 @@ class Story:
         ours = {name: value for name, value in os.environ.items() if name not in self.unset}
         return {**ours, **self.identity, "HOME": str(self.home), "ANSIBLE_HOME": str(self.home / ".ansible")}
 
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where the commands are run."""
+        return ROOT
+
     def there(self, words: list[str]) -> list[str]:
         """The command that runs another one where the user sits."""
         return words
@@ -51,7 +56,7 @@ class Story:
         """Run a playbook to its end; returns all that it printed."""
         self._known.clear()
         done = subprocess.run(
-            self.command(playbook, *arguments), cwd=ROOT, env=self.environment, check=False,
+            self.command(playbook, *arguments), cwd=self.folder, env=self.environment, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stdout[-6000:]
@@ -59,10 +64,10 @@ class Story:
 
     def inventory_hosts(self) -> dict[str, Any]:
         """The host variables as the inventory plugin gives them."""
+        command = self.there(["ansible-inventory", "-i", str(self.inventory), "--list"])
         listing = subprocess.run(
-            self.there(["ansible-inventory", "-i", str(self.inventory), "--list"]), cwd=ROOT, env=self.environment,
-            check=True, stdout=subprocess.PIPE,
-        ).stdout  # fmt: skip
+            command, cwd=self.folder, env=self.environment, check=True, stdout=subprocess.PIPE
+        ).stdout
         return dict(json.loads(listing)["_meta"]["hostvars"])
 
     def ssh(self, command: str, host: str = "jupyter-demo", check: bool = True, given: bytes = b"") -> str:
@@ -124,12 +129,17 @@ def make_story(
     return Story(project, folder / "inventory", home, unset, identity)
 
 
+def machine_image(release: str) -> str:
+    """The name of the sandbox's image of that Debian, prepared where it is, as a pattern."""
+    return f"haven-debian-{release}-{os.environ.get('HAVEN_SANDBOX_PREPARED', '')}2*"
+
+
 def prepared(cloud: str, name: str = "jupyter-demo") -> dict[str, Any]:
     """An entry of haven_instances like the sandbox's own, with an image that has the services' software, if there is.
 
     The scenarios of the roles install it on plain ones. Debian 12 has its whole story in the scenario site_ec2.
     """
-    image = {"name": f"haven-debian-13-{os.environ.get('HAVEN_SANDBOX_PREPARED', '')}2*"}
+    image = {"name": machine_image("13")}
     if cloud == "ec2":
         return {"name": name, "image": {**image, "owner": "self"}, "instance_type": "g4dn.xlarge"}
     return {"name": name, "image": image, "instance_type": "gpu.vgpu.1", "openstack": {"networks": ["private"]}}

@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 
+from tests.controller import Controller
 from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.sandbox_guests import wait_until
 
@@ -169,6 +170,8 @@ class Project:
         self.cloud = api.cloud
         self._machines = machines
         self.home = folder / "home"
+        # In a home of their own for ssh, too, which does not ask the environment.
+        self.on = Controller(self.home).command
         self.inventory = folder / "inventory"
         self.environment = {
             "ANSIBLE_NOCOLOR": "1",
@@ -203,7 +206,7 @@ class Project:
     def ansible(self, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run one of ansible-core's programs on the inventory. Names and values in capitals are environment."""
         return subprocess.run(
-            [str(Path(sys.executable).with_name(program)), "-i", str(self.inventory), *arguments],
+            self.on([str(Path(sys.executable).with_name(program)), "-i", str(self.inventory), *arguments]),
             cwd=ROOT,
             env={**os.environ, **self.api.environment, **self.environment, **environment},
             check=False,

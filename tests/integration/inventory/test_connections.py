@@ -321,3 +321,56 @@ def test_who_answers_at_the_address_of_another_is_refused_and_a_new_machine_ther
     assert refusal(f"twin ({victim['id']})", other["host_key"], victim["host_key"]) in said
 
     assert controller.works("twin", "--flush-cache")
+
+
+# What people set for all their hosts; the last two are for everything that is not the jump host itself.
+FOR_ALL_HOSTS = """\
+Host *
+  ControlMaster auto
+  ControlPath ~/.ssh/cm-%C
+  ControlPersist 10m
+  RequestTTY force
+  RemoteCommand echo not what was asked
+  LogLevel QUIET
+  IdentityFile ~/.ssh/other
+  ClearAllForwardings yes
+Host * !gate.example.org
+  ProxyJump gate.example.org
+"""
+
+
+def of_ones_own(controller: Controller, name: str, text: str) -> Path:
+    """A file in the ~/.ssh of this controller."""
+    file = controller.project.home / ".ssh" / name
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    file.write_text(text)
+    file.chmod(0o600)
+    return file
+
+
+@pytest.mark.parametrize("pipelining", ["False", "True"])
+def test_what_people_set_for_all_their_hosts_hinders_no_module(controller: Controller, pipelining: str) -> None:
+    of_ones_own(controller, "config", FOR_ALL_HOSTS)
+    settings = {"ANSIBLE_SSH_ARGS": UNSHARED, "SSH_AUTH_SOCK": "", "ANSIBLE_PIPELINING": pipelining}
+    done = controller.project.ansible("ansible", "guest", "-m", "ansible.builtin.setup", "-a", "filter=x", **settings)
+    assert done.returncode == 0, done.stdout
+    assert "SUCCESS" in done.stdout
+
+
+def test_without_a_host_key_of_ours_a_jump_host_is_known_by_a_hashed_line_and_refused_by_a_revoked_one(
+    controller: Controller,
+) -> None:
+    facts = controller.guest.api.environment
+    name = f"[{facts['HAVEN_SANDBOX_GATE_HOST']}]:{facts['HAVEN_SANDBOX_GATE_PORT']}"
+    key = " ".join(facts["HAVEN_SANDBOX_GATE_HOST_KEY"].split()[:2])
+    controller.set(key=controller.guest.key, host_key=None)
+    assert not controller.works()
+    known = of_ones_own(controller, "known_hosts", f"{name} {key}\n")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(known)], check=True, capture_output=True)
+    hashed = known.read_text()
+    assert name not in hashed
+    # Before any connection to the jump host is open, which others would share.
+    known.write_text(f"{hashed}@revoked * {key}\n")
+    assert not controller.works()
+    known.write_text(hashed)
+    assert controller.works()

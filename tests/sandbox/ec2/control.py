@@ -14,6 +14,7 @@ POST, JSON in, JSON out:
                         a policy of this kind denies that action to everybody, or without "explicit" does not allow it
   /_control/accept      {"image": "ami-..."}: the account accepts the terms of a Marketplace image
   /_control/interrupt   {"id": "i-..."}: the spot market takes the instance back
+  /_control/parameter   {"name": "/aws/service/...", "image": PATTERN}: a vendor publishes another image, of that name
   /_control/forget      {}: terminated instances leave the listing, as after an hour; their client tokens stay known
   /_control/reset       {}: no faults, denials, latency or delays, no terms accepted, the plain account's
                         default network; {"cloud": true}: also nothing the account did not start with
@@ -30,9 +31,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..control import ControlEndpoint
+from . import environment
 from .models import SandboxInstance
 from .refusals import denial
 from .reset import forget_terminated, reset_cloud
+from .seed import publish
 
 if TYPE_CHECKING:
     from .access_log import AccessLog
@@ -58,6 +61,7 @@ class Control(ControlEndpoint):
             ("POST", "deny"): self._deny,
             ("POST", "accept"): lambda asked: self._cloud.accepted.add(asked["image"]),
             ("POST", "interrupt"): self._interrupt,
+            ("POST", "parameter"): self._parameter,
             ("POST", "forget"): lambda _asked: forget_terminated(self._cloud),
             ("POST", "reset"): self._reset,
             ("GET", "state"): self._state,
@@ -89,6 +93,9 @@ class Control(ControlEndpoint):
             instance.say_why(INTERRUPTED)
             self._cloud.lifecycle.terminate(instance)
             self._cloud.fragments.pop(instance.id, None)
+
+    def _parameter(self, asked: dict[str, Any]) -> None:
+        publish(environment.REGION, asked["name"], asked["image"])
 
     def _reset(self, asked: dict[str, Any]) -> None:
         self._cloud.faults.clear()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -100,8 +101,8 @@ def network(region: str, cidr: str) -> tuple[networks.Networks, str]:
     return chosen, chosen.choose("own")["own"]["subnets"][0]
 
 
-def images(region: str) -> dict[str, str]:
-    """Register the images; returns their ids by name."""
+def images(region: str) -> None:
+    """Register the images."""
     backend = ec2_backends[ACCOUNT][region]
     zone = backend.describe_availability_zones()[0].name
     for image in IMAGES:
@@ -123,24 +124,34 @@ def images(region: str) -> dict[str, str]:
             machine_image=image.boots,
             terms=image.terms,
         )
-    return {image.name: image.id for image in IMAGES}
 
 
-def parameters(region: str, image_ids: dict[str, str]) -> None:
-    """Publish the parameters of vendors. They go into moto's store directly: its API reserves /aws/ for itself."""
-    store: Any = ssm_backends[ACCOUNT][region]._parameters
+def parameters(region: str) -> None:
+    """Publish the parameters of vendors."""
     for name, image in PARAMETERS.items():
-        store[name].append(
-            Parameter(
-                account_id=ACCOUNT,
-                name=name,
-                value=image_ids[image],
-                parameter_type="String",
-                description=None,
-                allowed_pattern=None,
-                keyid=None,
-                last_modified_date=utcnow().timestamp(),
-                version=1,
-                data_type="aws:ec2:image",
-            )
+        publish(region, name, image)
+
+
+def publish(region: str, name: str, image: str) -> None:
+    """Let a parameter name the newest image whose name matches; KeyError where none does.
+
+    It goes into moto's store directly: its API reserves /aws/ for itself.
+    """
+    matching = [each for each in IMAGES if each.owner == ACCOUNT and fnmatch.fnmatch(each.name, image)]
+    if not matching:
+        raise KeyError(image)
+    store: Any = ssm_backends[ACCOUNT][region]._parameters
+    store[name].append(
+        Parameter(
+            account_id=ACCOUNT,
+            name=name,
+            value=max(matching, key=lambda each: each.created).id,
+            parameter_type="String",
+            description=None,
+            allowed_pattern=None,
+            keyid=None,
+            last_modified_date=utcnow().timestamp(),
+            version=len(store[name]) + 1,
+            data_type="aws:ec2:image",
         )
+    )

@@ -68,7 +68,8 @@ def seed(options: argparse.Namespace, port: int) -> tuple[Networks, dict[str, st
     key, secret = account.user()
     networks, subnet = account.network(environment.REGION, options.subnet_cidr)
     for region in [environment.REGION, *([environment.SECOND_REGION] if options.no_guests else [])]:
-        account.parameters(region, account.images(region))
+        account.images(region)
+        account.parameters(region)
     return networks, {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": key,

@@ -15,6 +15,8 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Forward
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.tunnels import Tunnels, Wish
+from tests.controller.hostile import userland
+from tests.integration.sandbox_guests import wait_until
 
 MANY = 24
 
@@ -74,3 +76,27 @@ def test_a_refused_login_is_not_tried_again_at_once(
         assert set(slept.read_text().split()) - {"45"} == {pause}
     finally:
         tunnels.close("box")
+
+
+def test_a_tunnel_comes_back_and_ends_with_the_programs_of_any_unix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS: no option of GNU's, and none of the programs that only Linux has."""
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    # The first connection is lost at once.
+    ssh.write_text(
+        f'#!/bin/sh\nset -eu\n: >"$HAVEN_TUNNEL_UP"\n[ -e {tmp_path}/again ] || {{ : >{tmp_path}/again; exit 255; }}\n'
+        f": >{tmp_path}/second\nexec sleep 60\n"
+    )
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{userland()}")
+    monkeypatch.setenv("LC_ALL", "C")
+    tunnels = Tunnels(str(tmp_path / "state"))
+    tunnels.start("box", Wish("/dev/null", "box", "alice", (Forward(8888, "/run/a.sock"),)))
+    try:
+        assert wait_until(lambda: (tmp_path / "second").exists() and tunnels.is_up("box"), 20)
+    finally:
+        tunnels.close("box")
+    assert tunnels.get("box") is None
+    assert tunnels.names() == []
