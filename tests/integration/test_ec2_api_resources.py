@@ -303,3 +303,39 @@ class TestControl:
             sandbox.control("pending", {"seconds": 1, "state": "running"})
         with pytest.raises(OSError, match="404"):
             sandbox.control("nothing", {})
+
+
+class TestElasticAddresses:
+    def seen(self, sandbox: Sandbox, id: str) -> tuple[str, str]:
+        """The public address of an instance as the API tells it, and the one that leads to its machine."""
+        told = sandbox.instance(id).get("PublicIpAddress", "")
+        return told, sandbox.machine(id)["asked"].get("public_address", "")
+
+    def test_it_leads_to_its_instance_until_it_is_taken_off(self, sandbox: Sandbox) -> None:
+        id = sandbox.running()["InstanceId"]
+        before = self.seen(sandbox, id)
+        mine = sandbox.ec2.allocate_address(Domain="vpc")
+        asked = {"AllocationId": mine["AllocationId"], "InstanceId": id}
+        association = sandbox.ec2.associate_address(**asked)["AssociationId"]
+        assert self.seen(sandbox, id) == (mine["PublicIp"],) * 2
+        assert mine["PublicIp"] not in before
+        sandbox.ec2.disassociate_address(AssociationId=association)
+        assert mine["PublicIp"] not in self.seen(sandbox, id)
+        sandbox.ec2.release_address(AllocationId=mine["AllocationId"])
+        assert sandbox.ec2.describe_addresses()["Addresses"] == []
+
+    def test_it_stays_through_a_stop_and_is_free_after_the_end(self, sandbox: Sandbox) -> None:
+        id = sandbox.running()["InstanceId"]
+        mine = sandbox.ec2.allocate_address(Domain="vpc")
+        sandbox.ec2.associate_address(AllocationId=mine["AllocationId"], InstanceId=id)
+        sandbox.ec2.stop_instances(InstanceIds=[id])
+        sandbox.until(id, "stopped")
+        assert sandbox.instance(id)["PublicIpAddress"] == mine["PublicIp"]
+        sandbox.ec2.start_instances(InstanceIds=[id])
+        sandbox.until(id, "running")
+        assert self.seen(sandbox, id) == (mine["PublicIp"],) * 2
+        sandbox.ec2.terminate_instances(InstanceIds=[id])
+        sandbox.until(id, "terminated")
+        [address] = sandbox.ec2.describe_addresses()["Addresses"]
+        assert not address.get("InstanceId")
+        assert not address.get("AssociationId")

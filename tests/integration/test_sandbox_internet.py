@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.integration.ec2_api_client import Sandbox as Account
 from tests.integration.sandbox_guests import Guest, Sandbox, allow, command, wait_until
 from tests.sandbox.internet import LAPTOP, STRANGER
 from tests.sandbox.plan import Plan
@@ -275,7 +276,7 @@ def test_a_proxy_may_show_a_page_to_sign_in_whatever_is_asked_for(alice: Guest, 
     [
         ("", None, ""),
         ("LOGIN_", None, ""),
-        ("SLOW_", None, ""),
+        pytest.param("SLOW_", None, "", marks=pytest.mark.long),
         ("RESETTING_", None, ""),
         ("LOGIN_", "", "wants a user and a password"),
         ("LOGIN_", "haven:p%4055@", "refuses the user and password"),
@@ -308,3 +309,22 @@ def test_a_proxys_authority_that_is_not_given_is_said(sandbox: Sandbox, tmp_path
     said = proxy_check(sandbox, tmp_path, url="http://proxy.haven.test:3128")["msg"]
     assert "is not trusted" in said
     assert "set egress_proxy.ca" in said
+
+
+def test_an_elastic_address_leads_to_its_machine(sandbox: Sandbox, addresses: tuple[str, str]) -> None:
+    account = Account(sandbox.env)
+    group = account.ec2.create_security_group(GroupName="elastic", Description="elastic")["GroupId"]
+    rule = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": f"{addresses[0]}/32"}]}
+    account.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+    mine = account.ec2.allocate_address(Domain="vpc")
+    id = account.run(SecurityGroupIds=[group])["InstanceId"]
+    try:
+        account.ec2.associate_address(AllocationId=mine["AllocationId"], InstanceId=id)
+        knock = ("timeout", "2", "bash", "-c", f"</dev/tcp/{mine['PublicIp']}/22")
+        assert wait_until(lambda: sandbox.on_laptop(*knock).returncode == 0, 60)
+        assert sandbox.on_laptop(*knock, who=STRANGER).returncode != 0
+    finally:
+        account.ec2.terminate_instances(InstanceIds=[id])
+        account.until(id, "terminated")
+        account.ec2.release_address(AllocationId=mine["AllocationId"])
+        account.ec2.delete_security_group(GroupId=group)

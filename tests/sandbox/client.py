@@ -79,6 +79,10 @@ class MachinesClient:
         """See Machines.set_rules."""
         self.call("set_rules", id=id, rules=rules)
 
+    def set_public_address(self, id: str, public_address: str) -> None:
+        """See Machines.set_public_address."""
+        self.call("set_public_address", id=id, public_address=public_address)
+
     def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
         """See Machines.set_ports."""
         self.call("set_ports", ports=ports)

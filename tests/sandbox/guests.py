@@ -195,6 +195,14 @@ class Guests:
         self._get(id)
         self._network.set_rules(id, tuple(Rule.from_dict(rule) for rule in rules))
 
+    def set_public_address(self, id: str, public_address: str) -> None:
+        """See Machines.set_public_address."""
+        guest = self._get(id)
+        with guest.lock:
+            if guest.running():
+                self._network.set_public_address(id, public_address)
+                guest.public_address = public_address
+
     def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
         """See Machines.set_ports."""
         changed = {address: Port.from_dict(port) if port else None for address, port in ports.items()}

@@ -139,6 +139,12 @@ class Machines(Protocol):
     def set_rules(self, id: str, rules: list[dict[str, Any]]) -> None:
         """Replace the guest's security rules, on the wire before this returns; connections that stand are kept."""
 
+    def set_public_address(self, id: str, public_address: str) -> None:
+        """Lead a public address to a guest that is powered on, and the one it had nowhere; '' is none.
+
+        It goes when the guest is powered off.
+        """
+
     def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
         """Rules and public addresses by private address, for guests there are and guests to come; None forgets one.
 

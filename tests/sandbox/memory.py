@@ -106,6 +106,10 @@ class MemoryMachines:
         if id in self._machines:
             self._machines[id].rules = rules
 
+    def set_public_address(self, id: str, public_address: str) -> None:
+        if id in self._machines:
+            self._machines[id].public_address = public_address
+
     def set_ports(self, ports: dict[str, dict[str, Any] | None]) -> None:
         """There is no wire here."""
 

@@ -25,6 +25,7 @@ _VERBS = frozenset(
         "console",
         "state",
         "set_rules",
+        "set_public_address",
         "set_ports",
         "attach",
         "detach",

@@ -13,6 +13,7 @@ import moto.ec2.urls
 from moto.core.exceptions import AccessDeniedError, AuthFailureError
 from moto.ec2.responses import EC2Response
 
+from .addresses import Addresses
 from .attributes import Attributes
 from .cloud import Cloud
 from .faults import error_body
@@ -35,7 +36,7 @@ INSTANCE_ID = re.compile(r"\bi-[0-9a-f]{17}\b")
 RULES_WITHIN_S = 30.0
 
 
-class SandboxEC2(Instances, Attributes, Groups, Volumes, KeyPairs, Tags, Regions, EC2Response):  # type: ignore[misc]
+class SandboxEC2(Instances, Addresses, Attributes, Groups, Volumes, KeyPairs, Tags, Regions, EC2Response):  # type: ignore[misc]
     """One request. moto makes a new object for each, so that what all share is on the class."""
 
     RESPONSE_KEY_PATH_TO_TRANSFORMER: ClassVar[dict[str, Any]] = {
@@ -47,7 +48,7 @@ class SandboxEC2(Instances, Attributes, Groups, Volumes, KeyPairs, Tags, Regions
     @classmethod
     def install(cls, cloud: Cloud) -> None:
         """Answer EC2 calls with this class. Before the first request."""
-        for part in (Instances, Attributes, Groups, Volumes, KeyPairs, Tags):
+        for part in (Instances, Addresses, Attributes, Groups, Volumes, KeyPairs, Tags):
             part.cloud = cloud
         moto.ec2.urls.url_paths["{0}/"] = cls.dispatch
 

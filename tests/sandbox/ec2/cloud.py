@@ -99,6 +99,11 @@ class Cloud:
     def _push(self, id: str, rules: Rules) -> Future[None]:
         return self.lifecycle.order(id, lambda: self.machines.set_rules(id, rules))
 
+    def lead(self, instance: SandboxInstance) -> Future[None]:
+        """Let the public address that an instance now has lead to its machine."""
+        id, address = instance.id, instance.public_ip or ""
+        return self.lifecycle.order(id, lambda: self.machines.set_public_address(id, address))
+
     def members_changed(self, backend: Any) -> None:
         """An instance came or went: where groups let in groups, rules of others follow, for many launches at once."""
         if references_groups(backend):

@@ -31,6 +31,7 @@ class MachinesWithDisks:
         self._deleted: set[str] = set()
         self.console = machines.console
         self.set_rules = machines.set_rules
+        self.set_public_address = machines.set_public_address
 
     def create(  # noqa: PLR0917 - as Machines has it
         self, id: str, image: str, address: str, user_data: bytes, public_keys: list[str], hostname: str

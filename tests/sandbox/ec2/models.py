@@ -12,6 +12,7 @@ import ipaddress
 from collections import deque
 from typing import Any, ClassVar
 
+import moto.ec2.models.elastic_ip_addresses as moto_addresses
 import moto.ec2.models.elastic_network_interfaces as moto_interfaces
 import moto.ec2.models.instances as moto_instances
 import moto.ec2.models.subnets as moto_subnets
@@ -104,6 +105,7 @@ class SandboxInstance(Instance):  # type: ignore[misc]
             )
         for nic in self.nics.values():
             nic.start()
+        self._keep_elastic_addresses()
         self._state, self._reason, self.state_reason = state("pending"), "", None
         self.launch_time = utcnow()
         return previous
@@ -159,6 +161,13 @@ class SandboxInstance(Instance):  # type: ignore[misc]
         self._state = state("stopped")
         for nic in self.nics.values():
             nic.stop()
+        self._keep_elastic_addresses()
+
+    def _keep_elastic_addresses(self) -> None:
+        """They stay at their interface, whether the instance runs or not."""
+        for address in self.ec2_backend.addresses:
+            if address.eni in self.nics.values():
+                address.eni.public_ip = address.public_ip
 
     def become_terminated(self, reason: tuple[str, str] | None = None) -> None:
         """Let go of what the instance held: moto's own terminate does, but at the request instead of at the end."""
@@ -168,6 +177,9 @@ class SandboxInstance(Instance):  # type: ignore[misc]
         if reason:
             self._begin("terminated", reason)
         self._state = state("terminated")
+        for address in self.ec2_backend.addresses:
+            if address.eni in self.nics.values():
+                address.instance = address.eni = address.association_id = None
         self.nics = {}
         self._launch_groups = []
         self._private_ips.clear()  # its destructor would free addresses that belong to others by then
@@ -284,7 +296,7 @@ def install(public_cidr: str) -> None:
     """Make moto create these classes instead of its own."""
     moto_instances.Instance = SandboxInstance
     moto_subnets.Subnet = SandboxSubnet
-    moto_interfaces.random_public_ip = PublicAddresses(public_cidr)
+    moto_interfaces.random_public_ip = moto_addresses.random_ip = PublicAddresses(public_cidr)
     TaggedEC2Resource.get_tags = _tags_of
     InstanceBackend.get_instance = _get_instance
     EC2_PREFIX_TO_RESOURCE["sir"] = "spot-instances-request"  # as AWS writes it
