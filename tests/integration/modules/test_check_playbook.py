@@ -22,7 +22,7 @@ from tests import shipped
 
 from .conftest import Account
 
-# As many as the issue of a token, a listing by the inventory, and everything that is asked at most.
+# With the listing by the inventory.
 MOST_CALLS = 12
 HOP = {"host": "gate.invalid", "user": "alice", "key": "/gone/id_ed25519"}
 # Two kinds of mistakes each, which one run finds together: what is changed in the inventory, and what is said of it.
@@ -42,11 +42,11 @@ VARIABLES: dict[str, tuple[dict[str, Any], str]] = {
 WISHES: dict[str, tuple[dict[str, Any], str]] = {
     "a subnet that is not there": ({"haven_subnet": "subnet-0123456789abcdef0"}, "no such subnet"),
     "a jump host whose name cannot be looked up": ({"haven_hops": [{**HOP, "key": None}]}, "gate.invalid cannot be"),
-    "a private key that is not there": ({"haven_private_key": "/gone/id_rsa"}, "/gone/id_rsa does not exist"),
-    "a key that EC2 does not import": (
-        {"haven_public_key": "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA=="},
-        "not ecdsa-sha2-nistp256",
+    "an instance that is to be stopped and is not there": (
+        {"haven_instances": [{"name": "idle", "state": "stopped", "image": {"id": "x"}, "instance_type": "g5.xlarge"}]},
+        "cannot be stopped",
     ),
+    "a private key that is not there": ({"haven_private_key": "/gone/id_rsa"}, "/gone/id_rsa does not exist"),
 }
 INSTANCES: dict[str, tuple[dict[str, Any], str]] = {
     "an image that is not there": ({"image": {"name": "no-such-image-*"}}, "called 'no-such-image-*'"),

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from ..._errors import Refused
 from ..._models import Firewall, FirewallSpec, KeyPair, KeyPairSpec, Rule
@@ -21,8 +21,8 @@ class Access:
 
     def __init__(self, connection: Connection) -> None:
         self._ec2 = connection
-        # The network of each subnet. None stands for the default.
-        self._networks: dict[Optional[str], Optional[str]] = {}
+        # By id. None stands for those of the default network.
+        self._subnets: dict[Optional[str], list[dict[str, Any]]] = {}
         # By project and name, and then by network.
         self._firewalls: dict[tuple[str, str], dict[str, str]] = {}
 
@@ -61,8 +61,13 @@ class Access:
         return shapes.key_pair(item, spec.project, public_key)
 
     def network_of(self, subnet: Optional[str]) -> Optional[str]:
-        """The VPC of a subnet, or the default VPC. One call for each, once."""
-        if subnet not in self._networks:
+        """The VPC of a subnet, or the default VPC."""
+        found = self.subnets_of(subnet)
+        return str(found[0]["VpcId"]) if found else None
+
+    def subnets_of(self, subnet: Optional[str]) -> list[dict[str, Any]]:
+        """The subnet, or those of the default VPC. One call for each, once. Raises NotFound if it does not exist."""
+        if subnet not in self._subnets:
             if subnet:
                 found = self._ec2.call("DescribeSubnets", SubnetIds=[subnet])["Subnets"]
             else:
@@ -70,8 +75,8 @@ class Access:
                 found = self._ec2.pages(
                     "DescribeSubnets", "Subnets", Filters=shapes.filters({"default-for-az": ["true"]})
                 )
-            self._networks[subnet] = found[0]["VpcId"] if found else None
-        return self._networks[subnet]
+            self._subnets[subnet] = found
+        return self._subnets[subnet]
 
     def firewall(self, project: str, name: str, network: Optional[str]) -> Optional[Firewall]:
         tags = {f"tag:{TAG_PROJECT}": [project], f"tag:{TAG_NAME}": [name]}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Optional
 
-from ..._errors import Denied, HavenError
+from ..._errors import Denied, HavenError, NotFound
 from ..._findings import ok, unknown, wrong
 from ..._models import Finding, Spec, Wishes
 from ..._ownership import TAG_NAME, TAG_PROJECT
@@ -32,9 +32,10 @@ class Checks:
     """The part of the adapter that looks ahead. See Foresees in _cloud.py."""
 
     _ec2: Connection
+    subnets_of: Callable[[Optional[str]], list[dict[str, Any]]]
 
     def foresee(self, wishes: Wishes) -> list[Finding]:
-        subnets, zones, types = together(lambda ask: ask(wishes), [self._subnets, self._zones, self._architectures])
+        subnets, zones, types = together(lambda ask: ask(wishes), [self._subnets_for, self._zones, self._architectures])
         findings = [*_subnet_findings(wishes, subnets), *_type_findings(wishes, zones, subnets)]
         findings += _architecture_findings(wishes, types)
         network = _network_of(wishes, subnets)
@@ -46,17 +47,17 @@ class Checks:
 
     # -- looking up; an error is the answer where the permission is lacking
 
-    def _subnets(self, wishes: Wishes) -> Any:
+    def _subnets_for(self, wishes: Wishes) -> Any:
         """Those that are named, by id; if an instance names none, also those that EC2 would choose from."""
-        named = sorted({spec.subnet for spec in wishes.specs if spec.subnet})
-        conditions = [{"subnet-id": named}] if named else []
-        if any(not spec.subnet for spec in wishes.specs):
-            conditions.append({"default-for-az": ["true"]})
-        try:
-            pages = [self._ec2.pages("DescribeSubnets", "Subnets", Filters=shapes.filters(each)) for each in conditions]
-        except HavenError as error:
-            return error
-        return {item["SubnetId"]: item for page in pages for item in page}
+        found: dict[str, Any] = {}
+        for name in sorted({spec.subnet or "" for spec in wishes.specs}):
+            try:
+                found |= {item["SubnetId"]: item for item in self.subnets_of(name or None)}
+            except NotFound:
+                continue
+            except HavenError as error:
+                return error
+        return found
 
     def _zones(self, wishes: Wishes) -> Any:
         """The availability zones that offer each instance type."""

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._clouds.ec2.access import Access
 from ansible_collections.haven.gpu.plugins.module_utils._clouds.ec2.checks import Checks
 from ansible_collections.haven.gpu.plugins.module_utils._clouds.ec2.client import RefusedCall
-from ansible_collections.haven.gpu.plugins.module_utils._errors import Denied
+from ansible_collections.haven.gpu.plugins.module_utils._errors import Denied, NotFound
 from ansible_collections.haven.gpu.plugins.module_utils._models import (
     FirewallSpec,
     Image,
@@ -43,15 +44,24 @@ class Api:
         self.all_subnets = SUBNETS if subnets is None else subnets
         self.calls: list[tuple[str, Mapping[str, Any]]] = []
 
-    def pages(self, action: str, _key: str, /, **parameters: Any) -> list[dict[str, Any]]:
+    def call(self, action: str, /, **parameters: Any) -> dict[str, Any]:
         self.calls.append((action, parameters))
+        self._allow(action)
+        found = [item for item in self.all_subnets if item["SubnetId"] in parameters["SubnetIds"]]
+        if not found:
+            raise NotFound("EC2 does not know the subnet.")
+        return {"Subnets": found}
+
+    def _allow(self, action: str) -> None:
         if action in self.refused:
             raise Denied(f"These AWS credentials lack the permission ec2:{action}: have it added to their policy.")
+
+    def pages(self, action: str, _key: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        self.calls.append((action, parameters))
+        self._allow(action)
         wanted = {each["Name"]: each["Values"] for each in parameters["Filters"]}
         if action == "DescribeSubnets":
-            if "default-for-az" in wanted:
-                return [item for item in self.all_subnets if item.get("DefaultForAz")]
-            return [item for item in self.all_subnets if item["SubnetId"] in wanted["subnet-id"]]
+            return [item for item in self.all_subnets if item.get("DefaultForAz")]
         found = {name: TYPES[name] for name in wanted["instance-type"] if name in TYPES}
         if action == "DescribeInstanceTypes":
             return [
@@ -69,8 +79,11 @@ class Api:
 
 def foresee(api: Api, *specs: Spec, **wishes: Any) -> dict[str, tuple[str, str]]:
     """The verdict and the sentence of each finding, by what it is about."""
-    checks = Checks()
-    checks._ec2 = api  # type: ignore[assignment]
+
+    class Cloud(Access, Checks):
+        pass
+
+    checks = Cloud(api)  # type: ignore[arg-type]
     image = Image("ami-1", "an image", "/dev/sda1", architecture="x86_64")
     given = {
         "key_pair": KeyPairSpec("p", "p", public_key=KEY),
