@@ -54,6 +54,21 @@ def test_a_profile_has_the_manners_of_ubuntus_images(sandbox: Sandbox, image: st
         assert guest.output("sudo -u ubuntu sudo id -u") == "0"
 
 
+def test_a_nitro_machine_has_a_volume_under_another_name_and_a_disk_that_a_stop_empties(sandbox: Sandbox) -> None:
+    assert command("up", "--image", "ubuntu-nitro", folder=sandbox.paths.dir, timeout=600).returncode == 0
+    volume = {"name": "vol-0123456789abcdef0", "size_gib": 1, "device": "/dev/sdf"}
+    with sandbox.guest("ubuntu-nitro", volumes=[volume]) as guest:
+        ebs = "/dev/disk/by-id/nvme-Amazon_Elastic_Block_Store_vol0123456789abcdef0"
+        store = "/dev/disk/by-id/nvme-Amazon_EC2_NVMe_Instance_Storage_AWS*"
+        assert guest.output(f"realpath {ebs} {store}").split() == ["/dev/nvme2n1", "/dev/nvme1n1"]
+        assert guest.root("ls /dev/sdf").returncode != 0
+        guest.output("mkfs.ext4 -q /dev/nvme1n1 && mkfs.ext4 -q /dev/nvme2n1")
+        sandbox.machines.stop(guest.id)
+        guest.start()
+        assert guest.root("blkid --probe /dev/nvme1n1").returncode == 2
+        assert "TYPE=ext4" in guest.output("blkid --probe --output export /dev/nvme2n1")
+
+
 def test_stop_keeps_the_disk_and_the_host_keys_and_start_boots_again(sandbox: Sandbox) -> None:
     with sandbox.guest(user_data=USER_DATA) as guest:
         key = guest.host_key()

@@ -46,6 +46,7 @@ class Guest:
     volumes: dict[str, Volume]
     root_volume: str = ""
     disk: Disk | None = None
+    traits: MachineTraits = field(default_factory=MachineTraits)
     public_address: str = ""
     process: subprocess.Popen[bytes] | None = None
     ready: bool = False
@@ -118,9 +119,13 @@ class Guests:
             with guest.lock:
                 guest.disk = self._disks.get(root_volume) if root_volume else self._disks.make(guest.folder, image)
                 guest.disk.mount(guest.root)
+                guest.traits = MachineTraits.of(guest.root)
+                for name, volume in disks.items():
+                    others = [other for other in disks.values() if other.name != name]
+                    disks[name] = guest.traits.seen(volume, others)
                 plant(guest.root, Seed(id, hostname, tuple(public_keys), user_data))
                 with self._wire:
-                    guest.namespace = self._network.add(id, address, ipv6=MachineTraits.of(guest.root).ipv6)
+                    guest.namespace = self._network.add(id, address, ipv6=guest.traits.ipv6)
                     self._connect([guest])
         except (SandboxError, OSError):
             self.destroy(id)
@@ -218,7 +223,7 @@ class Guests:
         """See Machines.attach."""
         guest = self._get(id)
         with guest.lock:
-            disk = Volume.from_dict(volume)
+            disk = guest.traits.seen(Volume.from_dict(volume), guest.volumes.values())
             if guest.running():
                 have = guest.volumes.get(disk.name)
                 disk = replace(disk, device=have.device) if have else disk
@@ -343,7 +348,7 @@ class Guests:
 
     def _boot(self, guest: Guest) -> None:
         guest.ready = guest.failed = False
-        devices = self._volumes.open(guest.id, list(guest.volumes.values()))
+        devices = self._volumes.open(guest.id, [*guest.traits.own_disks(guest.id), *guest.volumes.values()])
         groups = cgroups.make(self._groups, guest.id)
         with guest.console.open("ab") as console:
             guest.process = subprocess.Popen(
@@ -371,6 +376,8 @@ class Guests:
         # Whoever asked for it does not call it a failure.
         guest.process, guest.ready, guest.failed = None, False, False
         self._unplug(guest)
+        for disk in guest.traits.own_disks(guest.id):
+            self._volumes.delete(disk.name)
         fixed = self._fixed_public_address(guest)
         if guest.public_address != fixed:
             self._network.set_public_address(guest.id, fixed)

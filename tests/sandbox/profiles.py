@@ -168,11 +168,15 @@ class Profile:
     layers: tuple[Layer, ...]
 
 
+# Disks as EC2's Nitro machines show them, one of the host's among them.
+_NITRO = Files({machine_traits.PATH: '{"ipv6": false, "nitro": true}\n'})
+
 PROFILES = {
     "ubuntu-like": Profile("bookworm", (_SOON, _LIKE_MANNERS, _LIKE)),
     "ubuntu-like-slow": Profile("bookworm", (_LATE, _LIKE_MANNERS, _LIKE)),
     "deep-learning-image": Profile("bookworm", (_SOON, *_LEARNING)),
     "deep-learning-image-slow": Profile("bookworm", (_LATE, *_LEARNING)),
+    "ubuntu-nitro": Profile("trixie", (_NITRO, _SOON, _NEXT_MANNERS, _NEXT)),
     "ubuntu-next": Profile("trixie", (_SOON, _NEXT_MANNERS, _NEXT)),
     "ubuntu-next-slow": Profile("trixie", (_LATE, _NEXT_MANNERS, _NEXT)),
 }

@@ -32,6 +32,9 @@ _LOOP_SET_CAPACITY = 0x4C07
 _LO_FLAGS_AUTOCLEAR = 4
 _LOOP_CONFIG = "=II" + "QQQQQIIII64s64s32sQQ" + "8Q"
 
+# How the name of a disk of the host begins.
+STORE = "AWS"
+
 _GIB = 1 << 30
 _LOOK_EVERY_S = 0.1
 _SUPERBLOCK_SIZE = 2048
@@ -174,6 +177,8 @@ def serial_name(volume: str) -> str:
     """What /dev/disk/by-id calls a volume on Amazon's instances, or on OpenStack's, where its name is a UUID."""
     if volume.startswith("vol-"):
         return f"nvme-Amazon_Elastic_Block_Store_{volume.replace('-', '')}"
+    if volume.startswith(STORE):
+        return f"nvme-Amazon_EC2_NVMe_Instance_Storage_{volume}"
     return f"virtio-{volume[:20]}"
 
 

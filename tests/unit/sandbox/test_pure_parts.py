@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from tests.sandbox import cgroups, egress_proxy, gate, gate_image, metadata, wire
 from tests.sandbox.egress_proxy import ProxySettings
 from tests.sandbox.errors import SandboxError
+from tests.sandbox.machine_traits import MachineTraits
 from tests.sandbox.machines import Volume
 from tests.sandbox.network import short_name
 from tests.sandbox.paths import read_env, write_env
 from tests.sandbox.processes import outer_children, start_time
 from tests.sandbox.seed import Seed, plant
-from tests.sandbox.volumes import filesystem_uuid
+from tests.sandbox.volumes import filesystem_uuid, serial_name
 
 VALUES = st.dictionaries(
     st.from_regex(r"[A-Z_]{1,20}", fullmatch=True),
@@ -222,3 +223,16 @@ def test_a_socket_is_reached_by_a_path_longer_than_an_address_can_be(tmp_path: P
     path.parent.mkdir()
     with wire.listen(path), wire.connect(path, 1.0):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_nitro_machine_sees_volumes_in_the_order_in_which_they_come_and_a_disk_of_the_host() -> None:
+    nitro, plain = MachineTraits(nitro=True), MachineTraits()
+    first = nitro.seen(Volume("vol-1", 1, "/dev/sdf"), [])
+    second = nitro.seen(Volume("vol-2", 1, "/dev/sdg"), [first])
+    assert (first.device, second.device) == ("/dev/nvme2n1", "/dev/nvme3n1")
+    (store,) = nitro.own_disks("i-1")
+    assert store.device == "/dev/nvme1n1"
+    assert serial_name(store.name).startswith("nvme-Amazon_EC2_NVMe_Instance_Storage_AWS")
+    assert nitro.own_disks("i-1") == [store] != nitro.own_disks("i-2")
+    assert plain.seen(Volume("vol-1", 1, "/dev/sdf"), []).device == "/dev/sdf"
+    assert plain.own_disks("i-1") == []
