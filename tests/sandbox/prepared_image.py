@@ -49,7 +49,8 @@ def make(guests: Guests, access: role_image.Access, name: str, layer: Path, work
 
 
 def _copy(changes: Path, draft: Path) -> None:
-    for name in _KEPT:
+    # A role that finds all packages there changes nothing of dpkg's.
+    for name in (each for each in _KEPT if (changes / each).exists()):
         (draft / name).parent.mkdir(parents=True, exist_ok=True)
         run("cp", "-a", changes / name, draft / name, timeout=300)
     for name in _LEFT_OUT:

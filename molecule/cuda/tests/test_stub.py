@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 
 import pytest
 
 testinfra_hosts = ["cuda-stub"]
 
+ROLE = pathlib.Path(__file__).resolve().parents[3] / "roles" / "cuda"
 RECORD = "/run/haven/cuda-check.json"
 CHECK = "/usr/local/lib/haven/cuda-check --root /srv/machine --json"
 
@@ -46,12 +48,12 @@ def test_its_record_is_there_for_everybody(host):
 
 def test_the_binding_is_the_pinned_one(host):
     binding = json.loads(host.file(RECORD).content_string)["binding"]
-    assert f"nvidia-ml-py=={binding} " in host.file("/opt/haven/cuda.txt").content_string
+    assert f"nvidia-ml-py=={binding} " in (ROLE / "files" / "cuda.txt").read_text()
 
 
 def test_everybody_can_ask_and_nobody_can_change_it(host):
     assert json.loads(host.check_output(f"sudo -u nobody {CHECK}"))["ok"] is True
-    changeable = "find /usr/local/lib/haven /opt/haven ! -type l ( ! -user root -o -perm /go+w )"
+    changeable = "find /usr/local/lib/haven /opt/haven/cuda ! -type l ( ! -user root -o -perm /go+w )"
     assert host.check_output(changeable.replace("(", r"\(").replace(")", r"\)")) == ""
 
 
