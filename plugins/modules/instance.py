@@ -74,8 +74,9 @@ options:
         description:
           - The owner of the image found by O(image.name), as an account number or an alias.
           - By default, only the account's own images and those of Amazon are considered, because anyone can publish an
-            image under any name. OpenStack lists only the images of the OpenStack project and of the operator anyway;
-            there, the owner is the id of an OpenStack project.
+            image under any name. On OpenStack, these are the images of the OpenStack project and of the operator, and
+            those shared with the project. The owner is the id of an OpenStack project there. With it, the images that
+            this project offers to everybody (community) are considered, too.
         type: str
       parameter:
         description: >-

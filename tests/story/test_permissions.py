@@ -13,7 +13,7 @@ from .permissions import with_documented_permissions
 
 
 def test_the_story_takes_exactly_the_documented_permissions_on_openstack(folder: pathlib.Path) -> None:
-    with with_documented_permissions("openstack", "13", folder) as story:
+    with with_documented_permissions("openstack", folder) as story:
         story.run("site", "--check")
         assert_whole_story(story)
         assert_closes_what_was_opened_by_hand(story)
