@@ -49,8 +49,7 @@ def _haven_hosts(error):
         host = re.match(r"\w+://([^/:@]+)", str(address))
         if host:
             yield host.group(1)
-    for host in re.findall(r"host='([^']+)'", str(error)):
-        yield host
+    yield from re.findall(r"host='([^']+)'", str(error))
 
 
 def _haven_hint(error):
