@@ -15,8 +15,8 @@ testinfra_hosts = ["egress-open", "egress-enforced"]
 
 # As sudo, a login and a service see the world: three environments with nothing in common.
 AS_SOMEBODY = {
-    "sudo": "sudo -u debian {}",
-    "login": "sudo su -l debian -c '{}'",
+    "sudo": "sudo -u $(id -un) {}",
+    "login": "sudo su -l $(id -un) -c '{}'",
     "service": "sudo systemd-run --quiet --wait --pipe -p DynamicUser=yes -p EnvironmentFile=/etc/haven/egress.env {}",
 }
 
@@ -35,17 +35,29 @@ def environment(host):
 
 
 def test_pip_downloads_from_a_fresh_environment(host, environment):
-    host.check_output(f"cd /tmp && sudo -u debian {environment}/pip -q download --no-deps --no-cache-dir six")
+    host.check_output(f"cd /tmp && sudo -u $(id -un) {environment}/pip -q download --no-deps --no-cache-dir six")
 
 
 def test_uv_installs(host, environment):
-    host.check_output(f"sudo -u debian {environment}/uv -q pip install --no-cache --target /tmp/uv-was-here six")
+    host.check_output(f"sudo -u $(id -un) {environment}/uv -q pip install --no-cache --target /tmp/uv-was-here six")
 
 
 def test_git_speaks_tls_with_a_server_outside(host):
     # Package registries hold no repositories. That this one says so, and not the proxy, is the way there and back.
-    said = host.run(f"sudo -u debian git ls-remote {ORIGIN}/no/such/repository").stderr
+    said = host.run(f"sudo -u $(id -un) env LC_ALL=C git ls-remote {ORIGIN}/no/such/repository").stderr
     assert f"repository '{ORIGIN}/no/such/repository/' not found" in said
+
+
+def test_no_sudo_complains_of_its_settings(host):
+    assert host.check_output("sudo true 2>&1") == ""
+
+
+def test_sudo_rs_has_the_proxy_from_pam_and_the_original_from_its_own_file(host):
+    rs = "sudo-rs" in host.check_output("sudo --version 2>&1")
+    assert rs == (host.backend.get_hostname() == "egress-enforced")
+    assert host.file("/usr/share/pam-configs/haven-egress").exists == rs
+    with host.sudo():
+        assert host.file("/etc/sudoers.d/haven-egress").exists != rs
 
 
 @pytest.mark.parametrize("somebody", AS_SOMEBODY)

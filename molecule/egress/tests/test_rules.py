@@ -36,4 +36,4 @@ def test_the_unit_is_hardened(host):
 
 
 def test_the_environment_of_others_is_kept(host):
-    assert host.check_output("sudo su -l debian -c 'echo $SOMEBODYS'") == "own"
+    assert host.check_output("sudo su -l $(id -un) -c 'echo $SOMEBODYS'") == "own"

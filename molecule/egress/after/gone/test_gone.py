@@ -17,7 +17,7 @@ def test_only_somebody_elses_table_is_left(host):
 
 
 def test_no_variable_is_left(host):
-    for command in ("sudo env", "sudo su -l debian -c env", "systemctl show-environment"):
+    for command in ("sudo env", "sudo su -l $(id -un) -c env", "systemctl show-environment"):
         assert "proxy" not in host.check_output(command).lower()
         assert "SSL_CERT_FILE" not in host.check_output(command)
     assert host.file("/etc/environment").content_string == "SOMEBODYS=own\n"
@@ -25,6 +25,7 @@ def test_no_variable_is_left(host):
 
 def test_no_file_is_left(host):
     assert host.check_output("sudo find /etc /usr/local -iname '*haven*egress*' -o -iname 'egress.*'") == ""
+    assert host.run("grep -rs egress /etc/pam.d /usr/share/pam-configs").stdout == ""
     assert "egress" not in host.file("/etc/hosts").content_string
 
 
