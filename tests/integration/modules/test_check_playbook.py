@@ -99,7 +99,7 @@ class Inventory:
         (self.folder / "group_vars" / "all").mkdir()
         (self.folder / "group_vars" / "all" / "shipped.yml").write_text(text)
 
-    def check(self, changed: Mapping[str, Any]) -> tuple[int, str, list[str]]:
+    def check(self, changed: Mapping[str, Any], *options: str) -> tuple[int, str, list[str]]:
         """How the playbook ended with these variables instead, what it said, and the calls that it made."""
         (self.folder / "group_vars" / "all" / "z_changed.yml").write_text(yaml.safe_dump(dict(changed)))
         environment = {
@@ -113,7 +113,7 @@ class Inventory:
         program = str(Path(sys.executable).parent / "ansible-playbook")
         began = time.time()
         done = subprocess.run(
-            [program, "-i", str(self.folder), "haven.gpu.check"],
+            [program, "-i", str(self.folder), "haven.gpu.check", *options],
             cwd=self.home,
             env=environment,
             capture_output=True,
@@ -139,6 +139,18 @@ def test_the_shipped_inventory_is_right_and_takes_few_calls(inventory: Inventory
     assert "WRONG" not in said
     assert len(calls) <= MOST_CALLS, calls
     assert inventory.account.run("instance_info", resources=True)["resources"] == []
+
+
+@pytest.mark.only("ec2")
+def test_site_asks_nothing_if_all_instances_are_in_the_inventory(inventory: Inventory) -> None:
+    assert inventory.account.make("jupyter-demo").ok
+    status, said, calls = inventory.check({}, "-e", '{"__haven_only_new": true}')
+    assert status == 0, said
+    assert calls == ["DescribeInstances"]
+    # What costs nothing is checked all the same.
+    status, said, calls = inventory.check({"haven_hop": []}, "-e", '{"__haven_only_new": true}')
+    assert (status, calls) == (2, ["DescribeInstances"])
+    assert "the nearest name is haven_hops" in said
 
 
 @pytest.mark.only("ec2")

@@ -37,6 +37,15 @@ def test_every_playbook_checks_its_variables_before_anything_else(name: str) -> 
     assert first["vars"]["__haven_playbook"] == name
 
 
+@pytest.mark.parametrize("path", sorted(PLAYBOOKS.glob("*.yml")), ids=lambda path: path.stem)
+def test_no_variable_of_a_play_is_in_its_files_of_variables_too(path: Path) -> None:
+    """Those of the files would silently win."""
+    for play in yaml.safe_load(path.read_text()):
+        files = play.get("vars_files") or []
+        for name in [files] if isinstance(files, str) else files:
+            assert not play.get("vars", {}).keys() & yaml.safe_load((PLAYBOOKS / name).read_text()).keys()
+
+
 def test_what_checks_the_variables_reads_their_specification_first() -> None:
     task = yaml.safe_load((PLAYBOOKS / "check.yml").read_text())[0]["tasks"][0]["block"][0]
     assert "ansible.builtin.validate_argument_spec" in task
