@@ -87,6 +87,10 @@ JOBS = (
         "story-readme", "story", ("pytest", "-q", "tests/story/test_readme.py"), 6.0,
         sandbox=True, alone_on="OpenStack", long=True,
     ),
+    Job(
+        "story-laptop", "story", ("pytest", "-q", "tests/story/test_laptop.py"), 5.0,
+        sandbox=True, alone_on="OpenStack", long=True,
+    ),
     scenario("cuda", 1.0),
     scenario("egress", 1.8),
     scenario("jump_host", 4.0),
