@@ -32,7 +32,13 @@ def api_of(account: Account) -> OpenStackApi:
 # -- limits on the rate of requests
 
 
-@pytest.mark.parametrize(("status", "message"), [(413, "This request was rate-limited."), (429, "Too many requests.")])
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (413, "This request was rate-limited."),
+        pytest.param(429, "Too many requests.", marks=pytest.mark.long),
+    ],
+)
 def test_a_limit_of_the_rate_is_waited_for_as_the_service_asks(account: Account, status: int, message: str) -> None:
     def limit(seconds: str, times: int) -> None:
         account.api.control(
@@ -158,6 +164,19 @@ def test_a_community_image_is_taken_only_with_its_owner(account: Account) -> Non
     assert_plain(answer, "not_found", "community", offered.owner)
     told = account.make(image={"name": name, "owner": offered.owner}, check=True)
     assert told["diff"]["after"]["one"]["instance"]["image"] == offered.id
+
+
+def test_names_that_are_no_plain_text_are_shown_as_what_they_are(account: Account, image: Any) -> None:
+    """Escape sequences, line breaks, and characters that change the direction of writing: glance takes all of them."""
+    plain = str(image.name)
+    hostile = f"{plain}-\x1b[2J\n\u202e"
+    glance = api_of(account).aside.image
+    glance.update_image(image, name=hostile)
+    answer = account.make(image={"name": f"{plain}-*"})
+    assert_plain(answer, "invalid_request", "queued", "\\x1b[2J\\n\\u202e")
+    glance.put(f"/images/{image.id}/file", data=b"x", headers={"Content-Type": "application/octet-stream"})
+    told = account.make(image={"name": f"{plain}-*"}, check=True)
+    assert told["diff"]["after"]["one"]["instance"]["image_name"].endswith("-\\x1b[2J\\n\\u202e")
 
 
 def test_a_hidden_image_is_told_by_its_id(account: Account, image: Any) -> None:
