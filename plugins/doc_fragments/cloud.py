@@ -90,7 +90,7 @@ notes:
     the cloud's own options, its dictionary replaces the default one as a whole.
   - Failures return C(reason), a stable word that a playbook can test. It is one of C(invalid_request), C(not_found),
     C(refused), C(bad_credentials), C(denied), C(quota), C(no_capacity), C(throttled), C(unreachable),
-    C(login_refused), C(unexpected_answer), C(timeout), C(unsupported), C(untrusted), C(incomplete),
+    C(proxy_refused), C(login_refused), C(unexpected_answer), C(timeout), C(unsupported), C(untrusted), C(incomplete),
     C(missing_library), and C(cloud_failure).
   - Every 10 seconds, a task shows what it is waiting for. The variable C(haven_progress=false) turns that off.
 """

@@ -104,7 +104,7 @@ class Throttled(HavenError):
 class Obstructed(HavenError):
     """A proxy in this computer's environment is in the way. The same request fails again until that is corrected."""
 
-    reason = "unreachable"
+    reason = "proxy_refused"
 
 
 class Unreachable(HavenError):

@@ -80,7 +80,7 @@ def test_it_is_named_with_what_to_do_and_without_its_password(
     message = str(raised.value)
     assert message.startswith(f"The proxy {proxy.address} in https_proxy {said}")
     assert "p%40" not in message
-    assert raised.value.reason == "unreachable"
+    assert raised.value.reason == "proxy_refused"
     # It would be refused again.
     assert isinstance(raised.value, Obstructed)
     assert proxy.asked == 1

@@ -86,7 +86,8 @@ def said(folder: Path) -> dict[str, str]:
     }
     (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     command = ["ansible-playbook", "--check", "-i", str(folder / "hosts.json"), str(folder / "play.yml")]
-    environment = {**os.environ, "ANSIBLE_PIPELINING": "true", "ANSIBLE_FORKS": "12"}
+    # Other tests import Molecule, which turns colours on for all that follows.
+    environment = {**os.environ, "ANSIBLE_PIPELINING": "true", "ANSIBLE_FORKS": "12", "ANSIBLE_FORCE_COLOR": "false"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     output = " ".join(done.stdout.split())  # Ansible wraps its lines
     end = r"(?= (?:ok|fatal|skipping|changed): \[| TASK \[| PLAY |$)"
