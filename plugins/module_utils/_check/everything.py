@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Optional, TypeVar, Union
 
 from .._cloud import Cloud
@@ -60,8 +61,9 @@ def check(params: Mapping[str, Any], validate: Validate, connect: Connect) -> Ch
             creating = wanted.missing(listed)
             if not creating:
                 return Checked((*findings, ok("instances", "all of them exist")), ())
-            around = lambda: _around(params, wanted, hops, listed)  # noqa: E731
-            asked, local = both(lambda: _cloud.check(cloud, wanted, creating), around)
+            asked, local = both(
+                partial(_cloud.check, cloud, wanted, creating), partial(_around, params, wanted, hops, listed)
+            )
     except HavenError as error:
         return _without_cloud(params, wanted, hops, [*findings, wrong(CREDENTIALS, error)])
     return Checked((*findings, *asked, *local), tuple(spec.name for spec in creating))
