@@ -41,10 +41,18 @@ class Job:
     quick: bool = False
 
 
-def pytest(level: str, name: str, minutes: float, *arguments: str, sandbox: bool = True, alone_on: str = "") -> Job:
+def pytest(
+    level: str,
+    name: str,
+    minutes: float,
+    *arguments: str,
+    sandbox: bool = True,
+    alone_on: str = "",
+    long: bool = False,
+) -> Job:
     # Without xdist: the queue has the lanes.
     command = ("pytest", "-q", *arguments)
-    return Job(f"{level}-{name}" if name else level, level, command, minutes, sandbox, alone_on)
+    return Job(f"{level}-{name}" if name else level, level, command, minutes, sandbox, alone_on, long)
 
 
 def scenario(name: str, minutes: float, *, long: bool = False, alone_on: str = "") -> Job:
@@ -58,7 +66,8 @@ def scenario(name: str, minutes: float, *, long: bool = False, alone_on: str = "
 
 INTEGRATION = "tests/integration"
 # These restart services and make them fail, and look at what is left in the project: nobody else may use it meanwhile.
-OPENSTACK = ("inventory/test_connections.py", "modules/test_wait_ssh.py", "test_openstack_*.py")
+GUESTS = ("inventory/test_connections.py", "modules/test_wait_ssh.py")
+OPENSTACK = ("test_openstack_*.py",)
 
 
 def files(*patterns: str) -> tuple[str, ...]:
@@ -67,8 +76,8 @@ def files(*patterns: str) -> tuple[str, ...]:
 
 
 def rest(folder: str) -> tuple[str, ...]:
-    """What a folder of the integration tests has beyond OPENSTACK."""
-    return tuple(name for name in files(f"{folder}test_*.py") if name not in files(*OPENSTACK))
+    """What a folder of the integration tests has beyond GUESTS and OPENSTACK."""
+    return tuple(name for name in files(f"{folder}test_*.py") if name not in files(*GUESTS, *OPENSTACK))
 
 
 JOBS = (
@@ -78,7 +87,9 @@ JOBS = (
     pytest("integration", "inventory", 3.8, *rest("inventory/")),
     # These start the clouds' APIs themselves, while the sandbox is still being made.
     pytest("integration", "modules", 7.0, *rest("modules/"), sandbox=False),
-    pytest("integration", "openstack", 4.5, *files(*OPENSTACK), alone_on="OpenStack"),
+    pytest("integration", "guests", 2.0, *files(*GUESTS), alone_on="OpenStack"),
+    # The services themselves, and what their servers do: the story and the tests of the modules use them in each run.
+    pytest("integration", "openstack", 5.0, *files(*OPENSTACK), alone_on="OpenStack", long=True),
     pytest("integration", "sandbox", 6.5, *rest("")),
     pytest("story", "notebook", 3.0, "tests/story/test_story.py"),
     pytest("story", "killed", 2.6, "tests/story/test_kill.py"),

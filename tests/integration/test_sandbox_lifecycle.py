@@ -180,6 +180,7 @@ def test_nothing_is_left_however_it_ends(folder: Path, end: Callable[[Sandbox], 
     assert command("status", folder=folder).returncode == 3
 
 
+@pytest.mark.long
 def test_a_killed_keeper_takes_everything_with_it_and_the_next_up_clears_its_files(own: Sandbox) -> None:
     traces = Traces.of(own)
     os.kill(running(own).keeper.pid, signal.SIGKILL)
@@ -226,6 +227,7 @@ def test_an_interrupted_up_leaves_nothing(folder: Path) -> None:
     assert Machine.look() == before
 
 
+@pytest.mark.long
 def test_a_killed_up_leaves_nothing(folder: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "tests.sandbox", "up", "--dir", str(folder)], cwd=ROOT)
     assert wait_until(lambda: Running.read(Paths(folder).process) is not None)
@@ -235,6 +237,7 @@ def test_a_killed_up_leaves_nothing(folder: Path) -> None:
     assert wait_until(lambda: not traces.left(), 60), traces.left()
 
 
+@pytest.mark.long
 def test_two_sandboxes_run_side_by_side(own: Sandbox, tmp_path: Path) -> None:
     with own_sandbox(tmp_path / "other") as other:
         assert not own.subnet.overlaps(other.subnet)
@@ -260,7 +263,7 @@ def test_two_openstacks_run_side_by_side(folder: Path, tmp_path: Path) -> None:
 def test_a_cloud_cannot_be_added_to_a_sandbox_that_is_up(shared: Sandbox) -> None:
     more = command("up", "--cloud", "all", folder=shared.paths.dir)
     assert more.returncode == 1
-    assert more.stderr == "The sandbox is up without openstack: take it down first.\n"
+    assert more.stderr == "The sandbox is up without openstack: take it down first, with `make sandbox-down`.\n"
 
 
 def test_down_ends_no_process_that_only_has_the_number(folder: Path) -> None:

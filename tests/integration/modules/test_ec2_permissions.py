@@ -93,6 +93,7 @@ def incoming(account: Account) -> dict[str, set[tuple[int, str]]]:
     }
 
 
+@pytest.mark.long  # the killed story takes exactly the same policy
 def test_the_documented_policy_is_enough_wherever_the_subnets_are_and_to_undo(account: Account, tmp_path: Path) -> None:
     """No default network, subnets in two networks, an image by parameter, as the documented example has it."""
     account.api.control("networks", default="other")
@@ -200,6 +201,7 @@ def test_what_a_wrong_region_left_is_found_where_the_account_may_be_asked(accoun
     assert account.run("project", state="absent", **wrong).ok
 
 
+@pytest.mark.long
 def test_the_end_of_a_day_stops_all_but_the_spot_instance_and_names_that(account: Account, tmp_path: Path) -> None:
     account.make(["mine", "yours"])
     account.make("cheap", spot={})

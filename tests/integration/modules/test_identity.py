@@ -70,7 +70,7 @@ def outcomes(account: Account, *runs: dict[str, Any]) -> list[dict[str, Any]]:
         ("ec2", "terminated"),
         ("ec2", "forgotten"),
         ("openstack", "nothing"),
-        ("openstack", "terminated"),
+        pytest.param("openstack", "terminated", marks=pytest.mark.long),
     ],
 )
 def test_two_controllers_at_once_make_one_machine(account: Account, before: str) -> None:

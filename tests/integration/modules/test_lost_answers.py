@@ -97,6 +97,7 @@ def test_an_answer_that_is_late_is_a_lost_one(account: Account, hasty: dict[str,
     assert counted(account) == ONE_OF_EACH
 
 
+@pytest.mark.long
 def test_what_a_late_server_needs_is_left_for_it(account: Account, hasty: dict[str, str]) -> None:
     """No answer and no server as long as we look: what it needs stays, and the next run makes nothing twice."""
     fault(account, "server", delay_ms=15_000)
@@ -162,6 +163,7 @@ def test_an_address_that_was_taken_off_by_hand_is_put_on_again(account: Account)
     assert counted(account)["address"] == 1
 
 
+@pytest.mark.long
 def test_a_data_disk_that_stayed_comes_back_with_its_data_and_a_root_disk_does_not(account: Account) -> None:
     disks: dict[str, Any] = {**WHOLE, "root_volume": {"size_gib": 3, "delete_with_instance": False}}
     larger = {**disks, "data_volumes": [{"device": "/dev/vdb", "size_gib": 2}]}

@@ -42,7 +42,9 @@ def until(account: Account, call: str, since: float) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("after", ["GET nova /v2.1/flavors/detail", "POST nova /v2.1/servers"])
+@pytest.mark.parametrize(
+    "after", ["GET nova /v2.1/flavors/detail", pytest.param("POST nova /v2.1/servers", marks=pytest.mark.long)]
+)
 def test_nova_dies_in_the_middle_of_a_creation(account: Account, after: str) -> None:
     began = time.time()
     # How long a server may wait for a host before nova counts as having forgotten it.
@@ -57,6 +59,7 @@ def test_nova_dies_in_the_middle_of_a_creation(account: Account, after: str) -> 
     assert_converges(account)
 
 
+@pytest.mark.long
 def test_neutron_is_unavailable_for_five_seconds(account: Account) -> None:
     account.api.control("fault", service="neutron", status=503, seconds=2, agent="^openstacksdk")
     made = account.run("firewall", name="f", rules=[{"ports": "22", "from": ["10.0.0.1/32"]}])
@@ -80,6 +83,7 @@ def test_a_token_expires_in_the_middle_of_a_creation(account: Account, after: st
     assert_converges(account)
 
 
+@pytest.mark.long
 def test_glance_is_slow(account: Account) -> None:
     account.api.control("latency", service="glance", ms=1000)
     answer = account.make()
