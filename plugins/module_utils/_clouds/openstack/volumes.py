@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 from ..._errors import CloudFailure, HavenError, InvalidRequest, Refused, TimedOut
@@ -62,6 +62,10 @@ def _fits(item: Mapping[str, Any], wanted: VolumeSpec, image: Image) -> bool:
     if wanted.device is None:
         return metadata.get(shapes.META_IMAGE) == image.id and metadata.get(shapes.META_KEPT) == "false"
     return True
+
+
+def _is_available(item: Mapping[str, Any]) -> bool:
+    return bool(item["status"] == "available")
 
 
 class Volumes:
@@ -146,16 +150,22 @@ class Volumes:
             raise refused.explain() from refused
         return _chosen(answer["volume"]["id"], wanted, new=True)
 
-    def _wait(self, volume_id: str, name: str, state: str = "available") -> dict[str, Any]:
+    def _wait(
+        self,
+        volume_id: str,
+        name: str,
+        ready: Callable[[Mapping[str, Any]], bool] = _is_available,
+        doing: str = "create",
+    ) -> dict[str, Any]:
         deadline = self._os.deadline.within(READY_TIMEOUT)
         pause = 0.3
         while True:
             item: dict[str, Any] = self._os.get("volume", f"/volumes/{volume_id}")["volume"]
-            if item["status"] == state:
+            if ready(item):
                 return item
             if item["status"].startswith("error"):
                 raise CloudFailure(
-                    f"OpenStack could not create the volume {volume_id} of {name}: check its size, its type and the "
+                    f"OpenStack could not {doing} the volume {volume_id} of {name}: check its size, its type and the "
                     "free space of the cloud's storage, and run again."
                 )
             if deadline.over:
@@ -198,7 +208,13 @@ class Volumes:
         self._os.call("POST", "volume", f"/volumes/{volume_id}/metadata", body, harmless=True)
 
     def grow(self, volume_id: str, size_gib: int) -> None:
+        """Enlarge it, and wait for that: until then it has its former size, and the next run would ask once more."""
         self._os.post("volume", f"/volumes/{volume_id}/action", {"os-extend": {"new_size": size_gib}})
+
+        def grown(item: Mapping[str, Any]) -> bool:
+            return bool(item["size"] >= size_gib and item["status"] != "extending")
+
+        self._wait(volume_id, "its instance", grown, doing="enlarge")
 
     def retype(self, volume_id: str, kind: str) -> None:
         body = {"os-retype": {"new_type": kind, "migration_policy": "on-demand"}}
