@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.proxy_helper import REMEMBERED
 from tests.integration.clouds import Api
 
 from .conftest import KEY, Project, fingerprint, refusal
@@ -257,6 +258,7 @@ def test_trust_on_first_use_is_kept_and_a_change_is_refused(controller: Controll
 def test_a_key_that_only_an_agent_holds_is_enough(controller: Controller, agent: str) -> None:
     controller.set(key=None)
     assert not controller.works(SSH_AUTH_SOCK=agent)
+    time.sleep(REMEMBERED)  # the refusal counts for whoever comes right after it
     add(agent, controller.guest.key)
     assert controller.works(SSH_AUTH_SOCK=agent)
 
@@ -267,6 +269,7 @@ def test_a_key_file_with_a_passphrase_works_with_an_agent(controller: Controller
     subprocess.run(["ssh-keygen", "-q", "-p", "-P", "", "-N", "a passphrase", "-f", str(key)], check=True)
     controller.set(key=str(key))
     assert not controller.works(SSH_AUTH_SOCK=agent)
+    time.sleep(REMEMBERED)  # the refusal counts for whoever comes right after it
     add(agent, str(key), "a passphrase")
     assert controller.works(SSH_AUTH_SOCK=agent)
 

@@ -41,6 +41,7 @@ GOOD: list[tuple[str, dict[str, Any]]] = [
     ("tensorboard", {"tensorboard_users": [{"name": "alice"}, {"name": "bob", "logdir": "/srv/runs"}]}),
     ("tensorboard.accounts", {"tensorboard_users": [{"name": "nobody"}, {"name": "gone", "state": "absent"}]}),
     ("tensorboard.accounts", {"tensorboard_users": []}),
+    ("tensorboard.accounts", {"tensorboard_users": [{"name": "root"}, {"name": "daemon"}]}),
     ("egress", {"egress_proxy": "http://p:3128"}),
     ("egress", {"egress_proxy": {"url": "http://p:3128", "ca": "files/ca.pem"}}),
 ]
