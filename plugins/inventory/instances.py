@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# Longer than 500 lines, because half of it is documentation, which Ansible reads from this file.
 from __future__ import annotations
 
 DOCUMENTATION = r"""

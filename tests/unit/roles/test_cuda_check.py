@@ -1,7 +1,10 @@
 # Copyright (c) 2026, the haven.gpu contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every reason of cuda-check, produced by a tree of files and a libnvidia-ml.so.1 compiled here."""
+"""Every reason of cuda-check, produced by a tree of files and a libnvidia-ml.so.1 compiled here.
+
+Longer than 500 lines, because each reason has its machine.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@
 Only this folder uses openstacksdk. It uses the SDK's configuration (clouds.yaml, environment, options) and its session,
 through which it calls the services. The SDK's resource layer would first ask each service for its versions and look
 things up one by one, which would triple the number of requests.
+
+Longer than 500 lines, because one request has one way through retries, renewals, lost answers, and refusals.
 """
 
 from __future__ import annotations
