@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from ._cloud import Cloud
-from ._errors import BadCredentials, HavenError, Incomplete, UnexpectedAnswer, Unreachable
+from ._errors import BadCredentials, CloudFailure, HavenError, Incomplete, Throttled, UnexpectedAnswer, Unreachable
 from ._models import Instance, Resource
 from ._progress import progress
 from ._retry import Deadline, Pace, together
@@ -24,39 +24,69 @@ from ._wait import until_state
 _ORDER = (("volume", "port", "address"), ("firewall", "key_pair"))
 # After these errors, nothing else can be deleted either.
 _FINAL = (BadCredentials, UnexpectedAnswer, Unreachable)
+# These errors say nothing about the next attempt.
+_PASSING = (CloudFailure, Throttled)
 # Seconds after an instance is gone within which its disks are, too.
 SETTLE_TIMEOUT = 30.0
 # The maximum number of resources that a message names.
 _MOST_NAMED = 10
+# An instance that could not be terminated, and why.
+_Staying = tuple[Instance, str]
 
 
 def tear_down(cloud: Cloud, project: str, timeout: float, check: bool) -> list[Resource]:
     """Delete the project's instances with their disks, then its other resources. Return what was found.
 
-    ``timeout``: how long to wait until the instances are gone, in seconds. Lists everything again at the end and raises
-    Incomplete, which names what is left. Raises other HavenErrors if the cloud does not answer.
+    ``timeout``: how long to wait until the instances are gone, and then until nothing uses the rest, in seconds each.
+    Lists everything again at the end and raises Incomplete, which names what is left. Raises other HavenErrors if the
+    cloud does not answer.
     """
     instances = cloud.instances(project)
-    found = cloud.resources(project)
+    left = found = cloud.resources(project)
     if check or not (found or any(each.state == "terminating" for each in instances)):
         return found
-    failures = _terminate(cloud, instances, timeout)
-    staying = [each for each in instances if each.id in failures]
-    gone = [each for each in instances if each.id not in failures]
+    staying = _terminate(cloud, instances, timeout)
+    failures = {each.id: why for each, why in staying}
+    while True:
+        # The cloud deletes what goes with its instance. Asking for it would need a permission that nothing else needs.
+        kept = {each.id for each, _why in staying}
+        volumes = [volume for each in instances if each.id not in kept for volume in each.volumes]
+        leaving = {each.id for each in volumes if each.delete_with_instance}
+        failures.update(_remove(cloud, left, staying, leaving, timeout))
+        left = _settled(cloud, project, leaving)
+        if not left:
+            return found
+        present = _present(cloud, [each for each, _why in staying])
+        if len(present) == len(staying):
+            raise _incomplete(project, left, failures)
+        # An instance has gone after all, and what it used can be deleted now.
+        staying = [(each, why) for each, why in staying if each.id in present]
+
+
+def _remove(
+    cloud: Cloud, found: Sequence[Resource], staying: Sequence[_Staying], leaving: Collection[str], timeout: float
+) -> dict[str, str]:
+    """Delete all that no remaining instance uses. Return, by id, why something could not be deleted.
+
+    ``timeout``: how long to wait for what is still in use, in seconds.
+    """
     # Waiting for something that a remaining instance uses would be pointless.
-    held = {each.id for each in found if any(_holds(one, each) for one in staying)}
-    # The cloud deletes what goes with its instance. Asking for it would need a permission that nothing else needs.
-    leaving = {volume.id for each in gone for volume in each.volumes if volume.delete_with_instance}
+    failures = {
+        each.id: f"Instance {one.name or one.id} uses it. {why}"
+        for each in found
+        if each.kind != "instance"
+        for one, why in staying
+        if _holds(one, each)
+    }
+    # A cloud takes a while to see that nothing uses a disk or a firewall any more.
+    cloud.deadline = Deadline(timeout)
     for kinds in _ORDER:
-        doomed = [each for each in found if each.kind in kinds and each.id not in held | leaving]
+        doomed = [each for each in found if each.kind in kinds and each.id not in failures.keys() | leaving]
         if doomed:
             progress.begins(f"deletes each {', each '.join(sorted({each.kind for each in doomed}))}".replace("_", " "))
         whys = together(lambda each: _attempt(partial(cloud.remove, each)), doomed)
-        failures.update({each.id: why for each, why in zip(doomed, whys) if why})
-    left = _settled(cloud, project, leaving)
-    if left:
-        raise _incomplete(project, left, failures)
-    return found
+        failures.update({each.id: why for each, why in zip(doomed, whys)})
+    return failures
 
 
 def _settled(cloud: Cloud, project: str, leaving: Collection[str]) -> list[Resource]:
@@ -70,10 +100,11 @@ def _settled(cloud: Cloud, project: str, leaving: Collection[str]) -> list[Resou
         pace.sleep()
 
 
-def _terminate(cloud: Cloud, instances: Sequence[Instance], timeout: float) -> dict[str, str]:
+def _terminate(cloud: Cloud, instances: Sequence[Instance], timeout: float) -> list[_Staying]:
     """Terminate the instances and wait until they are gone, including those that somebody else is terminating.
 
-    Return, by id, why something could not be terminated.
+    Return those that stay, and why. What the cloud shows decides that, not an error: a cloud that fails while an
+    instance is being terminated may terminate it all the same.
     """
     ids = [each.id for each in instances if each.state not in ("terminating", "terminated")]
     failures: dict[str, str] = {}
@@ -81,9 +112,43 @@ def _terminate(cloud: Cloud, instances: Sequence[Instance], timeout: float) -> d
         # A call for several instances is refused as a whole if one of them is protected.
         whys = together(lambda each: _attempt(partial(cloud.terminate, [each])), ids)
         failures = {each: why for each, why in zip(ids, whys) if why}
-    leaving = [each for each in instances if each.state != "terminated" and each.id not in failures]
-    late = _attempt(partial(until_state, cloud, leaving, "terminated", Deadline(timeout)))
-    return {**{each.id: late for each in leaving if late}, **failures}
+    failed = [each for each in instances if each.id in failures]
+    kept = {key for key, each in _present(cloud, failed).items() if each.state != "terminating"}
+    leaving = [each for each in instances if each.state != "terminated" and each.id not in kept]
+    late = _await_end(cloud, leaving, Deadline(timeout))
+    present = _present(cloud, leaving) if late else {}
+    reasons = {**dict.fromkeys(present, late), **{each: failures[each] for each in kept}}
+    return [(each, reasons[each.id]) for each in instances if each.id in reasons]
+
+
+def _await_end(cloud: Cloud, instances: Sequence[Instance], deadline: Deadline) -> str:
+    """Wait until the instances are gone, even if the cloud fails now and then. Return why that has not happened."""
+    pace = Pace(cloud.pacing)
+    while True:
+        try:
+            until_state(cloud, instances, "terminated", deadline)
+        except _PASSING as error:
+            if deadline.over:
+                return str(error)
+        except _FINAL:
+            raise
+        except HavenError as error:
+            return str(error)
+        else:
+            return ""
+        pace.sleep()
+
+
+def _present(cloud: Cloud, instances: Sequence[Instance]) -> dict[str, Instance]:
+    """Those of these instances that are still there, by id. If the cloud cannot say, all of them."""
+    known = {each.id: each for each in instances}
+    try:
+        seen = cloud.refresh(list(known)) if known else {}
+    except _FINAL:
+        raise
+    except HavenError:
+        return known
+    return {key: each for key, each in seen.items() if each.state != "terminated"}
 
 
 def _holds(instance: Instance, resource: Resource) -> bool:

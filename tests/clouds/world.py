@@ -152,6 +152,13 @@ class MemoryWorld(World):
         with self._state() as state:
             state["faults"].append({"call": "create", "when": "after"})
 
+    def hostile(self, slow_ends: int = 0, **faults: str) -> None:
+        """``slow_ends``: how many questions a machine takes to end. ``faults``: when the next call of that name fails
+        with an error of the service's own, before or after it was carried out."""
+        with self._state() as state:
+            state["slow_ends"] = slow_ends
+            state["faults"] += [{"call": call, "when": when, "code": "internal"} for call, when in faults.items()]
+
     def _calls(self, since: float) -> list[dict[str, Any]]:
         calls: list[dict[str, Any]] = json.loads(self._file.read_text())["calls"]
         return [each for each in calls if each["at"] >= since]
@@ -161,11 +168,12 @@ class MemoryWorld(World):
         return len(self._calls(0))
 
     def written(self, since: float) -> list[str]:
-        return [each["call"] for each in self._calls(since) if each["call"] not in ("machines", "listed", "console")]
+        harmless = ("machines", "refresh", "listed", "console")
+        return [each["call"] for each in self._calls(since) if each["call"] not in harmless]
 
     def unbounded(self, since: float) -> list[str]:
         listings = [each for each in self._calls(since) if each["call"] == "machines"]
-        return [str(each) for each in listings if each["ids"] is None and "Name" not in each["tags"]]
+        return [str(each) for each in listings if "Name" not in each["tags"]]
 
     def stranger(self, kind: str, project: str, name: str) -> str:
         item: dict[str, Any] = {"id": f"{kind}-{secrets.token_hex(4)}", "region": "here", "tags": {"Name": name}}

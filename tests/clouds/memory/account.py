@@ -5,7 +5,8 @@
 """The memory cloud itself, as a service behind an API would be: a file that everybody with its path shares.
 
 Each call is noted under ``calls``. ``faults`` make the next call of a name fail: ``before`` it does anything, or
-``after`` it, so that its answer is lost. ``fail_creations`` lets machines that are made end in an error.
+``after`` it, so that its answer is lost; with a ``code`` the answer is that error. ``fail_creations`` lets machines
+that are made end in an error. ``slow_ends`` is the number of questions that a machine takes to end.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Account:
                 state["faults"].remove(fault)
             try:
                 if fault and fault["when"] == "before":
-                    raise SilentError(name)
+                    raise _failing(fault)
                 yield state
             except (RejectedError, SilentError):
                 # Nothing is done of what fails, but the call was made.
@@ -73,7 +74,7 @@ class Account:
                 kept.truncate()
                 json.dump(state, kept)
             if fault:
-                raise SilentError(name)
+                raise _failing(fault)
 
     def _file_or_silence(self) -> TextIO:
         try:
@@ -116,14 +117,14 @@ class Account:
     ) -> list[Any]:
         """Those that carry each tag with one of its values (any value where there are none). Each question lets a
         machine come a step further."""
-        with self.call("machines", region=region, tags=sorted(tags), ids=ids) as state:
+        with self.call("machines" if ids is None else "refresh", region=region, tags=sorted(tags)) as state:
             found = []
             for each in state["machines"].values():
                 if each["region"] != region or (ids is not None and each["id"] not in ids):
                     continue
                 if all(key in each["tags"] and (not some or each["tags"][key] in some) for key, some in tags.items()):
                     found.append({**each, "disks": [state["disks"][disk] for disk in each["disks"]]})
-                    _go_on(each)
+                    _go_on(each, state.get("slow_ends", 0))
             return found
 
     def act(self, action: str, ids: Sequence[str]) -> None:
@@ -218,9 +219,18 @@ def _new_id(state: dict[str, Any], prefix: str) -> str:
     return f"{prefix}-{state['number']:06d}"
 
 
-def _go_on(machine: dict[str, Any]) -> None:
-    """A machine takes one question for each change of its state."""
+def _failing(fault: Mapping[str, str]) -> Exception:
+    """What a caller sees of a fault."""
+    return RejectedError(fault["code"], "it failed") if fault.get("code") else SilentError(fault["call"])
+
+
+def _go_on(machine: dict[str, Any], slow_ends: int) -> None:
+    """A machine takes one question for each change of its state, and so many more to end."""
     after = {"pending": "running", "stopping": "stopped", "terminating": "terminated"}
     if machine["state"] == "pending":
         machine["launched_at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    if machine["state"] == "terminating":
+        machine["asked"] = machine.get("asked", 0) + 1
+        if machine["asked"] <= slow_ends:
+            return
     machine["state"] = after.get(machine["state"], machine["state"])

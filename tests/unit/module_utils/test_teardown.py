@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -15,8 +16,9 @@ import pytest
 from ansible_collections.haven.gpu.plugins.module_utils import _teardown
 from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
 from ansible_collections.haven.gpu.plugins.module_utils._errors import Incomplete, Refused
-from ansible_collections.haven.gpu.plugins.module_utils._models import Instance, Pacing, Resource, Volume
+from ansible_collections.haven.gpu.plugins.module_utils._models import FirewallSpec, Instance, Pacing, Resource, Volume
 from ansible_collections.haven.gpu.plugins.module_utils._teardown import tear_down
+from tests.clouds.world import MemoryWorld
 
 
 class FakeCloud:
@@ -56,7 +58,7 @@ class FakeCloud:
         self.terminated = True
 
     def refresh(self, ids: Sequence[str]) -> dict[str, Any]:
-        return {}
+        return {} if self.terminated else {"i-1": self._instance}
 
     def remove(self, resource: Resource) -> None:
         self.removed.append(resource.id)
@@ -90,3 +92,52 @@ def test_nobody_waits_for_the_disk_of_an_instance_that_stays() -> None:
     with pytest.raises(Incomplete, match="protected"):
         tear_down(cast(Cloud, cloud), "p", 5, False)
     assert time.monotonic() - began < _teardown.SETTLE_TIMEOUT / 2
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[MemoryWorld]:
+    """A cloud in memory with two machines behind a firewall."""
+    world = MemoryWorld(tmp_path)
+    project = world.project()
+    cloud = world.cloud()
+    cloud.create_firewall(FirewallSpec(project, project))
+    for name in ("one", "two"):
+        world.made(world.spec(project, name, firewalls=(project,)))
+    yield world
+    world.hostile()
+    world.end()
+
+
+def gone(world: MemoryWorld, timeout: float = 5.0) -> bool:
+    """End the project. Return whether nothing is left."""
+    (project,) = world.projects
+    tear_down(world.cloud(), project, timeout, False)
+    return not world.cloud().resources(project)
+
+
+def test_a_cloud_that_fails_while_instances_end_slowly_delays_the_end_only(world: MemoryWorld) -> None:
+    world.hostile(slow_ends=5, refresh="before")
+    assert gone(world)
+
+
+def test_an_error_does_not_say_that_an_instance_stays(world: MemoryWorld) -> None:
+    """The call for all of them fails, and so does the one for the first, although it is carried out."""
+    world.hostile(slow_ends=3, terminate="after")
+    world.hostile(slow_ends=3, terminate="after")
+    assert gone(world)
+
+
+def test_what_a_late_instance_used_goes_as_soon_as_that_has_gone(world: MemoryWorld) -> None:
+    """The time to wait is over before the instances are gone, but they go before the end of the run."""
+    world.hostile(slow_ends=1)
+    assert gone(world, timeout=0.0)
+
+
+def test_what_a_slow_instance_uses_is_left_with_that_reason(world: MemoryWorld) -> None:
+    world.hostile(slow_ends=1000)
+    told = r"firewall .*: Instance (one|two) uses it\. Not terminated after 0 s"
+    with pytest.raises(Incomplete, match=told) as caught:
+        gone(world, timeout=0.0)
+    assert {each["kind"] for each in caught.value.values["left"]} == {"firewall"}
+    world.hostile()
+    assert gone(world)
