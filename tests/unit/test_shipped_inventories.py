@@ -22,6 +22,7 @@ from tests import shipped
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDERS = sorted(shipped.COPIED.values())
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 # What cannot be anybody's: reserved names and addresses, and the patterns of ids.
 PLACEHOLDER = re.compile(r"\bexample\.|\.internal\b|AAAA\.\.\.|0123456789abcdef|\bpathology\b|!vault \.\.\.")
 
@@ -152,3 +153,38 @@ def test_the_last_line_of_a_copy_that_nobody_has_filled_in_says_what_is_missing(
     assert done.returncode != 0
     last = done.stdout.strip().rpartition("\n[")[2]
     assert last.startswith("ERROR]: haven.gpu.instances: The host_key of hop 1 is not"), done.stdout[-2000:]
+
+
+def reads(inventory: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """What Ansible says of a folder if it may ignore no file in it. No cloud is asked."""
+    (inventory / "haven.yml").write_text("all: {hosts: {one: {}}}\n")
+    home.mkdir(exist_ok=True)
+    return subprocess.run(
+        ["ansible-inventory", "--list", "-i", str(inventory)], capture_output=True, text=True, check=False,
+        env={**os.environ, "HOME": str(home), "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1"}, cwd=home,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_file_that_a_line_names_is_where_ansible_does_not_read_an_inventory(folder: str, tmp_path: Path) -> None:
+    """A folder of an inventory is read with all that is in it, and a certificate or a key is no inventory."""
+    home, mine = tmp_path / "home", tmp_path / "mine"
+    shutil.copytree(shipped.INVENTORIES / folder, mine)
+    named = re.findall(r"""(?:\bca: |\bkey: |lookup\('ansible.builtin.file', ')([^\s,}']+)""", text_of(folder))
+    assert named
+    for path in named:
+        # Ansible looks up a relative one in many places. The worst is beside the inventory.
+        file = Path(path.replace("~", str(home), 1)) if path.startswith("~") else mine / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(CERTIFICATE)
+    done = reads(mine, home)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+
+
+def test_a_certificate_beside_the_inventory_would_be_read_as_one(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "files").mkdir(parents=True)
+    (tmp_path / "mine" / "files" / "proxy-ca.pem").write_text(CERTIFICATE)
+    done = reads(tmp_path / "mine", tmp_path / "home")
+    assert done.returncode != 0
+    assert "files/proxy-ca.pem" in done.stderr
