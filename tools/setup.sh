@@ -36,4 +36,4 @@ if ! cmp -s "$lock" "$stamp"; then
   cp "$lock" "$stamp"
 fi
 # The collection's own, for the same reason: the controller loads its plugins at every start.
-"$venv/bin/python" -m compileall -q plugins
+"$venv/bin/python" -m compileall -q plugins tests

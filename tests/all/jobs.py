@@ -17,7 +17,7 @@ BUDGETS = {"lint": 4.0, "unit": 2.0, "integration": 19.0, "story": 9.0, "molecul
 LEFT_OUT = (
     "modules and inventories that are decided above the adapters, on OpenStack (tests/integration/conftest.py)",
     "installing the software of the services on every guest (images: tests/sandbox/prepared_image.py)",
-    "tests marked long: what needs several guests of OpenStack or two clouds in one sandbox (pytest -m long)",
+    "tests marked long: what needs many guests or two clouds, and the comparison with amazon.aws (pytest -m long)",
     "haven.gpu.accounts on Debian 12 (molecule/jupyter/tests/test_accounts.py)",
 )
 # Breaking one line at a time takes as long as all the rest together.
@@ -67,7 +67,7 @@ def scenario(name: str, minutes: float, *, long: bool = False, alone_on: str = "
 INTEGRATION = "tests/integration"
 # These restart services and make them fail, and look at what is left in the project: nobody else may use it meanwhile.
 GUESTS = ("inventory/test_connections.py", "modules/test_wait_ssh.py")
-OPENSTACK = ("test_openstack_*.py",)
+OPENSTACK = ("test_openstack_*.py", "test_sandbox_machines.py")
 
 
 def files(*patterns: str) -> tuple[str, ...]:
@@ -89,11 +89,12 @@ JOBS = (
     pytest("integration", "modules", 7.0, *rest("modules/"), sandbox=False),
     pytest("integration", "guests", 2.0, *files(*GUESTS), alone_on="OpenStack"),
     # The services themselves, and what their servers do: the story and the tests of the modules use them in each run.
-    pytest("integration", "openstack", 5.0, *files(*OPENSTACK), alone_on="OpenStack", long=True),
+    pytest("integration", "openstack", 6.0, *files(*OPENSTACK), alone_on="OpenStack", long=True),
     pytest("integration", "sandbox", 6.5, *rest("")),
     pytest("story", "notebook", 3.0, "tests/story/test_story.py"),
     pytest("story", "killed", 2.6, "tests/story/test_kill.py"),
-    pytest("story", "permissions", 1.5, "tests/story/test_permissions.py", alone_on="OpenStack"),
+    # The calls of this story are counted against the rules in modules/test_openstack_rules.py.
+    pytest("story", "permissions", 1.9, "tests/story/test_permissions.py", alone_on="OpenStack", long=True),
     Job(
         "story-readme", "story", ("pytest", "-q", "tests/story/test_readme.py"), 6.0,
         sandbox=True, alone_on="OpenStack", long=True,

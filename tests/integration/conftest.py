@@ -28,6 +28,7 @@ DECIDED_ABOVE = {
     "test_identity.py",
     "test_instance.py",
     "test_instance_changes.py",
+    "test_instances.py",
     "test_playbook.py",
     "test_sources.py",
 }

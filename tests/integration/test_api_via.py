@@ -150,8 +150,7 @@ both_clouds = pytest.mark.parametrize("cloud", ["ec2", "openstack"])
 on_ec2 = pytest.mark.parametrize("cloud", ["ec2"])
 
 
-@pytest.mark.long  # the playbooks, below, do the same and more on EC2
-@both_clouds
+@pytest.mark.parametrize("cloud", ["ec2", pytest.param("openstack", marks=pytest.mark.long)])
 def test_machines_are_made_listed_and_removed_where_only_the_jump_host_reaches_the_api(controller: Controller) -> None:
     refused = controller.module("instance_info", api_via="direct")
     assert refused["reason"] == "unreachable"
@@ -188,6 +187,7 @@ def test_machines_are_made_listed_and_removed_where_only_the_jump_host_reaches_t
         controller.does("keypair", name="tests", state="absent")
 
 
+@pytest.mark.long  # the modules and the inventory, above, are what they call
 @on_ec2
 def test_the_playbooks_need_nothing_else_where_only_the_jump_host_reaches_the_api(controller: Controller) -> None:
     try:

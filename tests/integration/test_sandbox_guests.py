@@ -37,7 +37,9 @@ LOCKED = (
 )
 
 
-@pytest.mark.parametrize(("image", "sudo"), [("ubuntu-like", "Sudo version"), ("ubuntu-next", "sudo-rs")])
+@pytest.mark.parametrize(
+    ("image", "sudo"), [pytest.param("ubuntu-like", "Sudo version", marks=pytest.mark.long), ("ubuntu-next", "sudo-rs")]
+)
 def test_a_profile_has_the_manners_of_ubuntus_images(sandbox: Sandbox, image: str, sudo: str) -> None:
     assert command("up", "--image", image, folder=sandbox.paths.dir, timeout=600).returncode == 0
     with sandbox.guest(image) as guest:

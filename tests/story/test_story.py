@@ -112,7 +112,9 @@ def test_no_secret_is_in_a_file_that_others_may_read(
     control.unlink()
     # What is looked for goes in by a file: sudo writes command lines into the journal.
     put = "umask 077; cat > sought; (umask 022; tail -n 1 sought > /tmp/control)"
-    look = f"{READABLE} -print0 2>/dev/null | sudo xargs -0 grep -saoHF -f $PWD/sought; rm -f sought /tmp/control"
+    look = (
+        f"{READABLE} -print0 2>/dev/null | sudo LC_ALL=C xargs -0 grep -saoHF -f $PWD/sought; rm -f sought /tmp/control"
+    )
     found = story.ssh(f"{put}; {look}", given=b"\n".join([*canaries.forms(), b"meant to be found\n"]))
     assert set(found.splitlines()) == {"/tmp/control:meant to be found"}
 

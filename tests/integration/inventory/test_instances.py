@@ -40,6 +40,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.only("ec2", "openstack")
 def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> None:
     found = project.machine("jupyter-demo", haven__host_key=f"{KEY} root@x", haven__login_user="debian", team="a")
     project.write(
@@ -99,6 +100,7 @@ def test_a_machine_is_listed_with_all_that_is_documented(project: Project) -> No
     assert (config.parent / "known_hosts").read_text() == f"{found} {KEY} jupyter-demo\n"
 
 
+@pytest.mark.only("ec2", "openstack")
 def test_one_listing_is_the_only_call_whatever_the_number(project: Project) -> None:
     for number in range(4):
         project.machine(f"m{number}")
@@ -207,6 +209,7 @@ def test_the_listing_is_the_same_without_any_shortcut(project: Project, hostvars
     assert "node-2" in plain.stdout
 
 
+@pytest.mark.only("ec2", "openstack")
 @pytest.mark.parametrize("cached", [False, True])
 def test_hostile_names_and_tags_are_listed_and_do_nothing(project: Project, cached: bool) -> None:
     canary = project.home / "canary"
@@ -374,17 +377,20 @@ def failure(project: Project, *arguments: str, **environment: str) -> str:
     return lines.pop()
 
 
+@pytest.mark.only("ec2", "openstack")
 def test_wrong_credentials_fail_the_run_with_one_line(project: Project) -> None:
     line = failure(project, **project.machines.wrong_credentials(project.home))
     assert "credentials" in line
     assert "not-the-secret" not in line
 
 
+@pytest.mark.only("ec2", "openstack")
 def test_no_credentials_fail_the_run_with_one_line(project: Project) -> None:
     said = {"ec2": "no usable AWS credentials", "openstack": "openstack.auth"}[project.cloud]
     assert said in failure(project, **project.machines.no_credentials)
 
 
+@pytest.mark.only("ec2", "openstack")
 def test_a_missing_permission_is_named(project: Project) -> None:
     project.api.control("fault", **project.machines.denied)
     assert project.machines.permission in failure(project)

@@ -34,7 +34,7 @@ ANSWERED = [case for case in ASKED if not case.get("fails")]
 # Nothing but our cloud's listing is asked for; a tag tells the cases apart.
 PROJECT = "tag:haven:project"
 
-pytestmark = pytest.mark.only("ec2")
+pytestmark = [pytest.mark.only("ec2"), pytest.mark.long]
 
 
 def name_of(case: dict[str, Any]) -> str:
