@@ -57,6 +57,8 @@ def names_to_create(instances: Any, hosts: Iterable[Mapping[str, Any]], project:
 def _names(instances: Any) -> Iterator[str]:
     entries = [] if isinstance(instances, (str, Mapping)) or not isinstance(instances, Iterable) else instances
     for entry in entries:
+        if isinstance(entry, Mapping) and entry.get("state") == "absent":
+            continue
         name = entry.get("name") if isinstance(entry, Mapping) else None
         yield from map(str, name if isinstance(name, Sequence) and not isinstance(name, str) else [name])
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,11 +20,15 @@ import pytest
 import yaml
 
 from tests import shipped
+from tests.access_rules import AccessRulesUser, documented_rules
 
 from .conftest import Account
 
 # With the listing by the inventory.
 MOST_CALLS = 12
+# What a run of provision asks that makes nothing.
+UNCHANGED = {"DescribeInstances", "DescribeSecurityGroups", "DescribeKeyPairs", "DescribeSubnets"}
+USER = {"name": "alice", "ssh_keys": ["{{ lookup('ansible.builtin.file', '~/.ssh/id_ed25519.pub') }}"]}
 HOP = {"host": "gate.invalid", "user": "alice", "key": "/gone/id_ed25519"}
 # Two kinds of mistakes each, which one run finds together: what is changed in the inventory, and what is said of it.
 VARIABLES: dict[str, tuple[dict[str, Any], str]] = {
@@ -67,7 +72,7 @@ USERS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 class Inventory:
-    """A copy of the shipped inventory with its marked lines filled in."""
+    """A copy of the shipped inventory of the account's cloud, with its marked lines filled in."""
 
     def __init__(self, account: Account, folder: Path) -> None:
         self.account = account
@@ -76,22 +81,10 @@ class Inventory:
         key = self.home / ".ssh" / "id_ed25519"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
         self.folder = folder / "mine"
-        shutil.copytree(shipped.INVENTORIES / shipped.COPIED["ec2"], self.folder)
-        environment = account.api.environment
-        client: Any = boto3.client(
-            "ec2",
-            region_name=environment["AWS_DEFAULT_REGION"],
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        )
-        values = {
-            "haven_project": account.project,
-            "haven_ec2": f"{{region: {environment['AWS_DEFAULT_REGION']}}}",
-            "haven_subnet": client.describe_subnets()["Subnets"][0]["SubnetId"],
-            "haven_hops": "[]",
-            "vault_alice_password": "canary",
-        }
+        shutil.copytree(shipped.INVENTORIES / shipped.COPIED[account.api.cloud], self.folder)
+        self.environment = dict(account.api.environment)
+        own = self._of_openstack if account.api.cloud == "openstack" else self._of_ec2
+        values = {"haven_project": account.project, "haven_hops": "[]", "vault_alice_password": "canary", **own()}
         file = self.folder / "group_vars" / "all.yml"
         text = shipped.filled(file.read_text(), values)
         self.given: dict[str, Any] = yaml.safe_load(text)
@@ -99,12 +92,44 @@ class Inventory:
         (self.folder / "group_vars" / "all").mkdir()
         (self.folder / "group_vars" / "all" / "shipped.yml").write_text(text)
 
+    def _of_ec2(self) -> dict[str, str]:
+        client: Any = boto3.client(
+            "ec2",
+            region_name=self.environment["AWS_DEFAULT_REGION"],
+            endpoint_url=self.environment["AWS_ENDPOINT_URL"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        return {
+            "haven_ec2": f"{{region: {self.environment['AWS_DEFAULT_REGION']}}}",
+            "haven_subnet": client.describe_subnets()["Subnets"][0]["SubnetId"],
+        }
+
+    def _of_openstack(self) -> dict[str, str]:
+        """As somebody with exactly the documented access rules."""
+        user = AccessRulesUser(self.environment, self.account.project, self.home, documented_rules())
+        self.environment.update(user.environment)
+        (self.home / "proxy-ca.pem").write_text("")
+        basics = self.account.api.basics
+        return {
+            "haven_openstack": "{cloud: haven}",
+            "haven_egress_proxy": '{url: "http://proxy.internal:3128", ca: ~/proxy-ca.pem}',
+            "haven_login_user": "debian",
+            "image": json.dumps(basics["image"]),
+            "instance_type": basics["instance_type"],
+            "openstack": "{networks: [private]}",
+        }
+
     def check(self, changed: Mapping[str, Any], *options: str) -> tuple[int, str, list[str]]:
-        """How the playbook ended with these variables instead, what it said, and the calls that it made."""
+        """How haven.gpu.check ended with these variables instead, what it said, and the calls that it made."""
+        return self.play("check", changed, *options)
+
+    def play(self, playbook: str, changed: Mapping[str, Any], *options: str) -> tuple[int, str, list[str]]:
+        """The same of a playbook."""
         (self.folder / "group_vars" / "all" / "z_changed.yml").write_text(yaml.safe_dump(dict(changed)))
         environment = {
             **os.environ,
-            **self.account.api.environment,
+            **self.environment,
             "HOME": str(self.home),
             "ANSIBLE_HOME": str(self.home / "ansible"),
             "SSH_AUTH_SOCK": "",
@@ -113,7 +138,7 @@ class Inventory:
         program = str(Path(sys.executable).parent / "ansible-playbook")
         began = time.time()
         done = subprocess.run(
-            [program, "-i", str(self.folder), "haven.gpu.check", *options],
+            [program, "-i", str(self.folder), f"haven.gpu.{playbook}", *options],
             cwd=self.home,
             env=environment,
             capture_output=True,
@@ -132,7 +157,6 @@ def inventory(account: Account, tmp_path: Path) -> Inventory:
     return Inventory(account, tmp_path)
 
 
-@pytest.mark.only("ec2")
 def test_the_shipped_inventory_is_right_and_takes_few_calls(inventory: Inventory) -> None:
     status, said, calls = inventory.check({})
     assert status == 0, said
@@ -154,6 +178,24 @@ def test_site_asks_nothing_if_all_instances_are_in_the_inventory(inventory: Inve
 
 
 @pytest.mark.only("ec2")
+def test_provision_alone_makes_nothing_before_everything_is_right_and_asks_once(inventory: Inventory) -> None:
+    instance = {**inventory.given["haven_instances"][0], "wait": "running"}
+    wrong = {**instance, "name": "two", "instance_type": "g5.xlage"}
+    status, said, calls = inventory.play("provision", {"haven_instances": [instance, wrong]})
+    assert status != 0
+    assert "check its spelling and the region" in said, said
+    assert inventory.account.run("instance_info", resources=True)["resources"] == []
+    # The variables of the roles are not read.
+    right = {"haven_instances": [instance], "haven_environments": "{{ not_defined }}", "haven_users": [USER]}
+    status, said, calls = inventory.play("provision", right)
+    assert status == 0, said
+    assert inventory.account.living() == ["jupyter-demo"]
+    status, said, calls = inventory.play("provision", right)
+    assert status == 0, said
+    assert set(calls) <= UNCHANGED
+
+
+@pytest.mark.only("ec2")
 def test_one_run_finds_all_mistakes_that_are_planted(inventory: Inventory) -> None:
     """More than twenty mistakes in two runs, since some variables can be wrong in one way at a time only."""
     shipped_instance = inventory.given["haven_instances"][0]
@@ -172,3 +214,19 @@ def test_one_run_finds_all_mistakes_that_are_planted(inventory: Inventory) -> No
     assert [mistake for mistake, (_, words) in WISHES.items() if words not in said] == []
     assert len(planted) + len(WISHES) > 20
     assert inventory.account.run("instance_info", resources=True)["resources"] == []
+
+
+@pytest.mark.only("openstack")
+def test_five_mistakes_are_found_in_one_run_on_openstack(inventory: Inventory) -> None:
+    instance = inventory.given["haven_instances"][0]
+    instances = [
+        {**instance, "name": "one", "image": {"name": "no-such-image-*"}},
+        {**instance, "name": "two", "instance_type": "gpu.a1000.1"},
+        {**instance, "name": "three", "openstack": {"networks": ["privat"]}},
+        {**instance, "name": "four", "spot": {"max_price": "0.5"}},
+    ]
+    proxy = {"url": "http://proxy.internal:3128", "ca": "/gone/proxy-ca.pem"}
+    status, said, _calls = inventory.check({"haven_instances": instances, "haven_egress_proxy": proxy})
+    assert status != 0
+    words = ("'no-such-image-*'", "'gpu.a1000.1'", "no network 'privat'", "/gone/proxy-ca.pem", "instance four")
+    assert [each for each in words if each not in said] == [], said

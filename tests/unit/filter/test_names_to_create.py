@@ -27,6 +27,8 @@ HOSTS = [
         ([{"name": ["a", "b", "c"]}], ["b", "c"]),
         ([{"name": "a"}, {"nme": "x"}], ["None"]),
         (["a"], ["None"]),
+        ([{"name": "b", "state": "absent"}], []),
+        ([{"name": "b", "state": "stopped"}], ["b"]),
         ([], []),
         (None, []),
         ("a", []),

@@ -20,7 +20,7 @@ from ansible_collections.haven.gpu.plugins.plugin_utils._settings import FALLBAC
 
 PLAYBOOKS = Path(__file__).parents[4] / "playbooks"
 # They check their variables in check.yml, with everything else.
-CHECKED = {"check", "site"}
+CHECKED = {"check", "site", "provision"}
 NAMES = [path.stem for path in PLAYBOOKS.glob("*.yml") if path.stem not in ("arguments", "listed", "power", "work")]
 
 
@@ -47,7 +47,7 @@ def test_no_variable_of_a_play_is_in_its_files_of_variables_too(path: Path) -> N
 
 
 def test_what_checks_the_variables_reads_their_specification_first() -> None:
-    task = yaml.safe_load((PLAYBOOKS / "check.yml").read_text())[0]["tasks"][0]["block"][0]
+    task = yaml.safe_load((PLAYBOOKS / "tasks/check.yml").read_text())[0]["block"][0]
     assert "ansible.builtin.validate_argument_spec" in task
 
 
