@@ -23,7 +23,7 @@ from ..environment import source
 from ..sandbox import probe
 from ..sandbox.errors import UnsuitableMachineError
 from .jobs import ROOT, Job, chosen
-from .lanes import Lanes, StoppedError
+from .lanes import Lanes, StoppedError, reasons
 from .times import Result, record, table
 
 BUILD = ROOT / "build"
@@ -119,6 +119,10 @@ def finish(results: list[Result], stages: dict[str, float], total: float) -> Non
     (LOGS / "times.json").write_text(json.dumps(times, indent=1) + "\n")
     print("\n".join(["", *table(times), ""]), flush=True)
     failed = [result.job.name for result in results if not result.passed]
+    # At the very end, because of a long output often nothing else is kept.
+    for name in failed:
+        log = LOGS / f"{name}.log"
+        print("\n".join([f"{name}, whole in {log.relative_to(ROOT)}:", *(f"  {line}" for line in reasons(log)), ""]))
     verdict = f": {', '.join(failed)}" if failed else ""
     print(f"{total / 60:.1f} min: {len(results) - len(failed)} passed, {len(failed)} failed{verdict}", flush=True)
 

@@ -23,6 +23,9 @@ CLOSING = re.compile(
 )
 # Molecule says so before each step.
 STEP = re.compile(r"^\S* *\S+ ➜ (\S+?): Executing")
+# Where pytest, Ansible and Molecule say what went wrong.
+REASON = re.compile(r"^(FAILED|ERROR|E   )|^(fatal|failed): \[|\[ERROR\]|\bCRITICAL\b")
+REASONS = 8
 # Seconds that a job has for its own clean-up once it was told to end.
 PATIENCE = 60.0
 
@@ -149,6 +152,12 @@ def lines_of(log: pathlib.Path) -> list[str]:
 def closing(log: pathlib.Path) -> str:
     """The last line with which a test runner says how it went."""
     return next((found[0] for line in reversed(lines_of(log)) if (found := CLOSING.search(line))), "no closing line")
+
+
+def reasons(log: pathlib.Path) -> list[str]:
+    """The last few lines of a log that say what went wrong; where none does, its last lines."""
+    lines = [line[:200] for line in lines_of(log) if line.strip()]
+    return ([line for line in lines if REASON.search(line)] or lines)[-REASONS:]
 
 
 def say(result: Result, logs: pathlib.Path, out: Callable[[str], None] = lambda text: print(text, flush=True)) -> None:

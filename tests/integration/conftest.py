@@ -11,16 +11,15 @@ from collections.abc import Iterator
 import pytest
 
 from tests import leftovers
+from tests.conftest import SHORT
 from tests.integration.clouds import Api, OpenStackApi
 from tests.integration.openstack_servers import Project
 from tests.integration.sandbox_guests import Sandbox, own_sandbox, running_sandbox
 from tests.sandbox.ec2 import process as ec2_process
 from tests.sandbox.openstack import process as openstack_process
 
-# `make test` sets it. It leaves to `make test-long` what is marked `long`, and these files on OpenStack: what they show
-# is decided above the adapters, which keep one contract (test_contract.py). What is OpenStack's own is in
-# test_openstack.py.
-SHORT = "HAVEN_TEST_SHORT" in os.environ
+# `make test` leaves to `make test-long` these files on OpenStack: what they show is decided above the adapters, which
+# keep one contract (test_contract.py). What is OpenStack's own is in test_openstack.py.
 DECIDED_ABOVE = {
     "test_access_and_info.py",
     "test_errors.py",
@@ -91,13 +90,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         only = metafunc.definition.get_closest_marker("only")
         clouds = ("ec2",) if SHORT and metafunc.definition.path.name in DECIDED_ABOVE else ("ec2", "openstack")
         metafunc.parametrize("cloud", only.args if only else clouds, scope="session")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    left = [item for item in items if SHORT and item.get_closest_marker("long")]
-    if left:
-        items[:] = [item for item in items if item not in left]
-        config.hook.pytest_deselected(items=left)
 
 
 @pytest.fixture

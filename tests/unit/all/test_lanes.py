@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.all.jobs import Job, chosen
-from tests.all.lanes import Lanes, StoppedError
+from tests.all.lanes import REASONS, Lanes, StoppedError, reasons
 from tests.all.times import record, table
 
 
@@ -39,6 +39,16 @@ def test_a_failed_job_is_one_and_its_output_is_kept(
     assert "bad: FAILED (rc 3)" in said
     assert "why" in said
     assert (tmp_path / "bad.log").read_text() == "why\n"
+
+
+def test_the_reasons_are_the_lines_that_say_them_or_the_last(tmp_path: Path) -> None:
+    log = tmp_path / "x.log"
+    log.write_text(
+        "before\nfatal: [one]: UNREACHABLE!\n\x1b[31mE       assert 1 == 2\x1b[0m\nFAILED a::b - assert\nafter\n"
+    )
+    assert reasons(log) == ["fatal: [one]: UNREACHABLE!", "E       assert 1 == 2", "FAILED a::b - assert"]
+    log.write_text("\n".join(map(str, range(REASONS + 2))) + "\n\n")
+    assert reasons(log) == [str(number) for number in range(2, REASONS + 2)]
 
 
 def test_two_run_at_a_time_but_never_two_on_the_same_thing(lanes: Lanes, tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ def test_what_is_not_as_expected_fails_with_its_case(root: Path, library: Path, 
     assert "FAILED  the check finds nothing wrong" in said
 
 
+@pytest.mark.long
 def test_a_wheel_in_a_folder_is_enough(root: Path, library: Path, tmp_path: Path) -> None:
     distribution = importlib.metadata.distribution("nvidia-ml-py")
     with zipfile.ZipFile(tmp_path / "nvidia_ml_py-1-py3-none-any.whl", "w") as wheel:
