@@ -99,7 +99,7 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils._errors import HavenError
 from ..module_utils._ssh.config import Paths
-from ..module_utils._ssh.files import has_own_jump
+from ..module_utils._ssh.files import own_ssh
 from ..plugin_utils._ssh.user_config import Defaults, user_config
 
 
@@ -108,7 +108,7 @@ def ssh_config(
 ) -> dict[str, dict[str, Any]]:
     """Return the files, or raise AnsibleFilterError with one sentence."""
     try:
-        paths = Paths(folder, included_by=config, own_jump=has_own_jump(config))
+        paths = Paths(folder, included_by=config, ssh=own_ssh(config))
         return user_config(machines, hops, paths, Defaults(**defaults))
     except HavenError as error:
         raise AnsibleFilterError(f"haven.gpu.ssh_config: {error}") from None

@@ -55,12 +55,21 @@ Host *
   ControlPersist 10m
   RequestTTY force
   RemoteCommand exec bash -l
+  FingerprintHash md5
+  GatewayPorts yes
   LogLevel QUIET
   IdentityFile ~/.ssh/other
   HashKnownHosts yes
   SendEnv LANG LC_*
 Host * !bastion.example.org
   ProxyJump bastion.example.org
+# With these nobody could log in from a terminal: not for the machine that README's reader logs in to.
+Host * !jupyter-demo !notebook
+  SessionType none
+  StdinNull yes
+  ForkAfterAuthentication yes
+  PreferredAuthentications password
+  AddKeysToAgent ask
 """
 _ANSIBLE_CFG = """\
 [defaults]

@@ -45,24 +45,55 @@ from .checks import (
 _HOP = "haven-hop-"
 # Before the user's own settings, because ssh uses the first of several values. People like these for all their hosts,
 # and programs cannot work with them: a terminal that changes what is sent, a command in place of ours, messages left
-# out or mixed with others, forwards that must not fail or are not opened, host names that cannot be read, logins that
-# a program cannot make, a proxy that hands over a file descriptor.
+# out or mixed with others, forwards that must not fail or are not opened, ports that are open to the whole network,
+# host names that cannot be read, fingerprints of another kind, logins that a program cannot make, questions that it
+# cannot answer, a proxy that hands over a file descriptor. PreferredAuthentications is ssh's default.
 _FOR_PROGRAMS = (
     "RequestTTY auto",
     "RemoteCommand none",
     "PermitLocalCommand no",
     "LogLevel INFO",
+    "LogVerbose none",
     "VisualHostKey no",
+    "FingerprintHash sha256",
     "ClearAllForwardings no",
     "ExitOnForwardFailure no",
+    "GatewayPorts no",
+    "Tunnel no",
     "CanonicalizeHostname no",
     "HashKnownHosts no",
     "PubkeyAuthentication yes",
+    "PreferredAuthentications gssapi-with-mic,hostbased,publickey,keyboard-interactive,password",
+    "AddKeysToAgent no",
     "ProxyUseFdpass no",
 )
+# The same, for keywords that are newer than the oldest OpenSSH that we support, 8.5, which would refuse the whole file:
+# the first three came with 8.7, the last with 9.6 (https://www.openssh.com/releasenotes.html). Without them, commands
+# are not run, their input is empty, ssh goes to the background, and what is quiet for a while ends.
+NEWER = {
+    "SessionType": "default",
+    "StdinNull": "no",
+    "ForkAfterAuthentication": "no",
+    "ChannelTimeout": "none",
+}
 # A name that nobody's configuration gives a block of its own.
 ANY_HOST = f"{_HOP}any"
 NO_ADDRESS = "this-machine-has-no-usable-address.invalid"
+
+
+@dataclass(frozen=True)
+class OwnSsh:
+    """The ssh of this computer and its user. With ``jump``, the user's own configuration has a ProxyJump for all hosts,
+    which the first hop does not use: the hops are the whole way. A ProxyCommand is left alone, because it may be the
+    only way out of the user's network. ``knows`` are the keywords of NEWER that this ssh knows."""
+
+    jump: bool = False
+    knows: tuple[str, ...] = ()
+
+    @property
+    def for_programs(self) -> list[str]:
+        """The lines that make it usable for programs, whatever the user sets for all hosts."""
+        return [*_FOR_PROGRAMS, *(f"{name} {value}" for name, value in NEWER.items() if name in self.knows)]
 
 
 @dataclass(frozen=True)
@@ -71,25 +102,24 @@ class Paths:
 
     ``included_by`` is the configuration that ssh is started with if that includes this one. It is also read for the
     hops. It is empty for ssh's own default. ``python`` is the command that runs the helper, with an absolute path.
-    With ``notes``, the helper makes all connections, and records failures in a file next to it. With ``own_jump``, the
-    user's own configuration has a ProxyJump for all hosts, which the first hop does not use: the hops are the whole
-    way. A ProxyCommand is left alone, because it may be the only way out of the user's network. ``identities`` are the
-    files to give to ssh for public keys (``type base64``) that hops and machines have instead of a key file, and
-    ``default_keys`` the files that a hop may need after those, because its operator may know another key.
+    With ``notes``, the helper makes all connections, and records failures in a file next to it. ``ssh`` is what reads
+    the configuration. ``identities`` are the files to give to ssh for public keys (``type base64``) that hops and
+    machines have instead of a key file, and ``default_keys`` the files that a hop may need after those, because its
+    operator may know another key.
     """
 
     folder: str
     included_by: Optional[str] = None
     python: tuple[str, ...] = ("/usr/bin/env", "python3")
     notes: bool = False
-    own_jump: bool = False
+    ssh: OwnSsh = OwnSsh()
     identities: Mapping[str, str] = field(default_factory=dict, compare=False)
     default_keys: tuple[str, ...] = ()
 
     @classmethod
-    def of_this_run(cls, folder: str, *, notes: bool = False, own_jump: bool = False) -> Paths:
+    def of_this_run(cls, folder: str, *, ssh: OwnSsh = OwnSsh(), notes: bool = False) -> Paths:
         """The paths of a configuration that is used with ``-F`` on this controller, with the current Python."""
-        return cls(folder, python=(sys.executable,) if sys.executable else cls.python, notes=notes, own_jump=own_jump)
+        return cls(folder, python=(sys.executable,) if sys.executable else cls.python, notes=notes, ssh=ssh)
 
     @property
     def config(self) -> str:
@@ -185,15 +215,15 @@ def render(
     blocks = ["# Made by haven.gpu: changes are overwritten."]
     for index, (alias, hop) in enumerate(zip(aliases, hops)):
         forwards = map(_hop_forward, hop_forwards) if index == len(hops) - 1 else ()
-        way = common.proxy_commands[:index][-1:] or (["ProxyJump none"] if paths.own_jump else [])
+        way = common.proxy_commands[:index][-1:] or (["ProxyJump none"] if paths.ssh.jump else [])
         # Only programs connect to hops, in whichever configuration.
-        programs = () if paths.included_by is None else _FOR_PROGRAMS
+        programs = () if paths.included_by is None else paths.ssh.for_programs
         lines = [*_hop(hop, alias, index, common), *way, *programs, *forwards]
         blocks.append(_block(alias, lines))
     blocks += _machines(machines, set(aliases), common)
     if paths.included_by is None:
         # Without "Match all", the Include would belong to the last Host.
-        blocks.append("\n  ".join(["Match all", *_FOR_PROGRAMS, "Include ~/.ssh/config"]))
+        blocks.append("\n  ".join(["Match all", *paths.ssh.for_programs, "Include ~/.ssh/config"]))
     if paths.notes:
         # To record which machine does not answer. At the end, because ssh uses the first of several values.
         blocks.append(_block(f"* !{_HOP}*", [_direct(paths)]))

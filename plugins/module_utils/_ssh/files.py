@@ -19,7 +19,7 @@ from .._models import Hop
 from . import config as _config
 from . import identities as _identities
 from .checks import VERIFIED, public_keys
-from .config import ANY_HOST, HopForward, Machine, Paths
+from .config import ANY_HOST, NEWER, HopForward, Machine, OwnSsh, Paths
 
 PRIVATE = 0o600
 # Bytes.
@@ -71,19 +71,23 @@ def write(machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forw
     return paths.config
 
 
-def has_own_jump(config: str = "") -> bool:
-    """Whether the user's own configuration, by default ssh's, has a ProxyJump that applies to hosts of any name.
+def own_ssh(config: str = "") -> OwnSsh:
+    """What this computer's ssh is like, with the user's own configuration, by default ssh's. Hosts of any name count.
 
-    False where ssh cannot say.
+    Where ssh cannot say, it is taken for the oldest one without a configuration.
     """
-    asked = ["ssh", *(["-F", config] if config else []), "-G", ANY_HOST]
+    # A duration, because one is printed even if it is the default.
+    tried = {**NEWER, "ChannelTimeout": "session=1d"}
+    options = ["IgnoreUnknown=*", *(f"{name}={value}" for name, value in tried.items())]
+    asked = ["ssh", *(["-F", config] if config else []), *(word for each in options for word in ("-o", each))]
     try:
         done = subprocess.run(  # pylint: disable=ansible-bad-function
-            asked, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASKED_S, check=False
+            [*asked, "-G", ANY_HOST], stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASKED_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return False
-    return any(line.startswith(b"proxyjump ") for line in done.stdout.splitlines())
+        return OwnSsh()
+    said = {line.partition(b" ")[0].decode(errors="replace") for line in done.stdout.splitlines()}
+    return OwnSsh(jump="proxyjump" in said, knows=tuple(name for name in NEWER if name.lower() in said))
 
 
 def _merged(known: Sequence[str]) -> str:

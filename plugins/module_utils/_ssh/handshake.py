@@ -91,7 +91,7 @@ class Route:
         looked_up = any(isinstance(each, HopLookup) for each in self.wanted)
         hops = found(self.wanted, self.listed() if looked_up else ())
         machines = [self._machine(each, len(hops.to(each.id).hops)) for each in instances]
-        paths = Paths.of_this_run(folder, own_jump=bool(hops.hops) and _files.has_own_jump())
+        paths = Paths.of_this_run(folder, ssh=_files.own_ssh())
         return _files.write({hops.hops: machines}, paths)
 
     def _machine(self, instance: Instance, depth: int) -> Machine:

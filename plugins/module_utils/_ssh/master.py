@@ -76,7 +76,7 @@ def held(hops: Sequence[Hop], forwards: Sequence[tuple[str, str, int]] = ()) -> 
     connection = HeldConnection(tuple(hops), folder)
     try:
         opened = [HopForward(os.path.join(folder, name), host, port) for name, host, port in forwards]
-        paths = Paths.of_this_run(folder, own_jump=_files.has_own_jump())
+        paths = Paths.of_this_run(folder, ssh=_files.own_ssh())
         _files.write({connection.hops: ()}, paths, hop_forwards=opened)
         _log_in(connection)
         yield connection

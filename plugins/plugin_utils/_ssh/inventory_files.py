@@ -33,8 +33,7 @@ def write(
     ``note_failures``: record failed connections for :func:`last_failure`.
     """
     folder = folder_of(parent, inventory, settings)
-    own_jump = bool(settings.hops) and _files.has_own_jump()
-    paths = Paths.of_this_run(folder, notes=note_failures, own_jump=own_jump)
+    paths = Paths.of_this_run(folder, ssh=_files.own_ssh(), notes=note_failures)
     config = _files.write({settings.hops: list(machines)}, paths, host_keys=settings.host_keys)
     _await_failures(os.path.join(folder, FAILED))
     return config

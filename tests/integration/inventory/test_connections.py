@@ -334,6 +334,11 @@ Host *
   ControlPersist 10m
   RequestTTY force
   RemoteCommand echo not what was asked
+  SessionType none
+  StdinNull yes
+  ForkAfterAuthentication yes
+  PreferredAuthentications password
+  AddKeysToAgent ask
   LogLevel QUIET
   IdentityFile ~/.ssh/other
   ClearAllForwardings yes

@@ -88,8 +88,9 @@ LINE = re.compile(
         | IdentityFile\ "~/keys/gate\ 100%%\ mine"
         | IdentitiesOnly\ yes
         | RequestTTY\ auto | RemoteCommand\ none | LogLevel\ INFO | PubkeyAuthentication\ yes
-        | (PermitLocalCommand|VisualHostKey|ClearAllForwardings|ExitOnForwardFailure)\ no
-        | (CanonicalizeHostname|HashKnownHosts|ProxyUseFdpass)\ no
+        | (PermitLocalCommand|VisualHostKey|ClearAllForwardings|ExitOnForwardFailure|GatewayPorts|Tunnel)\ no
+        | (CanonicalizeHostname|HashKnownHosts|ProxyUseFdpass|AddKeysToAgent)\ no
+        | LogVerbose\ none | FingerprintHash\ sha256 | PreferredAuthentications\ [a-z,-]+
         | (UpdateHostKeys|CheckHostIP|VerifyHostKeyDNS|ForwardAgent|ForwardX11)\ no
         | (ConnectTimeout|ServerAliveInterval|ServerAliveCountMax)\ [0-9]+
     )

@@ -7,12 +7,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import pathlib
+import shutil
+import subprocess
 
 import pytest
 
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Machine, Paths, hop_alias, render
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import has_own_jump
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import (
+    Machine,
+    OwnSsh,
+    Paths,
+    hop_alias,
+    render,
+)
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import own_ssh
 
 from .readings import HOPS as READ_HOPS
 from .readings import KEY, MACHINE, asked
@@ -44,9 +53,22 @@ HOSTILE = [
     "ProxyUseFdpass yes",
     "ConnectTimeout 1",
     "ServerAliveInterval 300",
+    "SessionType none",
+    "StdinNull yes",
+    # ssh refuses it where there is no command.
+    "ForkAfterAuthentication yes\n  SessionType none",
+    "LogVerbose *",
+    "FingerprintHash md5",
+    "GatewayPorts yes",
+    "Tunnel yes",
+    "PreferredAuthentications password",
+    "AddKeysToAgent ask",
     "HostName elsewhere.example.org",
     "Port 2200",
 ]
+# Those of NEWER that the ssh of this computer knows, as it says itself.
+KNOWN = own_ssh("none").knows
+HOSTILE += ["ChannelTimeout session=5m"] if "ChannelTimeout" in KNOWN else []
 # Keywords that come to nothing without another one, which is never the user's.
 IDLE = {"controlmaster", "controlpersist"}
 
@@ -55,7 +77,7 @@ def with_own(folder: pathlib.Path, own: str) -> str:
     """The configuration of a program, and these lines in place of the user's own file."""
     file = folder / "own config"
     file.write_text(own)
-    paths = Paths(str(folder), own_jump=has_own_jump(str(file)))
+    paths = Paths(str(folder), ssh=own_ssh(str(file)))
     return render(MACHINES, HOPS, paths=paths).replace("~/.ssh/config", f'"{file}"')
 
 
@@ -75,7 +97,7 @@ def test_a_setting_for_all_hosts_does_not_reach_the_hops_of_the_users_own_ssh(
     def found(own: str) -> list[dict[str, str]]:
         file = tmp_path / "own config"
         file.write_text(own)
-        paths = Paths(str(tmp_path), included_by="/h/config", own_jump=has_own_jump(str(file)))
+        paths = Paths(str(tmp_path), included_by="/h/config", ssh=own_ssh(str(file)))
         text = f"{render(MACHINES, HOPS, paths=paths)}\nMatch all\n{own}"
         return [asked(tmp_path, text, host) for host in HOSTS[1:]]
 
@@ -112,7 +134,7 @@ def test_a_proxy_command_that_leads_out_of_the_users_network_stays(tmp_path: pat
 def test_a_machine_without_hops_goes_the_way_of_the_user(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "own"
     file.write_text("Host *\n  ProxyJump bastion.example.org\n")
-    text = render([Machine("i-1", address="198.51.100.5")], (), paths=Paths(str(tmp_path), own_jump=True))
+    text = render([Machine("i-1", address="198.51.100.5")], (), paths=Paths(str(tmp_path), ssh=OwnSsh(jump=True)))
     assert asked(tmp_path, text.replace("~/.ssh/config", str(file)), "i-1")["proxyjump"] == "bastion.example.org"
 
 
@@ -132,9 +154,51 @@ def test_a_machine_without_hops_goes_the_way_of_the_user(tmp_path: pathlib.Path)
 def test_a_jump_host_for_everything_is_noticed(tmp_path: pathlib.Path, own: str, has: bool) -> None:
     file = tmp_path / "config"
     file.write_text(own)
-    assert has_own_jump(str(file)) is has
+    assert own_ssh(str(file)).jump is has
 
 
 def test_where_there_is_no_ssh_nobody_has_a_jump_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    assert has_own_jump() is False
+    assert own_ssh() == OwnSsh()
+
+
+OLD = """\
+#!/bin/sh
+# The client of OpenSSH 8.5, as far as new keywords go.
+for word; do
+  case $word in
+    -F) config=next ;;
+    *) [ "$config" = next ] && config=$word ;;
+  esac
+done
+if grep -qiE "^ *(sessiontype|stdinnull|forkafterauthentication|channeltimeout)" "$config"; then
+  echo "Bad configuration option" >&2
+  exit 255
+fi
+{ssh} "$@" | grep -vE "^(sessiontype|stdinnull|forkafterauthentication|channeltimeout) "
+"""
+
+
+def test_an_older_ssh_is_given_no_keyword_that_it_does_not_know(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin/ssh"
+    program.parent.mkdir()
+    program.write_text(OLD.replace("{ssh}", str(shutil.which("ssh"))))
+    program.chmod(0o755)
+    new = with_own(tmp_path, "")
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    file = tmp_path / "own"
+    file.write_text("")
+    assert own_ssh(str(file)) == OwnSsh()
+    assert asked(tmp_path, with_own(tmp_path, ""), MACHINE.alias)["hostname"] == "10.0.0.5"
+    with pytest.raises(subprocess.CalledProcessError):
+        asked(tmp_path, new, MACHINE.alias)
+
+
+def test_a_keyword_that_the_users_configuration_lets_ssh_ignore_changes_nothing(tmp_path: pathlib.Path) -> None:
+    """One file for a Mac and for Linux."""
+    file = tmp_path / "own"
+    file.write_text("IgnoreUnknown UseKeychain\nHost *\n  UseKeychain yes\n  ProxyJump a.example.org\n")
+    assert own_ssh(str(file)) == OwnSsh(jump=True, knows=KNOWN)
+    assert asked(tmp_path, with_own(tmp_path, file.read_text()), MACHINE.alias)["hostname"] == "10.0.0.5"
