@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: known_keys
-short_description: Leave out keys that an argument specification does not have
+short_description: Leave out what an argument specification does not have
 version_added: "0.1.0"
 author: The haven.gpu contributors (@haven-gpu)
 description:
-  - Returns the value without the keys that P(haven.gpu.key_faults#filter) finds, so that everything else can still be
-    checked.
+  - Returns the value without the keys that P(haven.gpu.key_faults#filter) finds, and without values of another kind
+    than the specification asks for, so that everything else can still be checked.
 positional: _input
 options:
   _input:
@@ -39,16 +39,22 @@ _value:
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..plugin_utils._names.values import has_shape
+
 
 def known_keys(value: Any, spec: Mapping[str, Any]) -> Any:
-    """Return the value with the keys that the specification has."""
+    """Return the value with what the specification has."""
     options = spec.get("options")
     if not options:
         return value
+    if spec.get("type") == "list" and not has_shape(value, spec):
+        return []
     if isinstance(value, Mapping):
-        return {key: known_keys(part, options[key]) for key, part in value.items() if key in options}
+        known = {key: part for key, part in value.items() if key in options and has_shape(part, options[key])}
+        return {key: known_keys(part, options[key]) for key, part in known.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [known_keys(entry, spec) for entry in value]
+        element = {**spec, "type": spec.get("elements")}
+        return [known_keys(entry, element) for entry in value if has_shape(entry, element)]
     return value
 
 

@@ -58,9 +58,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..module_utils._ssh.checks import KEY_TYPES
+from ..plugin_utils._names.values import no_text
 
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _STATES = ("present", "absent")
+# Accounts that Debian and Ubuntu come with (base-passwd, and what systemd and sshd add), which belong to programs.
+_PROGRAMS = re.compile(
+    r"daemon|bin|sys|sync|games|man|lp|mail|news|uucp|proxy|www-data|backup|list|irc|gnats|nobody|_apt|messagebus|sshd"
+    r"|syslog|uuidd|tcpdump|tss|landscape|polkitd|pollinate|_chrony|systemd-\w+"
+)
 
 
 def user_faults(
@@ -72,7 +78,11 @@ def user_faults(
     if not users and not empty:
         return [f"{variable} is empty: list at least one user, with a name, a password, and ssh_keys."]
     names = [_name(user) for user in users]
-    faults = [f"User {number} of {variable} has no name." for number, name in enumerate(names, start=1) if not name]
+    faults = [
+        f"{_unnamed(user, number, variable)}."
+        for number, (name, user) in enumerate(zip(names, users), start=1)
+        if not name
+    ]
     faults += [f"{variable} lists {name!a} more than once: keep one entry." for name in _twice(names)]
     for name, user in zip(names, users):
         if name:
@@ -95,7 +105,17 @@ def _first_without_key(users: Sequence[Any], variable: str) -> Iterator[str]:
 
 
 def _name(user: Any) -> str:
-    return str(user.get("name") or "") if isinstance(user, Mapping) else ""
+    name = user.get("name") if isinstance(user, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _unnamed(user: Any, number: int, variable: str) -> str:
+    if not isinstance(user, Mapping):
+        return f"User {number} of {variable} has no name: write it as {{name: alice}}"
+    name = user.get("name")
+    if name in (None, ""):
+        return f"User {number} of {variable} has no name"
+    return f"The name of user {number} in {variable} {no_text(name)}"
 
 
 def _twice(names: list[str]) -> list[str]:
@@ -110,6 +130,8 @@ def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) 
         )
     if name == "root":
         yield f"the name 'root' in {variable} is the administrator's: choose an account without its rights."
+    if _PROGRAMS.fullmatch(name):
+        yield f"the name {name!a} in {variable} is that of a program's account: choose another one."
     state = user.get("state", "present")
     if state not in _STATES:
         yield f"the state of {name!a} in {variable} is {state!a}: use {' or '.join(_STATES)}."
@@ -119,11 +141,13 @@ def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) 
     for key in wanted:
         try:
             value = user.get(key) or ""
-            found = bool(value if isinstance(value, str) else [str(part) for part in value])
+            found = bool([str(part) for part in value] if isinstance(value, (list, tuple)) else value)
         # ansible-core's errors of templates are internal to it.
         except Exception as error:  # pylint: disable=broad-except
-            yield f"{key} of {name!a} in {variable} cannot be read: {_reason(error)}"
+            yield f"the {key} of {name!a} in {variable} cannot be read: {_reason(error)}"
             continue
+        if key == "password" and found and not isinstance(value, str):
+            yield f"the password of {name!a} in {variable} is no text: put it in quotes."
         if key == "password" and not found and passwords:
             yield f"the user {name!a} in {variable} has no password: add one, and keep it in a vault."
         if key == "ssh_keys":
@@ -133,7 +157,12 @@ def _faults(name: str, user: Mapping[str, Any], variable: str, passwords: bool) 
 def _key_faults(name: str, keys: Any, variable: str) -> Iterator[str]:
     """A line of authorized_keys may begin with options, so only the type of the key is looked for."""
     for number, key in enumerate([keys] if isinstance(keys, str) else keys, start=1):
-        if not KEY_TYPES & set(str(key).split()):
+        if "PRIVATE KEY" in str(key):
+            yield (
+                f"key {number} of {name!a} in {variable} is a private key, which belongs to nobody else: give the "
+                "text of the file whose name ends in .pub."
+            )
+        elif not KEY_TYPES & set(str(key).split()):
             yield (
                 f"key {number} of {name!a} in {variable} is not an OpenSSH public key: give the text of a file such as "
                 "~/.ssh/id_ed25519.pub, not its path."

@@ -143,6 +143,8 @@ PROJECT_CHECK: dict[str, Any] = {
     "private_key": {"type": "path", "no_log": False},
     "firewall": {"type": "str"},
     "proxy": {"type": "str", "no_log": True},
+    "gpus": {"type": "int", "default": 0},
+    "gpu_required": {"type": "bool", "default": False},
 }
 FIREWALL: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -168,13 +170,15 @@ def specs(params: Mapping[str, Any]) -> list[Spec]:
         _check_id(each, params)
     if len(names) > 1 and params["private_address"]:
         raise InvalidRequest("private_address is for a single instance only: give one name.")
+    if params["private_address"]:
+        _require_address(params["private_address"])
     spot = params["spot"]
     common = {
         **{name: params[name] for name in _SAME_IN_SPEC},
         "image": ImageChoice(**params["image"]) if params["image"] else None,
         "ssh_keys": _ssh_keys(params["ssh_keys"]),
         "firewalls": tuple(params["firewalls"]) if params["firewalls"] is not None else None,
-        "root_volume": VolumeSpec(**params["root_volume"]) if params["root_volume"] else None,
+        "root_volume": _volume(params["root_volume"], "root_volume") if params["root_volume"] else None,
         "data_volumes": _data_volumes(params["data_volumes"] or []),
         "tags": _tags(params["tags"] or {}, package(params["cloud"]).TRAITS.reserved_tags),
         "spot": spot is not None,
@@ -326,7 +330,26 @@ def _data_volumes(entries: Sequence[Mapping[str, Any]]) -> tuple[VolumeSpec, ...
     devices = [entry["device"] or f"/dev/sd{letter}" for entry, letter in zip(entries, "fghijklmnop")]
     if len(set(devices)) < len(entries):
         raise InvalidRequest("At most 11 data volumes, each on a device of its own: give them different devices.")
-    return tuple(VolumeSpec(**{**entry, "device": device}) for entry, device in zip(entries, devices))
+    return tuple(
+        _volume({**entry, "device": device}, f"data_volumes[{number}]")
+        for number, (entry, device) in enumerate(zip(entries, devices))
+    )
+
+
+def _volume(given: Mapping[str, Any], where: str) -> VolumeSpec:
+    size = given["size_gib"]
+    if size is not None and size < 1:
+        raise InvalidRequest(f"The size_gib of {where} is {size}: give at least 1.")
+    return VolumeSpec(**given)
+
+
+def _require_address(text: str) -> None:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError as error:
+        raise InvalidRequest(
+            f"The private_address {ascii(text)[:80]} is no IP address: give a free one of the subnet."
+        ) from error
 
 
 def _tags(tags: Mapping[str, Any], reserved: tuple[str, ...]) -> dict[str, str]:

@@ -50,6 +50,14 @@ options:
   proxy:
     description: The URL of the egress proxy. The last jump host is asked whether it can reach it.
     type: str
+  gpus:
+    description: How many GPUs an instance type that has any has to have at least. With V(0), nothing is checked.
+    type: int
+    default: 0
+  gpu_required:
+    description: Whether an instance type without a GPU is wrong. Used with O(gpus).
+    type: bool
+    default: false
 seealso:
   - module: haven.gpu.instance
 author:

@@ -31,6 +31,9 @@ class Wanted:
     specs: tuple[Spec, ...]
     key_pair: Optional[KeyPairSpec] = None
     firewall: Optional[FirewallSpec] = None
+    # How many GPUs each instance has to have at least, and whether one without any is a mistake.
+    gpus: int = 0
+    gpu_required: bool = False
 
     def missing(self, listed: Sequence[Instance]) -> tuple[Spec, ...]:
         """The instances that would be created. ``listed`` are those of the project."""
@@ -62,7 +65,11 @@ def check(cloud: Cloud, wanted: Wanted, specs: Sequence[Spec]) -> list[Finding]:
         firewall=firewall,
     )
     findings = [ok(CREDENTIALS, f"{cloud.name} answers{f' in {cloud.region}' if cloud.region else ''}")]
-    findings += [*_incomplete(specs), *(each for each in answers if isinstance(each, Finding))]
+    findings += [
+        *_incomplete(specs),
+        *_gpus(cloud, wanted, specs),
+        *(each for each in answers if isinstance(each, Finding)),
+    ]
     findings += [
         ok(f"image {_choice(choice)}", f"{image.name or image.id} ({image.id})") for choice, image in images.items()
     ]
@@ -93,6 +100,28 @@ def _incomplete(specs: Sequence[Spec]) -> list[Finding]:
         for field in ("image", "instance_type")
         if not getattr(spec, field)
     ]
+
+
+def _gpus(cloud: Cloud, wanted: Wanted, specs: Sequence[Spec]) -> list[Finding]:
+    """Instance types that have fewer GPUs than the machine is checked for later. A type that is not there is named
+    elsewhere, and a number that a cloud does not say is 0."""
+    if not wanted.gpus:
+        return []
+    found = []
+    for name in sorted({spec.instance_type for spec in specs if spec.instance_type}):
+        about = f"instance type {name}"
+        try:
+            gpu = cloud.gpu(name)
+        except HavenError:
+            continue
+        if gpu is None and wanted.gpu_required:
+            found.append(
+                wrong(about, "It has no GPU, and haven_gpu_required is true: choose one that has, or set it to false.")
+            )
+        elif gpu and 0 < gpu.count < wanted.gpus:
+            said = f"It has {gpu.count} of the {wanted.gpus} GPUs in cuda_gpu_count: choose a larger one, or lower it."
+            found.append(wrong(about, said))
+    return found
 
 
 def _key_pair(cloud: Cloud, spec: Optional[KeyPairSpec]) -> Optional[Finding]:

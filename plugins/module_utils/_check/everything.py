@@ -51,6 +51,8 @@ def check(params: Mapping[str, Any], validate: Validate, connect: Connect) -> Ch
         specs=tuple(_specs(params, validate, findings)),
         key_pair=_key_pair(params, findings),
         firewall=_firewall(params, findings),
+        gpus=params["gpus"],
+        gpu_required=params["gpu_required"],
     )
     hops = _hops(params, findings)
     try:

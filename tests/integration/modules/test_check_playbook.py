@@ -38,6 +38,8 @@ VARIABLES: dict[str, tuple[dict[str, Any], str]] = {
     "another one": ({"cuda_requird": False}, "cuda_required is probably meant"),
     "a variable of hosts": ({"haven_region": "us-east-1"}, "haven_region is no setting"),
     "a variable of a role with a wrong type": ({"jupyter_port": "many"}, "jupyter_port"),
+    "a network with host bits": ({"haven_ssh_sources": ["10.0.0.5/8"]}, "write 10.0.0.0/8, or 10.0.0.5"),
+    "a port that is none": ({"haven_listen_ports": [22, 70000]}, "'70000' in haven_listen_ports"),
     "a misspelt key of a jump host": ({"haven_hops": [{**HOP, "usr": "alice"}]}, "the nearest one is user"),
     "a misspelt key of an environment": (
         {"haven_environments": [{"name": "x", "user": "alice", "package": ["numpy"]}]},
@@ -48,8 +50,12 @@ WISHES: dict[str, tuple[dict[str, Any], str]] = {
     "a subnet that is not there": ({"haven_subnet": "subnet-0123456789abcdef0"}, "no such subnet"),
     "a jump host whose name cannot be looked up": ({"haven_hops": [{**HOP, "key": None}]}, "gate.invalid cannot be"),
     "an instance that is to be stopped and is not there": (
-        {"haven_instances": [{"name": "idle", "state": "stopped", "image": {"id": "x"}, "instance_type": "g5.xlarge"}]},
+        {"haven_instances": [{"name": "idle", "state": "stopped", "image": {"id": "x"}, "instance_type": "t3.micro"}]},
         "cannot be stopped",
+    ),
+    "a type without the GPU that is required": (
+        {"haven_gpu_required": True},
+        "It has no GPU, and haven_gpu_required is true",
     ),
     "a private key that is not there": ({"haven_private_key": "/gone/id_rsa"}, "/gone/id_rsa does not exist"),
 }
@@ -61,11 +67,17 @@ INSTANCES: dict[str, tuple[dict[str, Any], str]] = {
     "an option that does not exist": ({"spots": True}, "the nearest one is spot"),
     "a key of an image": ({"image": {"nme": "x"}}, "the nearest one is name"),
     "a state that EC2 does not have": ({"state": "shelved"}, "state: shelved"),
+    "no keys where some are needed": ({"spot": True}, ".spot is true, and needs keys such as max_price"),
+    "a text where keys are needed": ({"image": "ubuntu"}, ".image is a text, and needs keys such as id, name"),
+    "a name that YAML reads as something else": ({"name": False}, "is false, which YAML also reads no"),
+    "a disk without a size": ({"data_volumes": [{"size_gib": 0}]}, "The size_gib of data_volumes[0] is 0"),
+    "an address that is none": ({"private_address": "10.0.0.300"}, "'10.0.0.300' is no IP address"),
     "a name that cannot be one": ({"name": "jupyter demo"}, "letters, digits, dots"),
     "contradicting options": ({"host_key_signer": "/tmp/key"}, "host_key_source: injected"),
 }
 USERS: dict[str, tuple[dict[str, Any], str]] = {
     "a user without a password": ({"name": "bob"}, "'bob' in haven_users has no password"),
+    "a password that is a number": ({"name": "erin", "password": 12345678}, "password of 'erin' in haven_users is no"),
     "a path instead of a key": ({"name": "carol", "password": "x", "ssh_keys": ["~/.ssh/id.pub"]}, "Key 1 of 'carol'"),
     "a name that cannot be an account": ({"name": "Dave D", "password": "x"}, "'Dave D' in haven_users"),
 }

@@ -15,6 +15,22 @@ from ansible_collections.haven.gpu.plugins.filter.known_keys import known_keys
 SPEC: dict[str, Any] = {"options": {"name": {}, "image": {"options": {"id": {}}}, "tags": {"type": "dict"}}}
 
 
+LIST: dict[str, Any] = {"type": "list", "elements": "dict", **SPEC}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ([{"name": "a"}, "text", 3], [{"name": "a"}]),
+        ([{"name": "a", "tags": True}], [{"name": "a"}]),
+        ({"name": "a"}, []),
+    ],
+    ids=str,
+)
+def test_values_of_another_kind_are_left_out(value: Any, kept: Any) -> None:
+    assert known_keys(value, LIST) == kept
+
+
 @pytest.mark.parametrize(
     ("value", "kept"),
     [

@@ -25,6 +25,14 @@ def test_good_users_have_no_faults() -> None:
     [
         ({"name": "Alice Smith"}, "The name 'Alice Smith' in haven_users cannot be an account"),
         ({"name": "a" * 33}, "cannot be an account"),
+        ({"name": "www-data"}, "'www-data' in haven_users is that of a program's account"),
+        ({"name": False}, "The name of user 1 in haven_users is false, which YAML also reads no, off, and n as"),
+        ({"name": 1234}, "The name of user 1 in haven_users is a number: put the name in quotes."),
+        ({"name": ["alice"]}, "The name of user 1 in haven_users is a list."),
+        ({"name": ""}, "User 1 of haven_users has no name."),
+        ({"password": 12345678}, "The password of 'alice' in haven_users is no text: put it in quotes."),
+        ({"password": True}, "The password of 'alice' in haven_users is no text"),
+        ({"password": ["x"]}, "The password of 'alice' in haven_users is no text"),
         ({"name": "root"}, "The name 'root' in haven_users is the administrator's"),
         ({"state": "gone"}, "The state of 'alice' in haven_users is 'gone': use present or absent."),
         ({"password": ""}, "The user 'alice' in haven_users has no password"),
@@ -57,7 +65,7 @@ def test_what_is_no_list_is_said_to_be_none(users: Any) -> None:
 
 
 def test_an_entry_that_is_no_user_has_no_name() -> None:
-    assert user_faults(["alice"]) == ["User 1 of haven_users has no name."]
+    assert user_faults(["alice"]) == ["User 1 of haven_users has no name: write it as {name: alice}."]
 
 
 def test_the_first_present_user_needs_a_key_where_it_becomes_the_key_pair() -> None:
@@ -73,7 +81,14 @@ def test_an_empty_list_is_refused_only_where_somebody_is_needed() -> None:
     assert fault.startswith("haven_users is empty")
 
 
-@pytest.mark.parametrize("key", ["~/.ssh/id_ed25519.pub", "AAAAC3Nz", "-----BEGIN OPENSSH PRIVATE KEY-----", ""])
+def test_a_private_key_is_called_one_and_not_shown() -> None:
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\nssh-ed25519 canary\n-----END OPENSSH PRIVATE KEY-----"
+    (fault,) = user_faults([{**ALICE, "ssh_keys": ["ssh-rsa AAAA", key]}])
+    assert fault.startswith("Key 2 of 'alice' in haven_users is a private key")
+    assert "canary" not in fault
+
+
+@pytest.mark.parametrize("key", ["~/.ssh/id_ed25519.pub", "AAAAC3Nz", ""])
 def test_what_is_no_public_key_is_said_without_showing_it(key: str) -> None:
     (fault,) = user_faults([{**ALICE, "ssh_keys": ["ssh-rsa AAAA", key]}])
     assert fault.startswith("Key 2 of 'alice' in haven_users is not an OpenSSH public key")

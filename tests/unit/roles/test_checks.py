@@ -81,6 +81,13 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "/gone/ca.pem, and there is no such file",
     ),
     (
+        "egress",
+        {"egress_proxy": {"url": "http://p:3128", "ca": "files/gone.pem"}},
+        "files/gone.pem, and there is no such file",
+    ),
+    ("egress", {"egress_proxy": "http://p:99999"}, "with a port from 1 to 65535"),
+    ("egress", {"egress_proxy": "http://p:0"}, "with a port from 1 to 65535"),
+    (
         "jump_host",
         {"jump_host_members": [{**MEMBER, "name": "Al Ice"}]},
         "jump_host_members cannot hold Al Ice: begin with",
@@ -106,10 +113,14 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("jump_host", {"jump_host_members": [{**MEMBER, "name": "daemon"}]}, "made: there is an account of that name"),
 ]
 MISSING = [
-    ({**ALICE, "password": "{{ vault_alice_password }}"}, "Password of 'alice' in haven_users", "vault_alice_password"),
+    (
+        {**ALICE, "password": "{{ vault_alice_password }}"},
+        "The password of 'alice' in haven_users",
+        "vault_alice_password",
+    ),
     (
         {**ALICE, "ssh_keys": ["{{ lookup('file', '/gone/id.pub') }}"]},
-        "Ssh_keys of 'alice' in haven_users",
+        "The ssh_keys of 'alice' in haven_users",
         "/gone/id.pub",
     ),
     ({"name": "alice"}, "'alice' in haven_users has no password", "vault"),
@@ -193,6 +204,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     ]
     plays += [_play(f"good settings {number}", tasks, {**SETTINGS, **given}) for number, given in enumerate(USUAL)]
     (folder / "play.yml").write_text(yaml.safe_dump(plays))
+    (folder / "files").mkdir()
+    (folder / "files" / "ca.pem").write_text("")
     command = [Path(sys.executable).with_name("ansible-playbook"), "-i", "localhost,", "-c", "local", "play.yml"]
     environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "SAID": str(folder), "ANSIBLE_HOME": str(folder)}
     done = subprocess.run(

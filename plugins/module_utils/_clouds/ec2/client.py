@@ -25,6 +25,7 @@ from ..._errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from ..._names import nearest
 from ..._own_proxy import obstructed
 from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, WORKERS, pause_after
 from ..answer import Answer
@@ -188,8 +189,17 @@ class Connection:
                 return in_the_way
         return Unreachable(
             f"The API at {self._endpoint(service)} does not answer: check the network, the proxy and ec2.endpoint_url, "
-            "then run again (nothing is created twice)."
+            f"then run again (nothing is created twice).{self._region_hint()}"
         )
+
+    def _region_hint(self) -> str:
+        """A region that does not exist looks like a network that does not work. botocore may not know a newer one."""
+        partitions = self._session.get_available_partitions()
+        known = {region for each in partitions for region in self._session.get_available_regions("ec2", each)}
+        if self.region in known:
+            return ""
+        near = nearest(self.region, known)
+        return f" Check the region, too: {ascii(self.region)[:80]} is not known, and the nearest is {near}."
 
     def _unexpected(self, action: str, service: str) -> UnexpectedAnswer:
         return UnexpectedAnswer(

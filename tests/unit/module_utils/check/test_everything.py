@@ -47,6 +47,8 @@ def check(world: MemoryWorld | None, *instances: dict[str, Any], **options: Any)
         "private_key": None,
         "firewall": "demo",
         "proxy": None,
+        "gpus": 0,
+        "gpu_required": False,
         **options,
     }
 
@@ -104,6 +106,37 @@ def test_several_mistakes_are_found_in_one_go(world: MemoryWorld) -> None:
         "jump hosts",
     }
     assert "instance_typ" in wrong(checked)["instance typo"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "given", "said"),
+    [
+        ("small", {"gpus": 1, "gpu_required": True}, "It has no GPU, and haven_gpu_required is true"),
+        ("gpu", {"gpus": 4}, "It has 2 of the 4 GPUs in cuda_gpu_count"),
+        ("small", {"gpus": 4}, ""),
+        ("gpu", {"gpus": 2, "gpu_required": True}, ""),
+        ("small", {"gpus": 0, "gpu_required": True}, ""),
+    ],
+)
+def test_a_type_without_the_gpus_that_the_machine_is_checked_for_is_named(
+    world: MemoryWorld, type_: str, given: dict[str, Any], said: str
+) -> None:
+    found = wrong(check(world, {**NOTEBOOK, "instance_type": type_}, **given))
+    assert found.keys() == ({f"instance type {type_}"} if said else set())
+    assert said in " ".join(found.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"data_volumes": [{"size_gib": 10}, {"size_gib": 0}]}, "The size_gib of data_volumes[1] is 0"),
+        ({"root_volume": {"size_gib": -5}}, "The size_gib of root_volume is -5"),
+        ({"private_address": "10.0.0.300"}, "The private_address '10.0.0.300' is no IP address"),
+    ],
+)
+def test_a_number_that_means_nothing_is_named(world: MemoryWorld, given: dict[str, Any], said: str) -> None:
+    (found,) = wrong(check(world, {**NOTEBOOK, **given})).values()
+    assert said in found
 
 
 def test_the_number_of_calls_does_not_grow_with_the_instances(world: MemoryWorld) -> None:
