@@ -208,6 +208,28 @@ def test_provision_alone_makes_nothing_before_everything_is_right_and_asks_once(
 
 
 @pytest.mark.only("ec2")
+def test_destroy_in_check_mode_says_what_it_would_destroy_and_leaves_it(inventory: Inventory) -> None:
+    project = inventory.account.project
+    assert inventory.account.make("jupyter-demo").ok
+    there = inventory.account.run("instance_info", resources=True)["resources"]
+    status, said, _calls = inventory.play("destroy", {}, "--check")
+    assert status == 0, said
+    assert "would destroy: instance jupyter-demo" in said
+    assert f"-e haven_destroy={project}" in said
+    assert "is left" not in said
+    assert inventory.account.run("instance_info", resources=True)["resources"] == there
+    # What check mode announced is what happens; then there is nothing to announce.
+    status, said, _calls = inventory.play("destroy", {}, "-e", f"haven_destroy={project}")
+    assert status == 0, said
+    assert f"Nothing of project {project} is left." in said
+    assert "would destroy" not in said
+    assert inventory.account.run("instance_info", resources=True)["resources"] == []
+    status, said, _calls = inventory.play("destroy", {}, "--check")
+    assert f"Nothing of project {project} is left." in said
+    assert "would destroy" not in said
+
+
+@pytest.mark.only("ec2")
 def test_one_run_finds_all_mistakes_that_are_planted(inventory: Inventory) -> None:
     """More than twenty mistakes in two runs, since some variables can be wrong in one way at a time only."""
     shipped_instance = inventory.given["haven_instances"][0]
