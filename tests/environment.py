@@ -1,10 +1,12 @@
-"""The facts of a running sandbox, as `. build/sandbox/env` would give them to a shell."""
+"""A running sandbox: its facts, as `. build/sandbox/env` would give them to a shell, and the control of its EC2 API."""
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import subprocess
+import urllib.request
 
 
 def source(env: pathlib.Path) -> None:
@@ -14,3 +16,10 @@ def source(env: pathlib.Path) -> None:
         name, dummy, value = item.partition("=")
         if name.startswith(("HAVEN_", "AWS_", "OS_")):
             os.environ[name] = value
+
+
+def control(verb: str, **asked: object) -> None:
+    """Ask for what no cloud offers (tests/sandbox/ec2/control.py); the sandbox's facts are in our environment."""
+    url = f"{os.environ['HAVEN_SANDBOX_CONTROL_URL']}/{verb}"
+    with urllib.request.urlopen(url, json.dumps(asked).encode(), timeout=20) as answer:  # noqa: S310 - ours
+        answer.read()

@@ -6,7 +6,6 @@ import json
 import os
 import pathlib
 import secrets
-import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import boto3
 
 from tests.access_rules import AccessRulesUser, documented_rules
+from tests.environment import control
 
 from .conftest import Story, make_story, prepared
 
@@ -78,17 +78,11 @@ USERS: Mapping[str, type[Ec2User | OpenStackUser]] = {"ec2": Ec2User, "openstack
 @contextmanager
 def _no_default_network() -> Iterator[None]:
     """Many organisations delete the default network of their EC2 accounts."""
-
-    def choose(default: str) -> None:
-        url = f"{os.environ['HAVEN_SANDBOX_CONTROL_URL']}/networks"
-        with urllib.request.urlopen(url, json.dumps({"default": default}).encode()) as answer:  # noqa: S310
-            answer.read()
-
-    choose("none")
+    control("networks", default="none")
     try:
         yield
     finally:
-        choose("own")
+        control("networks", default="own")
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from tests import documented, shipped
 from tests.controller import Controller
 from tests.controller.terminal import Terminal, terminal
+from tests.environment import control
 
 from .conftest import ROOT, Story, machine_image
 
@@ -162,10 +163,7 @@ def cloud_values(cloud: str, release: str) -> dict[str, str]:
 def publish_image(release: str) -> None:
     """Let the public parameter of the shipped example name an image that this sandbox has the software for."""
     text = (shipped.INVENTORIES / shipped.COPIED["ec2"] / "group_vars/all.yml").read_text()
-    asked = {"name": re.findall(r"parameter: ([^}]+)}", text)[0], "image": machine_image(release)}
-    control = f"{os.environ['HAVEN_SANDBOX_CONTROL_URL']}/parameter"
-    request = urllib.request.Request(control, data=json.dumps(asked).encode(), method="POST")  # noqa: S310 - ours
-    urllib.request.urlopen(request, timeout=20).close()  # noqa: S310
+    control("parameter", name=re.findall(r"parameter: ([^}]+)}", text)[0], image=machine_image(release))
 
 
 @contextlib.contextmanager
