@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ansible_collections.haven.gpu.plugins.plugin_utils._hosts import variables 
 from ansible_collections.haven.gpu.plugins.plugin_utils._settings import Settings
 from ansible_collections.haven.gpu.plugins.plugin_utils._sources.machines import machines_from
 from ansible_collections.haven.gpu.plugins.plugin_utils._ssh import inventory_files as _ssh_files
+from tests.controller.fido import fido_agent
 from tests.integration.clouds import Api
 from tests.integration.forks import Forks
 from tests.integration.sandbox_guests import Sandbox
@@ -119,6 +121,31 @@ def test_of_an_agent_with_eight_keys_only_the_right_one_is_offered(guests: Accou
     assert answer.ok, answer.message
     too_many = reached(guests, **route, wait_timeout=3, env=agent)
     assert "Too many authentication failures" in too_many.message
+
+
+@pytest.mark.long
+def test_keys_that_not_every_cloud_imports_come_with_cloud_init_and_log_in(
+    guests: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ECDSA key in a file, and a FIDO key of which only an agent has the other half. The jump host knows neither."""
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    file = tmp_path / ".ssh/id_ecdsa"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(file)], check=True)
+    ecdsa, environment = Path(f"{file}.pub").read_text().strip(), guests.api.environment
+    route = {"hops": [hop(environment)], "login_user": "debian"}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with tempfile.TemporaryDirectory(prefix="haven-") as short, fido_agent(Path(short, "agent")) as fido:
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(Path(short, "agent")))
+        wish = {**guests.api.basics, "firewalls": ["ssh"], "ssh_keys": [ecdsa, fido], "wait": "ssh", **route}
+        answer = guests.instance("keys", **wish, public_keys=[ecdsa])
+        assert answer.ok, answer.message
+        found = answer.instances["keys"]
+        said = {"name": "box", "address": found["private_address"], "host_key": found["host_key"]}
+        for public in (ecdsa, fido):
+            (box,) = machines_from({"machines": [said], **route, "public_keys": [public]})
+            done = who(_ssh_files.write(str(tmp_path), "machines.yml", [box.machine], box.settings), "box")
+            assert done.stdout == "debian\n", done.stderr
+    guests.instance("keys", state="absent")
 
 
 @pytest.mark.long
