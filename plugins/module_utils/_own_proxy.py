@@ -15,7 +15,8 @@ from ._errors import HavenError, Obstructed, Unreachable
 # As http.client and urllib3 say it.
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})")
 _NO_PROXY_THERE = re.compile(r"ProxyError|(connect|connection) to proxy", re.IGNORECASE)
-_WANTS_LOGIN = "407"
+# Only a proxy answers so (RFC 9110, 15.5.8): in place of the API, or of the tunnel to it.
+WANTS_LOGIN = 407
 
 
 def obstructed(cause: str, endpoint: str) -> Optional[HavenError]:
@@ -26,25 +27,37 @@ def obstructed(cause: str, endpoint: str) -> Optional[HavenError]:
     refused = _TUNNEL.search(cause)
     if not refused and not _NO_PROXY_THERE.search(cause):
         return None
-    asked = urlsplit(endpoint)
-    proxies = getproxies_environment()
-    variable = f"{asked.scheme}_proxy" if asked.scheme in proxies else "all_proxy"
-    proxy = f"The proxy {_name(proxies.get(asked.scheme) or proxies.get('all') or '')}in {variable}"
+    variable, proxy = _named_for(endpoint)
+    host = urlsplit(endpoint).hostname
     if refused is None:
         return Unreachable(
-            f"{proxy} does not answer: correct {variable}, or add {asked.hostname} to no_proxy if it can be reached "
-            "without a proxy."
+            f"{proxy} does not answer: correct {variable}, or add {host} to no_proxy if it can be reached without a "
+            "proxy."
         )
-    if refused.group(1) == _WANTS_LOGIN:
-        return Obstructed(
-            f"{proxy} wants a user and a password, or refuses those that {variable} contains: correct them, "
-            "percent-encoded."
-        )
+    if refused.group(1) == str(WANTS_LOGIN):
+        return wants_login(endpoint)
     kind = Unreachable if refused.group(1).startswith("5") else Obstructed
     return kind(
-        f"{proxy} does not let this computer connect to {asked.hostname} (HTTP status {refused.group(1)}): have that "
+        f"{proxy} does not let this computer connect to {host} (HTTP status {refused.group(1)}): have that "
         "host allowed there, or add it to no_proxy if it can be reached without a proxy."
     )
+
+
+def wants_login(endpoint: str) -> HavenError:
+    """What to do about a proxy that does not know us."""
+    variable, proxy = _named_for(endpoint)
+    return Obstructed(
+        f"{proxy} wants a user and a password, or refuses those that {variable} contains: correct them, "
+        "percent-encoded."
+    )
+
+
+def _named_for(endpoint: str) -> tuple[str, str]:
+    """The variable that names the proxy for this address, and how that proxy is called in a message."""
+    scheme = urlsplit(endpoint).scheme
+    proxies = getproxies_environment()
+    variable = f"{scheme}_proxy" if scheme in proxies else "all_proxy"
+    return variable, f"The proxy {_name(proxies.get(scheme) or proxies.get('all') or '')}in {variable}"
 
 
 def _name(url: str) -> str:

@@ -26,7 +26,7 @@ from ..._errors import (
     Unreachable,
 )
 from ..._names import nearest
-from ..._own_proxy import obstructed
+from ..._own_proxy import WANTS_LOGIN, obstructed, wants_login
 from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, WORKERS, pause_after
 from ..answer import Answer
 from . import errors, parser
@@ -148,10 +148,14 @@ class Connection:
             method = getattr(self._client(service), botocore.xform_name(action))
             with parser.answering(action):
                 answer: dict[str, Any] = method(**parameters)
+        except parser.ProxyWantsLoginError as error:
+            raise wants_login(self._endpoint(service)) from error
         except (parser.NotTheApiError, botocore.parsers.ResponseParserError) as error:
             raise self._unexpected(action, service) from error
         except sdk.ClientError as error:
             detail = error.response.get("Error", {})
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == WANTS_LOGIN:
+                raise wants_login(self._endpoint(service)) from error
             # If the answer has no body, or the body is not an API error, the code is the HTTP status.
             code = str(detail.get("Code") or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or "")
             if code.startswith(("2", "3", "4")):

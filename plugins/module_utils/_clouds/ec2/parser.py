@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree
 
+from ..._own_proxy import WANTS_LOGIN
 from ..._shortcuts import taken
 
 Element = ElementTree.Element
@@ -31,6 +32,10 @@ _action: ContextVar[str] = ContextVar("_action", default="")
 
 class NotTheApiError(Exception):
     """The answer is not EC2's answer to the action that was called."""
+
+
+class ProxyWantsLoginError(Exception):
+    """A proxy has answered in place of EC2."""
 
 
 @contextmanager
@@ -72,6 +77,9 @@ class Parser:
         self._usual = usual
 
     def parse(self, response: Mapping[str, Any], shape: Any) -> Any:
+        if response["status_code"] == WANTS_LOGIN:
+            # With a page, not with an error of the API.
+            raise ProxyWantsLoginError
         if response["status_code"] >= 300:
             return self._usual.parse(response, shape)
         shortcut = taken("parser")

@@ -32,7 +32,7 @@ from ..._errors import (
     Unreachable,
     Unsupported,
 )
-from ..._own_proxy import obstructed
+from ..._own_proxy import WANTS_LOGIN, obstructed, wants_login
 from ..._retry import OTHER_ATTEMPTS, THROTTLE_ATTEMPTS, Deadline, pause_after
 from ..answer import Answer
 from . import errors
@@ -372,6 +372,8 @@ class Connection:
                 answer = send()
         except auth_errors.ClientException as error:
             raise self._explained(error, service) from error
+        if answer.status_code == WANTS_LOGIN:
+            raise wants_login(url)
         if answer.status_code >= 400:
             # Only the service itself can say that something does not exist, not a proxy that answers in its place.
             if answer.status_code == 404 and not errors.is_from(service, answer.text):
@@ -438,6 +440,8 @@ class Connection:
         proxy_failure = self._proxy.take_failure() if self._proxy else None
         if proxy_failure and isinstance(error, auth_errors.ConnectionError):
             return proxy_failure
+        if isinstance(error, auth_errors.HttpError) and error.http_status == WANTS_LOGIN:
+            return wants_login(self._auth_url)
         return self._explained_by_itself(error, service)
 
     def _explained_by_itself(self, error: Exception, service: str) -> HavenError:
