@@ -7,13 +7,14 @@ import functools
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 
 from . import ROOT, Controller
 
-# As long as macOS's, /var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T.
-TEMPORARY = "var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T"
+# macOS's TMPDIR. Ours is as long, because a socket's path has room for 104 characters in all.
+TEMPORARY = "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T"
 LOCALE = "sv_SE.UTF-8"
 # What macOS has of the programs that a shell script uses. Their GNU forms take long options, and these letters more.
 _GNU_ONLY = {
@@ -89,10 +90,17 @@ pipelining = true
 
 @contextlib.contextmanager
 def hostile(folder: pathlib.Path) -> Iterator[Controller]:
-    """Such a computer, with an agent that has no key as long as it lasts. The home and TMPDIR are in this folder."""
-    home, temporary = folder / "Åsa Öberg", folder / TEMPORARY
+    """Such a computer, with an agent that has no key as long as it lasts. The home is in this folder."""
+    with tempfile.TemporaryDirectory(prefix="haven-", dir="/tmp") as short:
+        temporary = pathlib.Path(short) / "T".rjust(len(TEMPORARY) - len(short) - 1, "0")
+        temporary.mkdir(mode=0o700)
+        with _computer(folder / "Åsa Öberg", folder / "agent", temporary) as computer:
+            yield computer
+
+
+@contextlib.contextmanager
+def _computer(home: pathlib.Path, agent_socket: pathlib.Path, temporary: pathlib.Path) -> Iterator[Controller]:
     (home / ".ssh").mkdir(parents=True, mode=0o700)
-    temporary.mkdir(parents=True)
     (home / ".ssh/config").write_text(_SSH_CONFIG)
     (home / ".ansible.cfg").write_text(_ANSIBLE_CFG)
     (home / "vault-dev").write_text("another vault's")
@@ -109,13 +117,13 @@ def hostile(folder: pathlib.Path) -> Iterator[Controller]:
         "ANSIBLE_STRATEGY": "ansible.builtin.free",
         "LC_ALL": LOCALE,
         "LOCPATH": str(locales()),
-        "SSH_AUTH_SOCK": str(folder / "agent"),
+        "SSH_AUTH_SOCK": str(agent_socket),
         "TMPDIR": str(temporary),
     }
     agent = subprocess.Popen(["ssh-agent", "-D", "-a", settings["SSH_AUTH_SOCK"]], stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 10
-        while not (folder / "agent").exists() and time.monotonic() < deadline:
+        while not agent_socket.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         yield Controller(home, settings, umask="077", noexec=True, programs=str(userland()))
     finally:
