@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Optional, Union
 
 from .._cloud import Cloud, Foresees
@@ -64,7 +64,10 @@ def check(cloud: Cloud, wanted: Wanted, specs: Sequence[Spec]) -> list[Finding]:
         new_firewall=wanted.firewall if answers[-1] is None else None,
         firewall=firewall,
     )
-    findings = [ok(CREDENTIALS, f"{cloud.name} answers{f' in {cloud.region}' if cloud.region else ''}")]
+    findings = [
+        *_too_small(specs, images),
+        ok(CREDENTIALS, f"{cloud.name} answers{f' in {cloud.region}' if cloud.region else ''}"),
+    ]
     findings += [
         *_incomplete(specs),
         *_gpus(cloud, wanted, specs),
@@ -99,6 +102,20 @@ def _incomplete(specs: Sequence[Spec]) -> list[Finding]:
         for spec in specs
         for field in ("image", "instance_type")
         if not getattr(spec, field)
+    ]
+
+
+def _too_small(specs: Sequence[Spec], images: Mapping[ImageChoice, Image]) -> list[Finding]:
+    """Root disks that are smaller than their image."""
+    sizes = [
+        (spec.name, spec.root_volume.size_gib, images[spec.image].min_disk_gib)
+        for spec in specs
+        if spec.image and spec.image in images and spec.root_volume and spec.root_volume.size_gib
+    ]
+    return [
+        wrong(f"instance {name}", f"Its root_volume has {size} GiB, and the image needs {least}: increase size_gib.")
+        for name, size, least in sizes
+        if size < least
     ]
 
 

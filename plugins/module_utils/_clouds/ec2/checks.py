@@ -73,7 +73,9 @@ class Checks:
             return error
         found: dict[str, list[str]] = {name: [] for name in wishes.instance_types}
         for item in items:
-            found[item["InstanceType"]].append(item["Location"])
+            # A filter takes patterns, and a name with an asterisk would match others.
+            if item["InstanceType"] in found:
+                found[item["InstanceType"]].append(item["Location"])
         return found
 
     def _architectures(self, wishes: Wishes) -> Any:

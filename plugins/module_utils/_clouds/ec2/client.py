@@ -160,7 +160,7 @@ class Connection:
             code = str(detail.get("Code") or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or "")
             if code.startswith(("2", "3", "4")):
                 raise self._unexpected(action, service) from error
-            code = "InternalError" if code.startswith("5") else code
+            code = "InternalError" if code.startswith("5") else errors.plain(code)
             raise RefusedCall(code, str(detail.get("Message") or ""), action, service) from error
         except (sdk.NoCredentialsError, sdk.PartialCredentialsError, sdk.CredentialRetrievalError) as error:
             raise BadCredentials(

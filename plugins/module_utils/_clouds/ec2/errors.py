@@ -67,7 +67,9 @@ _CAPACITY = frozenset(
         "InsufficientInstanceCapacity",
         "InsufficientReservedInstanceCapacity",
         "InsufficientVolumeCapacity",
+        "ReservationCapacityExceeded",
         "SpotMaxPriceTooLow",
+        "UnfulfillableCapacity",
     }
 )
 _QUOTA = frozenset(
@@ -87,15 +89,19 @@ _QUOTA = frozenset(
 _MISSING = {
     "InvalidAMIID": ("image", "give the id of an image of this region, or a name and its owner"),
     "InvalidKeyPair": ("key pair", "import it with haven.gpu.keypair, or name an account's key in ec2.key_name"),
+    "InvalidSubnetId": ("subnet", "give the id of a subnet of this region"),
     "InvalidSubnetID": ("subnet", "give the id of a subnet of this region"),
     "InvalidSubnet": ("subnet", "give the id of a subnet of this region"),
     "InvalidGroup": ("firewall", "create it with haven.gpu.firewall first, in the same network"),
     "InvalidGroupId": ("firewall", "create it with haven.gpu.firewall first, in the same network"),
+    "InvalidSecurityGroupId": ("firewall", "create it with haven.gpu.firewall first, in the same network"),
     "InvalidSecurityGroupID": ("firewall", "create it with haven.gpu.firewall first, in the same network"),
     "InvalidInstanceID": ("instance", "it may have been terminated in the meantime: run again"),
     "InvalidVolume": ("volume", "it may have been deleted in the meantime: run again"),
     "InvalidVpcID": ("network", "give the id of a VPC of this region"),
+    "InvalidZone": ("availability zone", "give one of this region, or leave it out"),
     "ParameterNotFound": ("SSM parameter", "check its name and the region"),
+    "ParameterVersionNotFound": ("version of the SSM parameter", "leave the version out, or give another one"),
 }
 _NO_DEFAULT_NETWORK = frozenset({"DefaultVpcDoesNotExist", "VPCIdNotSpecified"})
 # Who else can deny what the identity's own policy allows, in AWS's words, and who can change that. AWS writes "with an
@@ -184,6 +190,11 @@ def from_state(instance: str, state: str, wanted: str, reason: str) -> HavenErro
     if error:
         return type(error)(f"{told}. {error}")
     return CloudFailure(f"{told} ({refusal.code}: {refusal.said}): check its options and run again.")
+
+
+def plain(code: str) -> str:
+    """Return an error's name without the side that AWS and others put before it now and then: Client. or Server."""
+    return re.sub(r"^(?:Client|Server)\.", "", code)
 
 
 def tidy(message: str) -> str:
@@ -277,6 +288,29 @@ def _missing(refusal: _Refusal) -> HavenError:
     return NotFound(f"EC2 does not know the {kind} ({refusal.said}): {advice}.")
 
 
+def _taken(refusal: _Refusal) -> HavenError:
+    kind = "key pair" if "Key" in refusal.code else "security group"
+    return Refused(
+        f"The account has a {kind} of this name that haven.gpu did not create ({refusal.said}), so it is not touched: "
+        "choose another name."
+    )
+
+
+def _address(refusal: _Refusal) -> HavenError:
+    return InvalidRequest(f"The private_address cannot be used ({refusal.said}): give a free one of the subnet.")
+
+
+def _too_small(refusal: _Refusal) -> HavenError:
+    return InvalidRequest(f"A disk is too small for its image ({refusal.said}): increase size_gib of root_volume.")
+
+
+def _encryption_key(refusal: _Refusal) -> HavenError:
+    return Denied(
+        f"A disk cannot be encrypted with the account's KMS key ({refusal.code}: {refusal.said}): check that the key "
+        "is enabled, and that these credentials may use it."
+    )
+
+
 def _protected(refusal: _Refusal) -> HavenError:
     return Refused(
         f"EC2 does not allow it, because it is protected ({refusal.said}): "
@@ -351,8 +385,12 @@ _KINDS: tuple[tuple[Callable[[_Refusal], bool], _Make], ...] = (
     (lambda said: said.code in _ACCOUNT, _account),
     (lambda said: said.code in _DENIED, _denied),
     (lambda said: said.code in _CAPACITY, _capacity),
-    (lambda said: said.code in _QUOTA, _quota),
     (lambda said: said.code in THROTTLED, _throttled),
+    (lambda said: said.code in _QUOTA or said.code.endswith("LimitExceeded"), _quota),
+    (lambda said: said.code in ("InvalidKeyPair.Duplicate", "InvalidGroup.Duplicate"), _taken),
+    (lambda said: said.code == "InvalidIPAddress.InUse" or said.about("does not fall within the subnet"), _address),
+    (lambda said: said.code == "InvalidBlockDeviceMapping" and said.about("smaller than snapshot"), _too_small),
+    (lambda said: "KMS" in said.code, _encryption_key),
     (lambda said: said.code == "InsufficientFreeAddressesInSubnet", _addresses),
     (lambda said: said.code in ("IncorrectInstanceState", "IncorrectState"), _state),
     (lambda said: said.code == "OperationNotPermitted" and said.about("disableApiTermination"), _protected),

@@ -141,11 +141,14 @@ def timestamp(moment: Optional[datetime]) -> Optional[str]:
 
 
 def image(item: Mapping[str, Any]) -> Image:
+    root = item.get("RootDeviceName") or "/dev/xvda"
+    disks = {each.get("DeviceName"): each.get("Ebs") or {} for each in item.get("BlockDeviceMappings") or []}
     return Image(
         id=item["ImageId"],
         name=item.get("Name", ""),
-        root_device=item.get("RootDeviceName") or "/dev/xvda",
+        root_device=root,
         architecture=item.get("Architecture") or "",
+        min_disk_gib=int(disks.get(root, {}).get("VolumeSize") or 0),
     )
 
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.haven.gpu.plugins.module_utils._check import everything, keys, route
+from ansible_collections.haven.gpu.plugins.module_utils._check import cloud, everything, keys, route
 from ansible_collections.haven.gpu.plugins.module_utils._cloud import Cloud
 from ansible_collections.haven.gpu.plugins.module_utils._errors import BadCredentials
-from ansible_collections.haven.gpu.plugins.module_utils._models import KeyPairSpec
+from ansible_collections.haven.gpu.plugins.module_utils._models import Image, ImageChoice, KeyPairSpec, Spec, VolumeSpec
 from ansible_collections.haven.gpu.plugins.module_utils._module import argument_spec, validated
 from ansible_collections.haven.gpu.plugins.module_utils._options import INSTANCE
 from tests.clouds.world import OTHER_KEY, PUBLIC_KEY, MemoryWorld
@@ -168,3 +168,12 @@ def test_a_key_that_is_not_known_is_not_wrong(world: MemoryWorld) -> None:
 def test_a_key_pair_with_another_key_is_named(world: MemoryWorld) -> None:
     world.cloud().import_key_pair(KeyPairSpec("demo", "demo", public_key=OTHER_KEY))
     assert "contains another public key" in wrong(check(world, NOTEBOOK))["key pair demo"]
+
+
+def test_a_root_disk_that_is_smaller_than_its_image_is_named() -> None:
+    choice, root = ImageChoice(id="i"), VolumeSpec(size_gib=8)
+    specs = [Spec("p", "one", image=choice, root_volume=root), Spec("p", "two", image=ImageChoice(id="x"))]
+    (finding,) = cloud._too_small(specs, {choice: Image("i", "i", "/dev/sda1", min_disk_gib=30)})
+    assert (finding.about, finding.verdict) == ("instance one", "wrong")
+    assert "has 8 GiB, and the image needs 30" in finding.said
+    assert cloud._too_small(specs, {choice: Image("i", "i", "/dev/sda1", min_disk_gib=8)}) == []

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from typing import Any
 
 import pytest
@@ -62,7 +63,9 @@ class Api:
         wanted = {each["Name"]: each["Values"] for each in parameters["Filters"]}
         if action == "DescribeSubnets":
             return [item for item in self.all_subnets if item.get("DefaultForAz")]
-        found = {name: TYPES[name] for name in wanted["instance-type"] if name in TYPES}
+        # As in EC2, a filter takes patterns.
+        patterns = wanted["instance-type"]
+        found = {name: about for name, about in TYPES.items() if any(fnmatch(name, each) for each in patterns)}
         if action == "DescribeInstanceTypes":
             return [
                 {"InstanceType": name, "ProcessorInfo": {"SupportedArchitectures": [kind]}}
@@ -172,3 +175,8 @@ def test_a_permission_that_is_lacking_is_named(action: str) -> None:
 def test_a_question_that_may_not_be_asked_is_not_wrong(action: str) -> None:
     found = foresee(Api(refused=(action,)))
     assert wrong(found) == []
+
+
+def test_a_pattern_is_no_instance_type() -> None:
+    verdict, said = foresee(Api(), spec(instance_type="g5*.xlarge"))["instance type g5*.xlarge"]
+    assert (verdict, said) == ("wrong", "This region does not offer it: check its spelling and the region.")

@@ -56,6 +56,19 @@ CASES = [
     ("Unsupported", NOT_IN_ZONE, "invalid_request", "a subnet in eu-north-1a or eu-north-1b"),
     ("UnsupportedOperation", ONE_TIME, "refused", "state: absent"),
     ("OperationNotPermitted", "Modify its 'disableApiStop' instance attribute and try again.", "refused", "protection"),
+    ("InvalidKeyPair.Duplicate", "The keypair already exists", "refused", "choose another name"),
+    ("InvalidGroup.Duplicate", "The security group 'p' already exists for VPC 'vpc-1'", "refused", "security group of this"),
+    ("InvalidSubnetId.NotFound", "The subnet ID 'subnet-1' does not exist", "not_found", "know the subnet"),
+    ("InvalidZone.NotFound", "The zone 'x' does not exist", "not_found", "know the availability zone"),
+    ("InvalidIPAddress.InUse", "Address 10.0.0.5 is in use.", "invalid_request", "private_address"),
+    ("InvalidParameterValue", "Address 203.0.113.5 does not fall within the subnet's address range", "invalid_request",
+     "private_address"),
+    ("InvalidBlockDeviceMapping", "Volume of size 8GB is smaller than snapshot 'snap-1', expect size >= 100GB",
+     "invalid_request", "size_gib of root_volume"),
+    ("UnfulfillableCapacity", "x", "no_capacity", "later"),
+    ("MaxIOPSLimitExceeded", "x", "quota", "Service Quotas"),
+    ("RequestLimitExceeded", "x", "throttled", "wait a minute"),
+    ("InvalidKMSKey.InvalidState", "The KMS key is pending deletion", "denied", "check that the key is"),
     ("VPCIdNotSpecified", "No default VPC for this user", "not_found", "haven_subnet"),
     ("DefaultVpcDoesNotExist", "There is no default VPC in this region.", "not_found", "haven_subnet"),
     ("MissingInput", "No subnets found for the default VPC 'vpc-1'. Please specify a subnet.", "not_found", "haven_subnet"),
@@ -131,3 +144,15 @@ def test_a_launch_that_ends_has_the_reason_of_a_refused_one(why: str, reason: st
     assert (error.reason, said in str(error)) == (reason, True), str(error)
     assert str(error).startswith("Instance one (i-1) was terminated instead of becoming running")
     assert str(error).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("Client.UnauthorizedOperation", "UnauthorizedOperation"),
+        ("Server.InternalError", "InternalError"),
+        ("InvalidGroup.NotFound", "InvalidGroup.NotFound"),
+    ],
+)
+def test_the_side_before_a_code_is_left_out(code: str, name: str) -> None:
+    assert errors.plain(code) == name
