@@ -136,7 +136,14 @@ def _counted_by(service: str, said: str) -> str:
 
 
 # What nova's fault, or its record of the action, contains.
-_NO_ROOM = re.compile(r"no valid host|not enough hosts|insufficient compute resources", re.IGNORECASE)
+_NO_ROOM = re.compile(
+    r"no valid host|not enough hosts|insufficient compute resources|insufficient free vgpu|pci device request .*failed",
+    re.IGNORECASE,
+)
+# A fixed address that another port has, or that belongs to no subnet, in neutron's words and nova's.
+_BAD_ADDRESS = re.compile(
+    r"ip address \S+ (?:already allocated|is not a valid ip)|fixed ip (?:address )?\S+ is already in use", re.IGNORECASE
+)
 _NO_ADDRESS = re.compile(r"no more ip addresses|no fixed ips|no more free addresses", re.IGNORECASE)
 _LOGGED_OUT = re.compile(r"requires authentication|\bunauthorized\b|HTTP 401|could not find token", re.IGNORECASE)
 # That all hosts were tried says nothing about why they failed.
@@ -276,6 +283,18 @@ def _addresses(_status: int, said: str, _action: str, _service: str) -> HavenErr
     return QuotaExceeded(f"There is no free address ({said}): use another network or pool, or release some.")
 
 
+def _address(_status: int, said: str, _action: str, _service: str) -> HavenError:
+    return InvalidRequest(f"The private_address cannot be used ({said}): give a free one of the subnet.")
+
+
+def _taken(_status: int, said: str, _action: str, _service: str) -> HavenError:
+    return Refused(f"This name is taken by something that haven.gpu did not create ({said}): choose another name.")
+
+
+def _inactive(_status: int, said: str, _action: str, _service: str) -> HavenError:
+    return InvalidRequest(f"The image cannot be used now ({said}): wait until it is active, or choose another one.")
+
+
 def _state(_status: int, said: str, action: str, _service: str) -> HavenError:
     return CloudFailure(f"OpenStack cannot {action} now ({said}): wait a moment and run again.")
 
@@ -314,6 +333,9 @@ _KINDS: tuple[tuple[Callable[[int, str], bool], _Make], ...] = (
     (lambda status, said: status in (403, 409, 413) and _QUOTA.search(said) is not None, _quota),
     (lambda status, said: status == 409 and "locked" in said, _locked),
     (lambda status, said: status in (400, 409) and "o more IP addresses" in said, _addresses),
+    (lambda status, said: status in (400, 409) and _BAD_ADDRESS.search(said) is not None, _address),
+    (lambda status, said: status == 409 and re.search("key ?pair .*already exists", said, re.I) is not None, _taken),
+    (lambda status, said: status == 400 and re.search("image .*not active", said, re.I) is not None, _inactive),
     (lambda status, _said: status == 401, _unauthorized),
     (lambda status, _said: status == 403, _forbidden),
     (lambda status, _said: status == 413, _too_large),
