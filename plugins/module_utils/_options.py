@@ -318,6 +318,11 @@ def _cidr(text: str) -> str:
 def _ssh_keys(lines: Sequence[str]) -> tuple[str, ...]:
     """Check lines of authorized_keys, which may begin with options. Raises InvalidRequest."""
     for number, line in enumerate(lines, start=1):
+        if len(line.strip().splitlines()) > 1:
+            raise InvalidRequest(
+                f"Entry {number} of ssh_keys has several lines: give each key an entry of its own. For a file with "
+                "several keys, write ssh_keys: \"{{ lookup('ansible.builtin.file', '~/keys.pub').splitlines() }}\"."
+            )
         if not line.strip().isprintable() or not _checks.KEY_TYPES & set(line.split()):
             raise InvalidRequest(
                 f"Entry {number} of ssh_keys is not an OpenSSH public key: give the text of a file such as "

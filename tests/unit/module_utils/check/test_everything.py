@@ -75,9 +75,14 @@ def test_nothing_is_wrong_with_what_is_right_and_nothing_is_written(world: Memor
 
 def test_keys_that_cloud_init_would_bring_are_checked(world: MemoryWorld) -> None:
     fido = "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29t"
-    for given, said in (([fido], {}), (["~/.ssh/id.pub"], {"instance notebook"})):
+    for given, said in (
+        ([fido], ""),
+        (["~/.ssh/id.pub"], "is not an OpenSSH"),
+        ([f"{fido}\n{fido}\n"], "several lines"),
+    ):
         checked = check(world, NOTEBOOK, key_pair=None, public_key=None, instance_defaults={"ssh_keys": given})
-        assert wrong(checked).keys() == set(said)
+        assert wrong(checked).keys() == ({"instance notebook"} if said else set())
+        assert said in " ".join(wrong(checked).values())
 
 
 def test_several_mistakes_are_found_in_one_go(world: MemoryWorld) -> None:
