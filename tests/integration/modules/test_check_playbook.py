@@ -216,7 +216,7 @@ def test_destroy_in_check_mode_says_what_it_would_destroy_and_leaves_it(inventor
     assert status == 0, said
     assert "would destroy: instance jupyter-demo" in said
     assert f"-e haven_destroy={project}" in said
-    assert "is left" not in said
+    assert f"Nothing of project {project}" not in said
     assert inventory.account.run("instance_info", resources=True)["resources"] == there
     # What check mode announced is what happens; then there is nothing to announce.
     status, said, _calls = inventory.play("destroy", {}, "-e", f"haven_destroy={project}")
