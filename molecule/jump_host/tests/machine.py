@@ -33,7 +33,7 @@ def test_ssh_audit_finds_nothing_to_complain_about(gate, addresses, machine):
 
 
 def test_no_password_opens_the_machine_behind(neighbour):
-    for user in ("root", "debian"):
+    for user in ("root", "ubuntu"):
         said = neighbour.check_output(f"sudo sshd -T -C user={user},host=x,addr=10.0.0.1").splitlines()
         assert {"passwordauthentication no", "kbdinteractiveauthentication no", "pubkeyauthentication yes"} <= set(said)
 

@@ -39,7 +39,17 @@ load() {
 		# Without waiting: where this runs in a unit that comes before that one, both would wait for each other.
 		systemctl --no-block stop "$NAME.service"
 	fi
-	systemctl --no-block try-reload-or-restart ssh.service
+	reread --no-block
+}
+
+# Reloaded, the sshd of Debian 13 asks for the port that systemd already holds as ssh.socket, and ends. Sessions outlive
+# a restart (KillMode=process).
+reread() {
+	if systemctl --quiet is-active ssh.socket; then
+		systemctl "$@" try-restart ssh.service
+	else
+		systemctl "$@" try-reload-or-restart ssh.service
+	fi
 }
 
 rollback() {
@@ -81,7 +91,7 @@ activate() {
 	copy next/rules.nft "$RULES"
 	check
 	! has_rules || systemctl reload-or-restart "$NAME.service"
-	systemctl try-reload-or-restart ssh.service
+	reread
 	trap - EXIT
 }
 
