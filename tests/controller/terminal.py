@@ -44,7 +44,7 @@ class Terminal:
         said = self.read_until(_READY, answers=answers, within_s=within_s)
         found = _READY.search(said)
         if found is None or found.group(1) != "0":
-            raise TerminalError(f"`{line}` failed:\n{said[-6000:]}")
+            raise TerminalError(f"`{line}` failed:\n{said[-40000:]}")
         return said
 
     def send(self, line: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -193,6 +194,27 @@ def test_it_comes_back_when_the_machine_was_stopped_and_started(laptop: Laptop, 
     guest.start()
     assert wait_until(lambda: answer(port) == "notebook", 180)
     assert laptop.open(port)["changed"] is False
+
+
+def test_a_port_of_the_users_own_for_all_hosts_that_another_ssh_has_is_no_obstacle(
+    laptop: Laptop, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = laptop.folder / "own"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        config.write_text(f"Host *\n  DynamicForward {other.getsockname()[1]}\n")
+        # ssh takes the home from the system's user data base.
+        program = laptop.folder / "bin/ssh"
+        program.parent.mkdir()
+        real = shutil.which("ssh")
+        program.write_text(
+            '#!/bin/sh\nif [ "$1" = -o ]; then exec ' + f"{real} -F {config} " + '"$@"; fi\n' + f'exec {real} "$@"\n'
+        )
+        program.chmod(0o755)
+        generated = Path(Paths(str(laptop.folder)).config)
+        generated.write_text(generated.read_text().replace("Include ~/.ssh/config", f"Include {config}"))
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        opened = laptop.open(port)
+        assert answer(local_port(opened)) == "notebook"
 
 
 def test_closing_ends_every_process_and_removes_what_was_noted(laptop: Laptop, port: int) -> None:

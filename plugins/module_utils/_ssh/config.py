@@ -85,9 +85,11 @@ NO_ADDRESS = "this-machine-has-no-usable-address.invalid"
 class OwnSsh:
     """The ssh of this computer and its user. With ``jump``, the user's own configuration has a ProxyJump for all hosts,
     which the first hop does not use: the hops are the whole way. A ProxyCommand is left alone, because it may be the
-    only way out of the user's network. ``knows`` are the keywords of NEWER that this ssh knows."""
+    only way out of the user's network. With ``forwards``, it has ports to forward for all hosts. ``knows`` are the
+    keywords of NEWER that this ssh knows."""
 
     jump: bool = False
+    forwards: bool = False
     knows: tuple[str, ...] = ()
 
     @property

@@ -26,6 +26,7 @@ PRIVATE = 0o600
 _PART = 1 << 16
 # ssh appends 17 characters to a socket's path while it creates it. Systems allow 104 or 108 bytes in total.
 _FOR_SOCKETS = re.compile(r"/[A-Za-z0-9/._-]{0,58}")
+_FORWARDS = ("localforward", "remoteforward", "dynamicforward")
 # Seconds for ssh to read the user's own configuration, which may run programs.
 _ASKED_S = 10
 # Machines by their hops, outermost first.
@@ -87,7 +88,11 @@ def own_ssh(config: str = "") -> OwnSsh:
     except (OSError, subprocess.TimeoutExpired):
         return OwnSsh()
     said = {line.partition(b" ")[0].decode(errors="replace") for line in done.stdout.splitlines()}
-    return OwnSsh(jump="proxyjump" in said, knows=tuple(name for name in NEWER if name.lower() in said))
+    return OwnSsh(
+        jump="proxyjump" in said,
+        forwards=not said.isdisjoint(_FORWARDS),
+        knows=tuple(name for name in NEWER if name.lower() in said),
+    )
 
 
 def _merged(known: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ from .._errors import HavenError, InvalidRequest
 from .._progress import progress
 from .checks import require_alias, require_port, require_socket, require_user
 from .config import Forward
-from .files import private_folder, write_private
+from .files import own_ssh, private_folder, write_private
 from .proxy_helper import told
 
 _KINDS = ("up", "lost", "log", "lock", "json")
@@ -264,9 +264,12 @@ def holder(port: int) -> str:
 
 def _command(tunnel: Tunnel) -> list[str]:
     command = ["ssh", "-F", tunnel.wish.ssh_config, "-N", "-T", "-S", "none", "-l", tunnel.wish.user]
+    # Forwards for all hosts, in the user's own configuration, fail while another ssh has their ports. ssh cannot leave
+    # out only those, and our own ports were free a moment ago.
+    strict = "no" if own_ssh().forwards else "yes"
     for option in (
         "BatchMode=yes",
-        "ExitOnForwardFailure=yes",
+        f"ExitOnForwardFailure={strict}",
         "GatewayPorts=no",
         "PermitLocalCommand=yes",
         'LocalCommand=: >"$HAVEN_TUNNEL_UP"',

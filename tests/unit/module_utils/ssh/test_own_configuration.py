@@ -157,6 +157,22 @@ def test_a_jump_host_for_everything_is_noticed(tmp_path: pathlib.Path, own: str,
     assert own_ssh(str(file)).jump is has
 
 
+@pytest.mark.parametrize(
+    ("own", "has"),
+    [
+        ("Host *\n  DynamicForward 1080\n", True),
+        ("Host *\n  LocalForward 8080 intranet.example.org:80\n", True),
+        ("Host *\n  RemoteForward 52698 localhost:52698\n", True),
+        ("Host *\n  DynamicForward 1080\n  ClearAllForwardings yes\n", False),
+        ("Host box\n  DynamicForward 1080\n", False),
+    ],
+)
+def test_ports_to_forward_for_everything_are_noticed(tmp_path: pathlib.Path, own: str, has: bool) -> None:
+    file = tmp_path / "config"
+    file.write_text(own)
+    assert own_ssh(str(file)).forwards is has
+
+
 def test_where_there_is_no_ssh_nobody_has_a_jump_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     assert own_ssh() == OwnSsh()
