@@ -153,7 +153,7 @@ def main() -> int:
         os.environ["HAVEN_TEST_SHORT"] = "1"
     # In the long run everything is installed anew, everywhere.
     clouds = "ec2" if options.quick else "all"
-    images = ["--image", "ubuntu-like", "--image", "ubuntu-next"]
+    images = [word for name in ("ubuntu-gpu", "ubuntu-like", "ubuntu-next") for word in ("--image", name)]
     sandbox = SandboxOfTheRun("--cloud", clouds, *images, *([] if options.long else ["--prepared"]))
     with ended_by_signals():
         try:

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import gate, gate_image, prepared_image, profiles
+from . import gate, gate_image, gpu_image, prepared_image, profiles
 from .errors import SandboxError
-from .layers import Files, Layer, digest, fresh
+from .layers import Files, Layer, Packages, Wheels, digest, fresh
 from .registries import debian_mirrors
 
 # What Debian's own cloud images have of this too, and what a test of the collection must find on a fresh machine.
@@ -95,6 +95,7 @@ _RECIPES = {
     "bookworm": _Recipe("bookworm", (_TIDY, _SETTINGS)),
     "trixie": _Recipe("trixie", (_TIDY, _SETTINGS)),
     gate_image.BASE: _Recipe("bookworm", (_SETTINGS,)),
+    "ubuntu-gpu": _Recipe("trixie", (*gpu_image.LAYERS, _TIDY, _SETTINGS), early=False),
     "bookworm-cuda": _Recipe("bookworm", (_CUDA, _TIDY, _SETTINGS)),
     **{
         name: _Recipe(profile.suite, (*profile.layers, _SETTINGS), early=False)
@@ -103,10 +104,17 @@ _RECIPES = {
 }
 
 
+# The layers of the first, topmost, lie on the second, too.
+_PREPARED_GPU = {"ubuntu-gpu-prepared": ("ubuntu-gpu", "trixie-prepared")}
+
+
 def locate(cache: Path, name: str) -> tuple[Path, ...]:
     """The folders of an image, topmost first; SandboxError when it is unknown or not built."""
     if name == gate.IMAGE:
         return top_layer(cache, name), *locate(cache, gate_image.BASE)
+    if name in _PREPARED_GPU:
+        gpu, prepared = _PREPARED_GPU[name]
+        return *locate(cache, gpu)[: len(gpu_image.LAYERS)], *locate(cache, prepared)
     if name in prepared_image.IMAGES:
         if not top_layer(cache, name).is_dir():
             raise SandboxError(f"The image {name} is not built: take the sandbox down, then run 'up --prepared'.")
@@ -156,7 +164,7 @@ def _add_layers(cache: Path, name: str, recipe: _Recipe, say: Callable[[str], No
     for at in reversed(range(len(folders))):
         folder, layer = folders[at]
         if layer is not None and not folder.is_dir():
-            if not isinstance(layer, Files):
+            if isinstance(layer, (Packages, Wheels)):
                 say(f"Installing the packages of the image {name}, which takes about half a minute")
             layer.make([below for below, _layer in folders[at + 1 :]], folder)
 

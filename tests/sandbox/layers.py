@@ -131,7 +131,27 @@ class Wheels:
         draft.rename(folder)
 
 
-Layer = Union[Files, Packages, Wheels]
+@dataclass(frozen=True)
+class Libraries:
+    """Shared libraries that this machine's C compiler makes: the source of each by its path and soname."""
+
+    sources: Mapping[str, Path]
+
+    def name(self, below: Sequence[Path]) -> str:
+        """What its folder is called: another source is another name."""
+        sources = sorted((path, source.read_text(encoding="utf-8")) for path, source in self.sources.items())
+        return f"layer-{digest(repr(sources))}"
+
+    def make(self, below: Sequence[Path], folder: Path) -> None:
+        """Compile them."""
+        draft = fresh(folder)
+        for name, source in self.sources.items():
+            library = _place(draft / name)
+            run("cc", "-shared", "-fPIC", f"-Wl,-soname,{library.name}", "-o", library, source)
+        draft.rename(folder)
+
+
+Layer = Union[Files, Libraries, Packages, Wheels]
 
 
 def digest(text: str) -> str:

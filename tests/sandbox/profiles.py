@@ -20,7 +20,7 @@ _PROGRAMS = Path(__file__).with_name("profile_files")
 
 _PACKAGES = ("chrony", "locales", "needrestart", "systemd-resolved", "unattended-upgrades")
 
-_DEFAULT_USER = """\
+DEFAULT_USER = """\
 system_info:
   default_user:
     name: ubuntu
@@ -80,7 +80,7 @@ def _held(seconds: int) -> Files:
 
 def _manners(locale: str, time_zone: str) -> Files:
     files = {
-        "etc/cloud/cloud.cfg.d/90-ubuntu.cfg": _DEFAULT_USER,
+        "etc/cloud/cloud.cfg.d/90-ubuntu.cfg": DEFAULT_USER,
         "etc/ssh/sshd_config.d/60-cloudimg-settings.conf": "PasswordAuthentication no\n",
         "etc/default/chrony": 'DAEMON_OPTS="-x -F 1"\n',
         "etc/default/locale": f"LANG={locale}\n",

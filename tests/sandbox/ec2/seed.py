@@ -49,6 +49,8 @@ IMAGES = (
     Image("ami-0debf13a20260101a", DEBIAN_13, "2026-01-01", "trixie"),
     Image("ami-0c0da12a20260101a", CUDA, "2026-01-01", "bookworm-cuda"),
     Image("ami-0f1ed13a20260101a", PREPARED, "2026-01-01", "trixie-prepared"),
+    Image("ami-069d0b10a20260101", "haven-ubuntu-gpu-20260101", "2026-01-01", "ubuntu-gpu"),
+    Image("ami-069d0b10b20260101", "haven-ubuntu-gpu-prepared-20260101", "2026-01-01", "ubuntu-gpu-prepared"),
     Image("ami-0ab0a7e0a20260101", "haven-ubuntu-like-20260101", "2026-01-01", "ubuntu-like"),
     Image("ami-0ab0a7e0b20260101", "haven-ubuntu-like-slow-20260101", "2026-01-01", "ubuntu-like-slow"),
     Image("ami-0dee91ea020260101", "haven-deep-learning-image-20260101", "2026-01-01", "deep-learning-image"),

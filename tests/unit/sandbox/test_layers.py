@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from tests.sandbox import images, profiles
 from tests.sandbox.ec2 import seed
 from tests.sandbox.errors import SandboxError
-from tests.sandbox.layers import Files, Packages
+from tests.sandbox.layers import Files, Libraries, Packages
 
 
 def test_files_are_written_with_their_modes_and_links(tmp_path: Path) -> None:
@@ -24,6 +25,17 @@ def test_files_are_written_with_their_modes_and_links(tmp_path: Path) -> None:
     assert oct((folder / "usr/bin/program").stat().st_mode & 0o777) == "0o755"
     assert (folder / "etc/link").read_text() == "1\n"
     assert [each.name for each in tmp_path.iterdir()] == [folder.name]
+
+
+def test_libraries_are_compiled_under_the_name_that_programs_load_them_by(tmp_path: Path) -> None:
+    source = tmp_path / "answer.c"
+    source.write_text("int answer(void) { return 42; }\n")
+    layer = Libraries({"usr/lib/libanswer.so.1": source})
+    folder = tmp_path / layer.name([])
+    layer.make([], folder)
+    assert ctypes.CDLL(str(folder / "usr/lib/libanswer.so.1")).answer() == 42
+    source.write_text("int answer(void) { return 43; }\n")
+    assert layer.name([]) != folder.name
 
 
 def test_another_content_is_another_layer() -> None:
