@@ -98,7 +98,7 @@ JOBS = (
     pytest("integration", "openstack", 6.0, *files(*OPENSTACK), alone_on="OpenStack", long=True),
     pytest("integration", "sandbox", 6.5, *rest("")),
     pytest("story", "notebook", 3.0, "tests/story/test_story.py"),
-    pytest("story", "killed", 2.6, "tests/story/test_kill.py"),
+    pytest("story", "killed", 3.5, "tests/story/test_kill.py"),
     # The calls of this story are counted against the rules in modules/test_openstack_rules.py.
     pytest("story", "permissions", 1.9, "tests/story/test_permissions.py", alone_on="OpenStack", long=True),
     Job(

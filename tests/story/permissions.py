@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import boto3
 
 from tests.access_rules import AccessRulesUser, documented_rules
+from tests.controller import Controller
 from tests.environment import control
 
-from .conftest import Story, make_story, prepared
+from .conftest import Story
+from .reader import Reader, reader
 
 DOCS = pathlib.Path(__file__).resolve().parent.parent.parent / "docs"
 EC2_POLICY = DOCS / "ec2-policy.json"
@@ -86,27 +89,57 @@ def _no_default_network() -> Iterator[None]:
 
 
 @contextmanager
-def with_documented_permissions(cloud: str, folder: pathlib.Path) -> Iterator[Story]:
-    """A story whose user may do what the documentation says; once it is destroyed, nothing of that was too much."""
+def following(cloud: str, folder: pathlib.Path, controller: Controller | None = None) -> Iterator[Reader]:
+    """A reader of README who may do what it says and no more; once all is destroyed, nothing of that was too much.
+
+    The network of an EC2 account is none that AWS has made.
+    """
+    with _reader_with_permissions(cloud, folder, controller) as (story, user):
+        yield story
+    assert user.used() <= user.allowed()
+
+
+@contextmanager
+def with_documented_permissions(cloud: str, folder: pathlib.Path) -> Iterator[Reader]:
+    """The same with the shipped inventory filled in, whose whole story takes all of what the documentation says."""
+    with _reader_with_permissions(cloud, folder) as (story, user):
+        story.copy_and_fill_in()
+        yield story
+    assert user.used() == user.allowed()
+
+
+@contextmanager
+def _reader_with_permissions(
+    cloud: str, folder: pathlib.Path, controller: Controller | None = None
+) -> Iterator[tuple[Reader, Ec2User | OpenStackUser]]:
     own = folder / cloud[0]  # short: ssh puts a socket below it
     own.mkdir()
-    name = f"least-{secrets.token_hex(3)}"
+    name = f"reader-{secrets.token_hex(3)}"
+    story = reader(own, cloud, "13", name, controller)
     user = USERS[cloud](name, own)
     assert user.refused(), "the sandbox lets this user do more, so the story would prove nothing"
-    # Notebooks alone, without the environments: those ask nothing of the cloud.
-    instance = prepared(cloud)
-    if cloud == "ec2":
-        # As inventories/example_ec2 has it.
-        kind = "prepared" if os.environ.get("HAVEN_SANDBOX_PREPARED") else "release"
-        instance["image"] = {"parameter": f"/aws/service/debian/{kind}/13/latest/amd64"}
-    variables = {"haven_environments": [], "haven_instances": [instance]}
-    story = make_story(own, name, variables, cloud=cloud, identity=user.environment)
+    _write_access(cloud, story.home, user.environment)
     with _no_default_network() if cloud == "ec2" else nullcontext():
         try:
-            yield story
+            yield story, user
         finally:
-            story.run("destroy", "-e", f"haven_destroy={story.project}")
-    assert user.used() == user.allowed()
+            if story.inventory.exists():
+                story.run("destroy", "-e", f"haven_destroy={story.project}")
+
+
+def _write_access(cloud: str, home: pathlib.Path, given: Mapping[str, str]) -> None:
+    """Put the credentials where README and the examples look for them."""
+    if cloud == "openstack":
+        folder = home / ".config/openstack"
+        folder.mkdir(parents=True)
+        shutil.copy(given["OS_CLIENT_CONFIG_FILE"], folder / "clouds.yaml")
+        return
+    aws = home / ".aws"
+    aws.mkdir(mode=0o700)
+    lines = [f"{name.lower()} = {value}" for name, value in given.items()]
+    (aws / "credentials").write_text("\n".join(["[default]", *lines, ""]))
+    # AWS has a name that every SDK knows.
+    (aws / "config").write_text(f"[default]\nendpoint_url = {os.environ['AWS_ENDPOINT_URL']}\n")
 
 
 def assert_undone(story: Story) -> None:

@@ -26,8 +26,6 @@ from .conftest import ROOT, Story, machine_image
 INVENTORY = "inventories/mine"
 VARIABLES = f"{INVENTORY}/group_vars/all.yml"
 VAULT_PASSWORD, NOTEBOOK_PASSWORD = "vault-sesame", "notebook-sesame"
-# What the sandbox's image of that name lacks: a GPU, and Ubuntu.
-UNLIKE = {"ec2": {"haven_gpu_required": "false", "haven_login_user": "debian"}, "openstack": {}}
 _REMOTE_PROMPT = re.compile(r"alice@\S+:[^\n]*[$] $")
 
 
@@ -75,8 +73,14 @@ class Reader(Story):
                     look_at(shell, line, "http://localhost:8888/login", b"password")
                 else:
                     shell.type(line, answers={"Vault password:": VAULT_PASSWORD})
-                if line.startswith("$EDITOR"):
-                    self._make_it_fit_the_sandbox()
+
+    def copy_and_fill_in(self) -> None:
+        """Type what README says before the first playbook."""
+        aws = documented.commands("README.md", "On AWS")
+        openstack = documented.commands("README.md", "On OpenStack")
+        lines = {"ec2": aws, "openstack": openstack}[self.cloud]
+        first = next(at for at, line in enumerate(lines) if line.startswith("ansible-playbook"))
+        self.follow(lines[:first])
 
     def type_what_is_for_every_day(self) -> Iterator[str]:
         """Type the commands of README's table, in its order; yields the playbook of each before it is typed."""
@@ -100,11 +104,6 @@ class Reader(Story):
         encrypted = re.findall(rf"{key}: (!vault \|\n(?: +\S+\n)+)", said)[0]
         values = {**network(), **cloud_values(self.cloud, self.release), "haven_project": self.project}
         (self.home / "values").write_text(json.dumps({**values, key: encrypted}))
-
-    def _make_it_fit_the_sandbox(self) -> None:
-        file = self.folder / VARIABLES
-        kept = [line for line in file.read_text().splitlines() if line.partition(":")[0] not in UNLIKE[self.cloud]]
-        file.write_text("\n".join([*kept, *(f"{key}: {value}" for key, value in UNLIKE[self.cloud].items()), ""]))
 
     def forward_by_hand(self, lines: Sequence[str], page: str, expected: bytes) -> None:
         """Type a block of a role's README that forwards a service of the machine, which is called `notebook` there."""
@@ -160,10 +159,11 @@ def cloud_values(cloud: str, release: str) -> dict[str, str]:
     }
 
 
-def publish_image(release: str) -> None:
-    """Let the public parameter of the shipped example name an image that this sandbox has the software for."""
+def publish_image() -> None:
+    """Let the public parameter of the shipped example name an image as it has there: Ubuntu's user, a GPU's driver."""
     text = (shipped.INVENTORIES / shipped.COPIED["ec2"] / "group_vars/all.yml").read_text()
-    control("parameter", name=re.findall(r"parameter: ([^}]+)}", text)[0], image=machine_image(release))
+    prepared = os.environ["HAVEN_SANDBOX_PREPARED"]
+    control("parameter", name=re.findall(r"parameter: ([^}]+)}", text)[0], image=f"haven-ubuntu-gpu-{prepared}2*")
 
 
 @contextlib.contextmanager
@@ -189,7 +189,7 @@ def reader(folder: pathlib.Path, cloud: str, release: str, project: str, own: Co
     shutil.copy(os.environ["HAVEN_SANDBOX_PROXY_CA"], home / "proxy-ca.pem")
     (home / "vault-password").write_text(VAULT_PASSWORD)
     if cloud == "ec2":
-        publish_image(release)
+        publish_image()
     controller.install_collection()
     vault = " --encrypt-vault-id default" if own else ""
     return Reader(

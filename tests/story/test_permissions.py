@@ -1,4 +1,7 @@
-"""The documented permissions are enough for the whole story, and none of them is too many; test_kill.py asks EC2."""
+"""The documented permissions are enough for the whole story of the shipped example, and none of them is too many.
+
+test_kill.py asks EC2.
+"""
 
 from __future__ import annotations
 

@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
-import secrets
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
 import pytest
 
 from tests import documented
-from tests.controller import Controller
 from tests.controller.hostile import hostile
 
 from .conftest import changes
 from .finished import assert_finished
-from .permissions import USERS
-from .reader import Reader, reader
+from .permissions import following
+from .reader import Reader
 
 # Both install what the examples name on a machine each.
 pytestmark = pytest.mark.long
-
-
-@contextmanager
-def following(cloud: str, folder: pathlib.Path, controller: Controller | None = None) -> Iterator[Reader]:
-    """A reader of README who may do what it says and no more; once all is destroyed, nothing of that was too much."""
-    own = folder / cloud[0]  # short: ssh puts a socket below it
-    own.mkdir()
-    name = f"reader-{secrets.token_hex(3)}"
-    story = reader(own, cloud, "13", name, controller)
-    user = USERS[cloud](name, own)
-    assert user.refused(), "the sandbox lets this user do more, so the story would prove nothing"
-    write_access(cloud, story.home, user.environment)
-    try:
-        yield story
-    finally:
-        story.run("destroy", "-e", f"haven_destroy={story.project}")
-    assert user.used() <= user.allowed()
-
-
-def write_access(cloud: str, home: pathlib.Path, given: Mapping[str, str]) -> None:
-    """Put the credentials where README and the examples look for them."""
-    if cloud == "openstack":
-        folder = home / ".config/openstack"
-        folder.mkdir(parents=True)
-        shutil.copy(given["OS_CLIENT_CONFIG_FILE"], folder / "clouds.yaml")
-        return
-    aws = home / ".aws"
-    aws.mkdir(mode=0o700)
-    lines = [f"{name.lower()} = {value}" for name, value in given.items()]
-    (aws / "credentials").write_text("\n".join(["[default]", *lines, ""]))
-    # AWS has a name that every SDK knows.
-    (aws / "config").write_text(f"[default]\nendpoint_url = {os.environ['AWS_ENDPOINT_URL']}\n")
 
 
 def assert_every_day(story: Reader) -> None:
