@@ -4,7 +4,7 @@ Sandbox up, `ansible-playbook site.yml`, then a browser through the tunnel train
 stop, start (new address), and the notebook is there again. The sandbox stays up; `make sandbox-down` removes it.
 
 With an image such as ubuntu-like (tests/sandbox/profiles.py), the machine has the habits of that image, its locks are
-held for 75 s, and a second user has a key of another kind.
+held for 75 s, a second user has a key of another kind, and the EC2 account has no default network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 import yaml
 
-from ..environment import source
+from ..environment import control, source
 from .browser import (
     PICTURES,
     BrowserError,
@@ -146,6 +146,9 @@ def tell_the_story(cloud: str, image: str, clock: Clock) -> None:
         call(sys.executable, "-m", "tests.sandbox", "up", "--cloud", cloud, *images)
     folder = pathlib.Path(os.environ.get("HAVEN_SANDBOX_DIR", ROOT / "build" / "sandbox"))
     source(folder / "env")
+    if image and cloud == "ec2":
+        # Many organisations delete the default network of their accounts.
+        control("networks", default="none")
     inventory = inventory_with(cloud, image, folder)
     with clock.stage("site.yml: nothing to a proven notebook"):
         playbook("site.yml", inventory, port)
