@@ -76,7 +76,6 @@ PARAMETERS = {
     DEEP_LEARNING.format("oss-nvidia-driver-gpu-pytorch-2.7-ubuntu-22.04"): CUDA,
     "/aws/service/debian/release/12/latest/amd64": DEBIAN_12,
     "/aws/service/debian/release/13/latest/amd64": DEBIAN_13,
-    "/aws/service/debian/prepared/13/latest/amd64": PREPARED,  # for tests
 }
 
 
