@@ -289,6 +289,7 @@ from ..module_utils._models import Hop, Instance
 from ..module_utils._ssh.checks import TOFU
 from ..module_utils._ssh.config import Machine
 from ..module_utils._ssh.files import private_folder
+from ..module_utils._ssh.hops import NotRunning
 from ..plugin_utils._expressions.constructed import Constructed
 from ..plugin_utils._hosts import variables as _hosts
 from ..plugin_utils._hosts.populate import Entry, add_source, populate
@@ -436,7 +437,7 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             try:
                 if isinstance(answer, HavenError):
                     raise answer
-                source = wanted.behind(known)
+                source = self._behind(wanted, known, answer)
             except HavenError as error:
                 self._leave_out(wanted, error)
                 continue
@@ -448,6 +449,15 @@ class InventoryModule(BaseInventoryPlugin, Constructed, Cacheable):  # type: ign
             own = [_hosts.hops_variable(settings) if source.looked_up or source.name else {} for settings in behind]
             entries.extend(map(Entry, answer, behind, [ssh_config] * len(behind), own))
         return entries
+
+    def _behind(self, source: Settings, known: list[Instance], listed: list[Instance]) -> Settings:
+        try:
+            return source.behind(known)
+        except NotRunning as error:
+            # The run that creates it or starts it reads the inventory first.
+            if listed:
+                self.display.warning(f"{self.NAME}: {error} Until then, instances behind it cannot be reached.")
+            return source.behind_nothing()
 
     def _leave_out(self, source: Settings, error: HavenError) -> None:
         said = f"Source {source.name}: {error}" if source.name else str(error)

@@ -25,7 +25,7 @@ from ..module_utils._ssh.checks import (
     require_path,
     require_user,
 )
-from ..module_utils._ssh.hops import FoundHops, WantedHop, found, plain, wanted_hops, with_key
+from ..module_utils._ssh.hops import FoundHops, WantedHop, found, nowhere, plain, wanted_hops, with_key
 from ._version import VERSION
 
 # The variables that options come from if the file leaves them out. The modules and roles use the same variables.
@@ -104,6 +104,10 @@ class Settings:
         if not self.looked_up:
             return self
         return dataclasses.replace(self, found_hops=found(self.looked_up, instances))
+
+    def behind_nothing(self) -> Settings:
+        """The same settings where a hop that is an instance does not run: nothing behind it can be reached."""
+        return dataclasses.replace(self, found_hops=nowhere(self.looked_up))
 
     def to(self, id: str) -> Settings:
         """The same settings with the hops to the instance with this id."""

@@ -20,6 +20,12 @@ from .checks import Authority, hops_from, is_address, is_alias, is_user, princip
 
 # Passes the checks while the address is not known yet.
 _NOWHERE = "to-be-looked-up.invalid"
+# What ssh shows of a hop that does not run. The name never resolves (RFC 2606).
+_NOT_RUNNING = "this-jump-host-does-not-run.invalid"
+
+
+class NotRunning(NotFound):
+    """A jump host that is an instance does not run, or is not created yet."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +115,8 @@ def _is_mapping(value: object) -> bool:
 
 
 def found(wanted: Iterable[WantedHop], instances: Iterable[Instance]) -> FoundHops:
-    """Return the hops, with the current address and host key of those that are instances. Raises NotFound.
+    """Return the hops, with the current address and host key of those that are instances. Raises NotFound,
+    which is NotRunning if one of them does not run.
 
     The first hop is reached at its public address, further ones at their private address. If several instances have the
     tags, the first by name is used.
@@ -124,10 +131,16 @@ def found(wanted: Iterable[WantedHop], instances: Iterable[Instance]) -> FoundHo
     return FoundHops(tuple(hops), tuple(ids))
 
 
+def nowhere(wanted: Iterable[WantedHop]) -> FoundHops:
+    """The hops where one of them does not run: those that would be looked up have a name that ssh cannot connect to."""
+    hops = [each if isinstance(each, Hop) else dataclasses.replace(each.rest, host=_NOT_RUNNING) for each in wanted]
+    return FoundHops(tuple(hops), ("",) * len(hops))
+
+
 def _instance(wanted: HopLookup, running: Sequence[Instance]) -> Instance:
     meant = [each for each in running if wanted.means(each)]
     if not meant:
-        raise NotFound(
+        raise NotRunning(
             f"The jump host {wanted.shown} is not among the instances that run: start it, or check the hops' instance "
             "or tag."
         )

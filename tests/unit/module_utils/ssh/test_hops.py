@@ -12,11 +12,13 @@ import pytest
 from ansible_collections.haven.gpu.plugins.module_utils._errors import HavenError, InvalidRequest, NotFound
 from ansible_collections.haven.gpu.plugins.module_utils._models import Hop, Instance
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import known_hosts
-from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import found, plain, wanted_hops
+from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import NotRunning, found, nowhere, plain, wanted_hops
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtQkg2pJ0Q1m1GZ1h6dXqg8xW6gQq3Yk8Qx2u8ZqQ0n"
 
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBoZ3Y5vM0W0vY0mC4bW1k0V5mC0wV4H3nJ5r7C8dXyZ"
+
+NOT_RUNNING = "this-jump-host-does-not-run.invalid"
 
 
 def instance(name: str, *, id: str = "", tags: dict[str, str] | None = None, **values: Any) -> Instance:
@@ -71,6 +73,15 @@ def test_of_several_with_the_tags_the_first_by_name_is_taken_and_of_several_with
 def test_a_jump_host_that_is_not_there_is_named(wanted: dict[str, Any], listed: list[Instance], message: str) -> None:
     with pytest.raises(NotFound, match=message):
         found(wanted_hops([wanted]), listed)
+
+
+def test_the_way_through_a_jump_host_that_does_not_run_leads_nowhere() -> None:
+    wanted = wanted_hops([{"host": "outer"}, {"instance": "gate", "user": "me"}])
+    with pytest.raises(NotRunning):
+        found(wanted, [])
+    way = nowhere(wanted)
+    assert [(hop.host, hop.user) for hop in way.hops] == [("outer", None), (NOT_RUNNING, "me")]
+    assert way.to("i-one") is way
 
 
 def test_a_user_or_key_that_is_none_is_not_taken_from_the_tags() -> None:
