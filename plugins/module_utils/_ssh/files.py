@@ -75,8 +75,11 @@ def write(machines: ByHops, paths: Paths, *, host_keys: str = VERIFIED, hop_forw
 def own_ssh(config: str = "") -> OwnSsh:
     """What this computer's ssh is like, with the user's own configuration, by default ssh's. Hosts of any name count.
 
-    Where ssh cannot say, it is taken for the oldest one without a configuration.
+    One that is yet to be written counts as an empty one. Where ssh cannot say, it is taken for the oldest one without a
+    configuration.
     """
+    if config and not os.path.exists(config):
+        config = "none"  # ssh fails where it is given a file that is not there
     # A duration, because one is printed even if it is the default.
     tried = {**NEWER, "ChannelTimeout": "session=1d"}
     options = ["IgnoreUnknown=*", *(f"{name}={value}" for name, value in tried.items())]

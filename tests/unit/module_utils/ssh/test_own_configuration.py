@@ -178,6 +178,15 @@ def test_where_there_is_no_ssh_nobody_has_a_jump_host(monkeypatch: pytest.Monkey
     assert own_ssh() == OwnSsh()
 
 
+def test_a_configuration_that_is_yet_to_be_written_counts_as_an_empty_one(tmp_path: pathlib.Path) -> None:
+    """Or the first run would write another configuration than the second one."""
+    file = tmp_path / "config"
+    missing = own_ssh(str(file))
+    file.touch()
+    assert missing == own_ssh(str(file)) == own_ssh("none")
+    assert missing.knows
+
+
 OLD = """\
 #!/bin/sh
 # The client of OpenSSH 8.5, as far as new keywords go.
