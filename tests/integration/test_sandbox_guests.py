@@ -56,6 +56,32 @@ def test_a_profile_has_the_manners_of_ubuntus_images(sandbox: Sandbox, image: st
         assert guest.output("sudo -u ubuntu sudo id -u") == "0"
 
 
+NVML = "import ctypes; print(ctypes.CDLL('libnvidia-ml.so.1').nvmlInitWithFlags(0))"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("image", "held"), [("deep-learning-image", 3), ("deep-learning-image-free", 0)])
+def test_an_image_for_machine_learning_brings_its_own_software(sandbox: Sandbox, image: str, held: int) -> None:
+    assert command("up", "--image", image, folder=sandbox.paths.dir, timeout=600).returncode == 0
+    with sandbox.guest(image) as guest:
+        assert guest.output("cloud-init status --wait").endswith("status: done")
+        assert guest.output("systemctl --failed --no-legend") == ""
+        assert guest.output(f'python3 -c "{NVML}"') == "0"
+        drivers = guest.output(
+            "dpkg-query --show --showformat '${binary:Package} ' 'nvidia-driver*' 'libnvidia-compute*'"
+        )
+        assert drivers.split() == ["libnvidia-compute-535-server", "nvidia-driver-535-server"]
+        assert len(guest.output("apt-mark showhold").split()) == held
+        assert guest.output("wc -l </etc/motd") == "40"
+        assert "172.17.0.1/16" in guest.output("ip -4 addr show dev docker0")
+        assert 'oifname != "docker0" masquerade' in guest.output("nft list ruleset")
+        for python in ("/opt/jax/bin/python", "/opt/conda/bin/python"):
+            assert guest.output(f"{python} -c 'import jax; print(jax.numpy.arange(4).sum())'") == "6", python
+        keras = "import keras; print(keras.__version__, keras.backend.backend())"
+        assert guest.output(f"env KERAS_BACKEND=jax /opt/jax/bin/python -c '{keras}'") == "3.3.3 jax"
+        assert guest.output("sudo -iu ubuntu sh -c 'command -v jupyter'") == "/usr/local/bin/jupyter"
+
+
 def test_a_nitro_machine_has_a_volume_under_another_name_and_a_disk_that_a_stop_empties(sandbox: Sandbox) -> None:
     assert command("up", "--image", "ubuntu-nitro", folder=sandbox.paths.dir, timeout=600).returncode == 0
     volume = {"name": "vol-0123456789abcdef0", "size_gib": 1, "device": "/dev/sdf"}

@@ -9,13 +9,10 @@ to /dev/null, and where the kernel's modules are listed there is one of that nam
 
 from __future__ import annotations
 
-from .layers import Files, Libraries
-from .paths import repository
-from .profiles import DEFAULT_USER
+from .layers import Files
+from .profiles import DEFAULT_USER, DRIVER_LIBRARIES
+from .profiles import DRIVER_VERSION as VERSION
 
-VERSION = "535.104.05"
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
-_STAND_INS = repository() / "molecule/cuda/files"
 _MODULES = "usr/lib/haven-sandbox/modules"
 _LOAD = f"""\
 [Unit]
@@ -40,10 +37,5 @@ LAYERS = (
         },
         {"etc/systemd/system/sysinit.target.wants/sandbox-gpu.service": "../sandbox-gpu.service"},
     ),
-    Libraries(
-        {
-            f"{_LIBRARIES}/libcuda.so.1": _STAND_INS / "cuda_stub.c",
-            f"{_LIBRARIES}/libnvidia-ml.so.1": _STAND_INS / "nvml_stub.c",
-        }
-    ),
+    DRIVER_LIBRARIES,
 )

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import machine_traits
-from .layers import Files, Layer, Packages, Wheels
+from .layers import Files, Layer, Libraries, Packages, Wheels
+from .paths import repository
 
 _HELD_S = "etc/haven-sandbox/held-s"
 _PROGRAMS = Path(__file__).with_name("profile_files")
@@ -157,7 +158,22 @@ _DEEP_LEARNING = Files(
         "etc/systemd/system/multi-user.target.wants/sandbox-docker.service": "../sandbox-docker.service",
     },
 )
-_LEARNING = (_DEEP_LEARNING, _JAX, _LIKE_MANNERS, _LIKE)
+# The driver: the libraries that answer for it, and its packages, which some images hold.
+DRIVER_VERSION = "535.104.05"
+_STAND_INS = repository() / "molecule/cuda/files"
+DRIVER_LIBRARIES = Libraries(
+    {
+        "usr/lib/x86_64-linux-gnu/libcuda.so.1": _STAND_INS / "cuda_stub.c",
+        "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1": _STAND_INS / "nvml_stub.c",
+    }
+)
+_PACKAGED = f"version={DRIVER_VERSION}-1\n{_program('nvidia-packages.sh')}"
+_FREE = Packages(("pciutils",), _PACKAGED)
+_HELD = Packages(("pciutils",), f"{_PACKAGED}apt-mark hold $names\n")
+
+
+def _learning(driver: Packages) -> tuple[Layer, ...]:
+    return (_DEEP_LEARNING, _JAX, _LIKE_MANNERS, DRIVER_LIBRARIES, driver, _LIKE)
 
 
 @dataclass(frozen=True)
@@ -174,8 +190,9 @@ _NITRO = Files({machine_traits.PATH: '{"ipv6": false, "nitro": true}\n'})
 PROFILES = {
     "ubuntu-like": Profile("bookworm", (_SOON, _LIKE_MANNERS, _LIKE)),
     "ubuntu-like-slow": Profile("bookworm", (_LATE, _LIKE_MANNERS, _LIKE)),
-    "deep-learning-image": Profile("bookworm", (_SOON, *_LEARNING)),
-    "deep-learning-image-slow": Profile("bookworm", (_LATE, *_LEARNING)),
+    "deep-learning-image": Profile("bookworm", (_SOON, *_learning(_HELD))),
+    "deep-learning-image-free": Profile("bookworm", (_SOON, *_learning(_FREE))),
+    "deep-learning-image-slow": Profile("bookworm", (_LATE, *_learning(_HELD))),
     "ubuntu-nitro": Profile("trixie", (_NITRO, _SOON, _NEXT_MANNERS, _NEXT)),
     "ubuntu-next": Profile("trixie", (_SOON, _NEXT_MANNERS, _NEXT)),
     "ubuntu-next-slow": Profile("trixie", (_LATE, _NEXT_MANNERS, _NEXT)),

@@ -54,6 +54,7 @@ IMAGES = (
     Image("ami-0ab0a7e0a20260101", "haven-ubuntu-like-20260101", "2026-01-01", "ubuntu-like"),
     Image("ami-0ab0a7e0b20260101", "haven-ubuntu-like-slow-20260101", "2026-01-01", "ubuntu-like-slow"),
     Image("ami-0dee91ea020260101", "haven-deep-learning-image-20260101", "2026-01-01", "deep-learning-image"),
+    Image("ami-0dee91ea220260101", "haven-deep-learning-image-free-20260101", "2026-01-01", "deep-learning-image-free"),
     Image("ami-0dee91ea120260101", "haven-deep-learning-image-slow-20260101", "2026-01-01", "deep-learning-image-slow"),
     Image("ami-0ab0a7e2a20260101", "haven-ubuntu-nitro-20260101", "2026-01-01", "ubuntu-nitro"),
     Image("ami-0ab0a7e1a20260101", "haven-ubuntu-next-20260101", "2026-01-01", "ubuntu-next"),

@@ -72,6 +72,7 @@ IMAGES = (
     Image("haven-ubuntu-like-20260101", "24.04", "ubuntu-like", distribution="ubuntu"),
     Image("haven-ubuntu-like-slow-20260101", "24.04", "ubuntu-like-slow", distribution="ubuntu"),
     Image("haven-deep-learning-image-20260101", "22.04", "deep-learning-image", distribution="ubuntu"),
+    Image("haven-deep-learning-image-free-20260101", "22.04", "deep-learning-image-free", distribution="ubuntu"),
     Image("haven-deep-learning-image-slow-20260101", "22.04", "deep-learning-image-slow", distribution="ubuntu"),
     Image("haven-ubuntu-next-20260101", "26.04", "ubuntu-next", distribution="ubuntu"),
     Image("haven-ubuntu-next-slow-20260101", "26.04", "ubuntu-next-slow", distribution="ubuntu"),
