@@ -259,6 +259,8 @@ class _Common:
                 f"UserKnownHostsFile {' '.join(known)}",
                 "GlobalKnownHostsFile /dev/null",
                 "UpdateHostKeys no",
+                # The helper is given the fingerprint, and compares it.
+                "FingerprintHash sha256",
                 f"KnownHostsCommand {_run_by_ssh(paths)} check {host_keys} %I %H %f %K {' '.join(known)}",
             ],
             proxy_commands=[_through(hop, paths, host_keys) for hop in hops],

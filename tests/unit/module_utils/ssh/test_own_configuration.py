@@ -104,6 +104,12 @@ def test_a_setting_for_all_hosts_does_not_reach_the_hops_of_the_users_own_ssh(
     assert found(f"Host *\n  {line}\n") == found("")
 
 
+def test_a_machine_in_the_users_own_configuration_is_known_by_the_same_fingerprint(tmp_path: pathlib.Path) -> None:
+    paths = Paths(str(tmp_path), included_by="/h/config")
+    text = f"{render(MACHINES, HOPS, paths=paths)}\nMatch all\n  FingerprintHash md5\n"
+    assert asked(tmp_path, text, MACHINE.alias)["fingerprinthash"] == "SHA256"
+
+
 @pytest.mark.parametrize("line", HOSTILE)
 def test_each_of_them_does_something_where_nobody_is_before_it(tmp_path: pathlib.Path, line: str) -> None:
     """Or the test above would prove nothing."""
