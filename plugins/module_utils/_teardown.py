@@ -171,15 +171,19 @@ def _attempt(step: Callable[[], object]) -> str:
 
 
 def _incomplete(project: str, left: Sequence[Resource], failures: Mapping[str, str]) -> Incomplete:
-    told = [
-        f"{each.kind} {each.name or 'without a name'} ({each.id}): {failures.get(each.id) or 'it is still in use.'}"
-        for each in left[:_MOST_NAMED]
-    ]
+    told: list[str] = []
+    known: set[str] = set()
+    for each in left[:_MOST_NAMED]:
+        why = failures.get(each.id) or "it is still in use."
+        # Why an instance stays is said of itself, and not again of everything that it uses.
+        short = next((why.removesuffix(f" {one}") for one in known if why.endswith(f" {one}")), why)
+        known.add(why)
+        told.append(f"{each.kind} {each.name or 'without a name'} ({each.id}): {short}")
     if len(left) > len(told):
         told.append(f"And {len(left) - len(told)} more.")
     error = Incomplete(
-        f"{len(left)} resources of project {project} are left, and may still cost money. {' '.join(told)} Run this "
-        "again, or delete them in the cloud's console. Everything else has been deleted."
+        f"{len(left)} resources of project {project} are left, and may still cost money. {' '.join(told)} "
+        "Everything else has been deleted. Run this again, or use the cloud's console."
     )
     error.values = {"left": [each.as_dict() for each in left]}
     return error

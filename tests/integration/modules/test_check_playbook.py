@@ -207,6 +207,7 @@ def test_provision_alone_makes_nothing_before_everything_is_right_and_asks_once(
     assert set(calls) <= UNCHANGED
 
 
+@pytest.mark.long
 @pytest.mark.only("ec2")
 def test_destroy_in_check_mode_says_what_it_would_destroy_and_leaves_it(inventory: Inventory) -> None:
     project = inventory.account.project

@@ -149,7 +149,7 @@ def test_an_image_that_is_not_active_is_told_before_anything_is_made(account: Ac
 def test_of_two_images_of_a_name_the_newest_is_taken_and_its_owner_told(account: Account) -> None:
     name = "haven-debian-12-cuda-20260101"
     glance = api_of(account).aside.image
-    older, newer = sorted(glance.images(name=name), key=lambda each: str(each.created_at))
+    older, newer = sorted(glance.images(name=name), key=lambda each: (str(each.created_at), each.id))
     assert older.owner != newer.owner
     told = account.make(image={"name": name}, check=True)["diff"]["after"]["one"]["instance"]
     assert (told["image"], told["image_owner"]) == (newer.id, newer.owner)

@@ -28,6 +28,7 @@ def incoming(account: Account) -> dict[str, set[str]]:
     }
 
 
+@pytest.mark.long
 @pytest.mark.only("ec2")
 def test_it_lets_in_the_users_network_and_the_other_instances_let_in_only_it(account: Account, tmp_path: Path) -> None:
     common = {**account.api.basics, "wait": "running"}
