@@ -88,7 +88,7 @@ def rest(folder: str) -> tuple[str, ...]:
 JOBS = (
     Job("lint", "lint", ("tools/lint.sh", "--no-sanity"), 1.5),
     Job("sanity", "lint", ("tools/sanity.sh",), 2.0),
-    pytest("unit", "", 1.5, "tests/unit", sandbox=False),
+    pytest("unit", "", 4.0, "tests/unit", sandbox=False),
     pytest("integration", "inventory", 3.8, *rest("inventory/")),
     # These start the clouds' APIs themselves, while the sandbox is still being made. What needs OpenStack comes last,
     # because it is still being installed.
@@ -98,8 +98,8 @@ JOBS = (
     # The services themselves, and what their servers do: the story and the tests of the modules use them in each run.
     pytest("integration", "openstack", 6.0, *files(*OPENSTACK), alone_on="OpenStack", long=True),
     pytest("integration", "sandbox", 6.5, *rest("")),
-    pytest("story", "notebook", 3.0, "tests/story/test_story.py"),
-    pytest("story", "killed", 3.5, "tests/story/test_kill.py"),
+    pytest("story", "notebook", 4.5, "tests/story/test_story.py"),
+    pytest("story", "killed", 4.0, "tests/story/test_kill.py"),
     # The calls of this story are counted against the rules in modules/test_openstack_rules.py.
     pytest("story", "permissions", 1.9, "tests/story/test_permissions.py", alone_on="OpenStack", long=True),
     Job(
