@@ -102,15 +102,9 @@ JOBS = (
     pytest("story", "killed", 4.0, "tests/story/test_kill.py"),
     # The calls of this story are counted against the rules in modules/test_openstack_rules.py.
     pytest("story", "permissions", 1.9, "tests/story/test_permissions.py", alone_on="OpenStack", long=True),
-    Job(
-        "story-readme", "story", ("pytest", "-q", "tests/story/test_readme.py"), 6.0,
-        sandbox=True, alone_on="OpenStack", long=True,
-    ),
-    Job(
-        "story-laptop", "story", ("pytest", "-q", "tests/story/test_laptop.py"), 5.0,
-        sandbox=True, alone_on="OpenStack", long=True,
-    ),
-    Job("story-hostile", "story", ("pytest", "-q", "-s", "tests/story/test_hostile.py"), 9.0, sandbox=True, long=True),
+    pytest("story", "readme", 6.0, "tests/story/test_readme.py", alone_on="OpenStack", long=True),
+    pytest("story", "laptop", 5.0, "tests/story/test_laptop.py", alone_on="OpenStack", long=True),
+    pytest("story", "hostile", 9.0, "-s", "tests/story/test_hostile.py", long=True),
     scenario("cuda", 1.0),
     scenario("egress", 1.8),
     scenario("jump_host", 4.0),

@@ -12,7 +12,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,17 @@ def allow(direction: str, protocol: str, ports: tuple[int, int], *cidrs: str) ->
     return {"direction": direction, "protocol": protocol, "from_port": low, "to_port": high, "cidrs": list(cidrs)}
 
 
+def gate_hop(facts: Mapping[str, str]) -> dict[str, Any]:
+    """The sandbox's jump host as this machine finds it: what haven_hops take."""
+    return {
+        "host": facts["HAVEN_SANDBOX_GATE_HOST"],
+        "port": int(facts["HAVEN_SANDBOX_GATE_PORT"]),
+        "user": facts["HAVEN_SANDBOX_GATE_USER"],
+        "key": facts["HAVEN_SANDBOX_KEY"],
+        "host_key": facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
+    }
+
+
 class Sandbox:
     """A sandbox that is up."""
 
@@ -77,9 +88,13 @@ class Sandbox:
         finally:
             self.machines.destroy(guest.id)
 
+    def inside(self, machine: str, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a script as root on a machine, past the network."""
+        return command("shell", machine, "/bin/bash", "-c", script, folder=self.paths.dir)
+
     def on_gate(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script as root on the gate, past the network: who comes through its sshd gets no shell."""
-        return command("shell", "gate", "/bin/bash", "-c", script, folder=self.paths.dir)
+        return self.inside("gate", script)
 
     def ssh(self, user: str, address: str, script: str, known_key: str) -> subprocess.CompletedProcess[str]:
         """Run a script on a host behind the gate, all host keys checked."""
@@ -192,7 +207,7 @@ class Guest:
 
     def root(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a script as root, past the network."""
-        return command("shell", self.id, "/bin/bash", "-c", script, folder=self.sandbox.paths.dir)
+        return self.sandbox.inside(self.id, script)
 
     def output(self, script: str) -> str:
         """What a script run as root printed; it must succeed."""

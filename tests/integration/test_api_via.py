@@ -29,7 +29,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import Hop
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.api_proxy import ApiProxy, api_proxy
 from ansible_collections.haven.gpu.plugins.plugin_utils._sources.probe import Target, probe
 from tests.integration.clouds import Api, OpenStackApi
-from tests.integration.sandbox_guests import ROOT, Sandbox, own_sandbox, wait_until
+from tests.integration.sandbox_guests import ROOT, Sandbox, gate_hop, own_sandbox, wait_until
 from tests.story.conftest import machines
 
 PROJECT = f"inside-{os.getpid()}"
@@ -252,13 +252,7 @@ def gate(sandbox: Sandbox) -> Hop:
 
 def gate_of(facts: dict[str, str]) -> Hop:
     """The jump host as this machine finds it."""
-    return Hop(
-        host=facts["HAVEN_SANDBOX_GATE_HOST"],
-        port=int(facts["HAVEN_SANDBOX_GATE_PORT"]),
-        user=facts["HAVEN_SANDBOX_GATE_USER"],
-        key=facts["HAVEN_SANDBOX_KEY"],
-        host_key=facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
-    )
+    return Hop(**gate_hop(facts))
 
 
 @pytest.fixture

@@ -11,21 +11,14 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._check import route
 from ansible_collections.haven.gpu.plugins.module_utils._models import Finding, Hop
-from tests.integration.sandbox_guests import Sandbox
+from tests.integration.sandbox_guests import Sandbox, gate_hop
 
 OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ/+K5c7Wxxm5lYcOSr4fe1rH2bRVh0PEdtpSx4s1Lqz"
 
 
 @pytest.fixture
 def gate(sandbox: Sandbox) -> Hop:
-    facts = sandbox.env
-    return Hop(
-        facts["HAVEN_SANDBOX_GATE_HOST"],
-        port=int(facts["HAVEN_SANDBOX_GATE_PORT"]),
-        user=facts["HAVEN_SANDBOX_GATE_USER"],
-        key=facts["HAVEN_SANDBOX_KEY"],
-        host_key=facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
-    )
+    return Hop(**gate_hop(sandbox.env))
 
 
 def check(hop: Hop, proxy: str | None = None) -> dict[str, Finding]:

@@ -20,7 +20,7 @@ from ansible_collections.haven.gpu.plugins.module_utils._models import TAG_HOST_
 from ansible_collections.haven.gpu.plugins.module_utils._retry import Deadline
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.handshake import Route
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.hops import wanted_hops
-from tests.integration.sandbox_guests import ROOT, Guest, Sandbox
+from tests.integration.sandbox_guests import ROOT, Guest, Sandbox, gate_hop
 
 pytestmark = pytest.mark.long
 
@@ -41,16 +41,10 @@ def guest(sandbox: Sandbox, gate: str) -> Iterator[Guest]:
 
 
 def route(guest: Guest, *further: dict[str, Any], user: str = "debian", console: bool = False) -> Route:
-    facts = guest.sandbox.env
-    gate = {
-        "host": facts["HAVEN_SANDBOX_GATE_HOST"],
-        "port": int(facts["HAVEN_SANDBOX_GATE_PORT"]),
-        "user": facts["HAVEN_SANDBOX_GATE_USER"],
-        "host_key": facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
-    }
-    hops = wanted_hops([{**each, "key": facts["HAVEN_SANDBOX_KEY"]} for each in (gate, *further)])
+    gate = gate_hop(guest.sandbox.env)
+    hops = wanted_hops([{**each, "key": gate["key"]} for each in (gate, *further)])
     seen = guest.sandbox.machines.console(guest.id) if console else ""
-    return Route(hops, login_user=user, private_key=facts["HAVEN_SANDBOX_KEY"], console=lambda _instance: seen)
+    return Route(hops, login_user=user, private_key=gate["key"], console=lambda _instance: seen)
 
 
 def instance(guest: Guest, name: str = "one") -> Instance:

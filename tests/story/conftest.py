@@ -62,6 +62,14 @@ class Story:
         assert not check or done.returncode == 0, done.stdout[-6000:]
         return done.stdout
 
+    def started(self, playbook: str) -> subprocess.Popen[str]:
+        """Start a playbook whose lines are read as it prints them; it leads a process group of its own."""
+        self._known.clear()
+        return subprocess.Popen(
+            self.command(playbook), cwd=self.folder, env=self.environment, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+
     def inventory_hosts(self) -> dict[str, Any]:
         """The host variables as the inventory plugin gives them."""
         command = self.there(["ansible-inventory", "-i", str(self.inventory), "--list"])

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from tests.integration.sandbox_guests import command, running_sandbox
+from tests.integration.sandbox_guests import Sandbox, command, running_sandbox
 
 from . import computing
 from .conftest import Story, changes, end, make_story
@@ -67,7 +67,7 @@ def inside(story: Story, script: str) -> str:
     found = running_sandbox()
     assert found is not None
     machine = story.inventory_hosts()["jupyter-demo"]["haven_id"]
-    done = command("shell", machine, "/bin/bash", "-c", script, folder=found)
+    done = Sandbox(found).inside(machine, script)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -75,10 +75,7 @@ def inside(story: Story, script: str) -> str:
 def run_until(story: Story, task: str, then: Callable[[subprocess.Popen[str]], object]) -> tuple[str, dict[str, float]]:
     """Run site and do something once it has announced a task; returns what was printed, and when each task began."""
     began: dict[str, float] = {}
-    with subprocess.Popen(
-        story.command("site"), cwd=story.folder, env=story.environment, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    ) as process:  # fmt: skip
+    with story.started("site") as process:
         assert process.stdout is not None
         lines = []
         for line in process.stdout:

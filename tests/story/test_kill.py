@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
-import subprocess
 
 from .conftest import Story
 from .finished import assert_whole_story
@@ -16,10 +15,7 @@ POINTS = 10
 
 def kill_after(story: Story, tasks: int) -> int:
     """SIGKILL the controller and all its children when it has announced this many tasks; returns how many it did."""
-    process = subprocess.Popen(
-        story.command("site"), cwd=story.folder, env=story.environment, start_new_session=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
+    process = story.started("site")
     assert process.stdout is not None
     seen = 0
     for line in process.stdout:

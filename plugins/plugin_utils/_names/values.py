@@ -85,6 +85,13 @@ def no_text(value: Any) -> str:
 # -- meanings
 
 
+def _entries(value: Any) -> Sequence[Any]:
+    """The entries of a list as Ansible reads one: a text has them between commas, and anything else is one itself."""
+    if isinstance(value, str):
+        return [each.strip() for each in value.split(",")]
+    return value if isinstance(value, Sequence) else [value]
+
+
 def _project(value: Any) -> Iterator[str]:
     why = no_text(value)
     if why:
@@ -112,13 +119,12 @@ def _instances(value: Any) -> Iterator[str]:
 
 
 def _networks(value: Any) -> Iterator[str]:
-    networks = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
-    if not networks:
+    if not isinstance(value, str) and not value:
         yield (
             "haven_ssh_sources is empty, so nobody could connect to the instances, not even this run: list networks, "
             "or leave it out."
         )
-    for each in networks if isinstance(networks, Sequence) else [networks]:
+    for each in _entries(value):
         try:
             ipaddress.ip_network(str(each))
         except ValueError:
@@ -134,8 +140,7 @@ def _meant(text: str) -> str:
 
 
 def _ports(value: Any) -> Iterator[str]:
-    ports = value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
-    for each in ports:
+    for each in _entries(value):
         text = str(each).strip()
         if isinstance(each, bool) or not (text.isascii() and text.isdigit() and 0 < int(text) <= _LAST_PORT):
             yield f"{text!a:.80} in haven_listen_ports is no port: use numbers from 1 to {_LAST_PORT}."
@@ -169,7 +174,7 @@ def _environments(value: Any, users: Sequence[str]) -> Iterator[str]:
 
 
 def _verified(value: Any, users: Sequence[str]) -> Iterator[str]:
-    for each in value.split(",") if isinstance(value, str) else value if isinstance(value, Sequence) else []:
+    for each in _entries(value) if isinstance(value, Sequence) else []:
         if users and str(each).strip() not in users:
             yield f"haven_verify_users has {str(each)!a:.80}, who is not in haven_users: use {' or '.join(users[:10])}."
 

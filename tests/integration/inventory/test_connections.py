@@ -22,6 +22,7 @@ import pytest
 
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.proxy_helper import REMEMBERED
 from tests.integration.clouds import Api
+from tests.integration.sandbox_guests import gate_hop
 
 from .conftest import KEY, Project, fingerprint, refusal
 
@@ -62,14 +63,7 @@ class Guest:
         return answer
 
     def gate(self) -> dict[str, Any]:
-        facts = self.api.environment
-        return {
-            "host": facts["HAVEN_SANDBOX_GATE_HOST"],
-            "port": int(facts["HAVEN_SANDBOX_GATE_PORT"]),
-            "user": facts["HAVEN_SANDBOX_GATE_USER"],
-            "host_key": facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
-            "key": self.key,
-        }
+        return gate_hop(self.api.environment)
 
     def instance(self, name: str = "guest", **options: Any) -> dict[str, Any]:
         route = {"hops": [self.gate()], "private_key": self.key, "wait": "ssh"}

@@ -26,7 +26,7 @@ import yaml
 from ansible_collections.haven.gpu.plugins.filter.ssh_config import ssh_config
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.config import Machine, Paths
 from ansible_collections.haven.gpu.plugins.module_utils._ssh.files import write
-from tests.integration.sandbox_guests import Guest, Sandbox, allow, wait_until
+from tests.integration.sandbox_guests import Guest, Sandbox, allow, gate_hop, wait_until
 
 from .conftest import KEY, ROOT, refusal
 
@@ -59,15 +59,7 @@ class Controller:
         return self.sandbox.env["HAVEN_SANDBOX_KEY"]
 
     def hops(self, *further: dict[str, Any]) -> list[dict[str, Any]]:
-        facts = self.sandbox.env
-        gate = {
-            "host": facts["HAVEN_SANDBOX_GATE_HOST"],
-            "port": int(facts["HAVEN_SANDBOX_GATE_PORT"]),
-            "user": facts["HAVEN_SANDBOX_GATE_USER"],
-            "host_key": facts["HAVEN_SANDBOX_GATE_HOST_KEY"],
-            "key": self.key,
-        }
-        return [gate, *further]
+        return [gate_hop(self.sandbox.env), *further]
 
     def inner(self, **other: Any) -> dict[str, Any]:
         """The jump host behind the gate."""

@@ -25,7 +25,7 @@ from ansible_collections.haven.gpu.plugins.plugin_utils._ssh import inventory_fi
 from tests.controller.fido import fido_agent
 from tests.integration.clouds import Api
 from tests.integration.forks import Forks
-from tests.integration.sandbox_guests import Sandbox
+from tests.integration.sandbox_guests import Sandbox, gate_hop
 
 from .conftest import Account, Answer
 
@@ -47,16 +47,6 @@ def guests(forks: Forks, request: pytest.FixtureRequest) -> Iterator[Account]:
     assert account.run("instance_info", resources=True)["resources"] == []
 
 
-def hop(sandbox_env: dict[str, str]) -> dict[str, Any]:
-    return {
-        "host": sandbox_env["HAVEN_SANDBOX_GATE_HOST"],
-        "port": int(sandbox_env["HAVEN_SANDBOX_GATE_PORT"]),
-        "user": sandbox_env["HAVEN_SANDBOX_GATE_USER"],
-        "key": sandbox_env["HAVEN_SANDBOX_KEY"],
-        "host_key": sandbox_env["HAVEN_SANDBOX_GATE_HOST_KEY"],
-    }
-
-
 def fingerprint(key: str) -> str:
     """As the real ssh writes it."""
     done = subprocess.run(["ssh-keygen", "-l", "-f", "-"], input=key, capture_output=True, text=True, check=True)
@@ -66,7 +56,7 @@ def fingerprint(key: str) -> str:
 def reached(guests: Account, **options: Any) -> Answer:
     """Run instance with wait: ssh for the one guest of these tests."""
     environment = guests.api.environment
-    route = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
+    route = {"hops": [gate_hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
     wish = {
         **guests.api.basics,
         "key_pair": "me",
@@ -115,7 +105,7 @@ def agent(guests: Account, tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def test_of_an_agent_with_eight_keys_only_the_right_one_is_offered(guests: Account, agent: dict[str, str]) -> None:
     """sshd hangs up after six. Neither the instance nor the jump host has a key of its own in the options."""
-    route = {"hops": [{**hop(guests.api.environment), "key": None}], "private_key": None}
+    route = {"hops": [{**gate_hop(guests.api.environment), "key": None}], "private_key": None}
     public = Path(guests.api.environment["HAVEN_SANDBOX_KEY"]).with_suffix(".pub").read_text()
     answer = reached(guests, **route, public_keys=[public], env=agent)
     assert answer.ok, answer.message
@@ -132,7 +122,7 @@ def test_keys_that_not_every_cloud_imports_come_with_cloud_init_and_log_in(
     file = tmp_path / ".ssh/id_ecdsa"
     subprocess.run(["ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", str(file)], check=True)
     ecdsa, environment = Path(f"{file}.pub").read_text().strip(), guests.api.environment
-    route = {"hops": [hop(environment)], "login_user": "debian"}
+    route = {"hops": [gate_hop(environment)], "login_user": "debian"}
     monkeypatch.setenv("HOME", str(tmp_path))
     with tempfile.TemporaryDirectory(prefix="haven-") as short, fido_agent(Path(short, "agent")) as fido:
         monkeypatch.setenv("SSH_AUTH_SOCK", str(Path(short, "agent")))
@@ -151,7 +141,7 @@ def test_keys_that_not_every_cloud_imports_come_with_cloud_init_and_log_in(
 @pytest.mark.long
 def test_a_login_that_the_jump_host_refuses_is_final(guests: Account) -> None:
     assert reached(guests).ok
-    wrong = {**hop(guests.api.environment), "user": "mallory"}
+    wrong = {**gate_hop(guests.api.environment), "user": "mallory"}
     refused = reached(guests, hops=[wrong], wait_timeout=600)
     assert refused["reason"] == "login_refused", refused.message
     assert "jump host" in refused.message
@@ -172,7 +162,7 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
         "user_data": "#cloud-config\nruncmd: [[touch, /run/ran]]\n",
         "login_user": "debian",
         "wait": "ssh",
-        "hops": [hop(environment)],
+        "hops": [gate_hop(environment)],
         "private_key": environment["HAVEN_SANDBOX_KEY"],
     }
     answer = guests.instance("injected", **wish)
@@ -187,7 +177,7 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
         settings = Settings(
             cloud=guests.api.cloud,
             projects=(guests.project,),
-            found_hops=FoundHops(tuple(hops_from([hop(environment)]))),
+            found_hops=FoundHops(tuple(hops_from([gate_hop(environment)]))),
             private_key=environment["HAVEN_SANDBOX_KEY"],
             host_key_authority=public_key(Path(f"{trusted}.pub").read_text().strip()),
         )
@@ -206,7 +196,11 @@ def test_an_injected_host_key_is_known_without_the_console_and_signed(guests: Ac
     for trusted, right in ((signer, True), (stranger, False)):
         authority = Path(f"{trusted}.pub").read_text().strip()
         said = {"name": "box", "address": address, "host_key": f"@cert-authority {authority}"}
-        route = {"hops": [hop(environment)], "private_key": environment["HAVEN_SANDBOX_KEY"], "login_user": "debian"}
+        route = {
+            "hops": [gate_hop(environment)],
+            "private_key": environment["HAVEN_SANDBOX_KEY"],
+            "login_user": "debian",
+        }
         (box,) = machines_from({"machines": [said], **route})
         done = who(_ssh_files.write(str(tmp_path), "machines.yml", [box.machine], box.settings), "box")
         assert (done.stdout == "debian\n") is right, done.stderr
@@ -255,6 +249,6 @@ def test_a_guest_that_is_not_who_it_should_be_is_not_reached(guests: Account) ->
 
 def test_a_jump_host_that_does_not_answer_is_told(guests: Account) -> None:
     reached(guests)
-    answer = reached(guests, wait_timeout=2, hops=[{**hop(guests.api.environment), "port": 1}])
+    answer = reached(guests, wait_timeout=2, hops=[{**gate_hop(guests.api.environment), "port": 1}])
     assert answer["reason"] == "timeout"
     assert "hops" in answer.message
