@@ -59,6 +59,20 @@ class TestCredentials:
             ec2.create_tags(Resources=["i-00000000000000000"], Tags=[{"Key": "a", "Value": "b"}])
         assert refused.value.response["Error"]["Code"] == "UnauthorizedOperation"
 
+    def test_a_default_network_can_be_missing_for_one_user_alone(self, sandbox: Sandbox) -> None:
+        iam = sandbox.client("iam")
+        iam.create_user(UserName="guest")
+        statement = {"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName="guest", PolicyName="all", PolicyDocument=policy)
+        key = iam.create_access_key(UserName="guest")["AccessKey"]
+        sandbox.control("networks", {"default": "none", "key": key["AccessKeyId"]})
+        theirs = sandbox.client("ec2", key["AccessKeyId"], key["SecretAccessKey"])
+        with pytest.raises(ClientError) as refused:
+            theirs.create_security_group(GroupName="theirs", Description="theirs")
+        assert refused.value.response["Error"]["Code"] == "VPCIdNotSpecified"
+        sandbox.ec2.create_security_group(GroupName="ours", Description="ours")
+
 
 class TestSeed:
     def test_the_newest_image_of_the_account_is_not_the_newest_of_all(self, sandbox: Sandbox) -> None:

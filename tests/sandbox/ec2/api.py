@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import Future
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import moto.ec2.urls
@@ -57,7 +58,8 @@ class SandboxEC2(Instances, Addresses, Attributes, Groups, Volumes, KeyPairs, Ta
         action = str(self._get_action())
         if action in UNLOCKED:
             return self._answer()
-        with self.cloud.lock:
+        networks = self.cloud.networks
+        with self.cloud.lock, networks.as_seen_by(self.access_key) if networks else nullcontext():
             answer = self._answer()
             if not action.startswith(READS):
                 self._forget(action)

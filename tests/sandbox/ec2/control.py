@@ -9,6 +9,7 @@ POST, JSON in, JSON out:
   /_control/pending     {"seconds": 4 | [2, 8]}: how long instances stay pending at least, or a random
                         time between two; {"state": "stopping" | "shutting-down", ...}: the same for these
   /_control/networks    {"default": "own" | "other" | "none"}: which network is the default one, see networks.py;
+                        with "key": for who calls with this access key alone;
                         returns {name: {"vpc": id, "subnets": [one id a zone]}}
   /_control/deny        {"action": "RunInstances", "policy": "service control policy", "explicit": true}: from now on
                         a policy of this kind denies that action to everybody, or without "explicit" does not allow it
@@ -78,7 +79,7 @@ class Control(ControlEndpoint):
 
     def _networks(self, asked: dict[str, Any]) -> Any:
         with self._cloud.lock:
-            return self._cloud.networks.choose(asked["default"]) if self._cloud.networks else None
+            return self._cloud.networks.choose(**asked) if self._cloud.networks else None
 
     def _deny(self, asked: dict[str, Any]) -> None:
         action, explicit = asked["action"], bool(asked.get("explicit"))

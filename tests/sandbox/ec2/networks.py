@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from .models import error
@@ -45,23 +47,45 @@ class Networks:
     def __init__(self, backend: Any, own: Any) -> None:
         self._backend = backend
         self._known = {"own": own}
+        self._default = "own"
+        # What one access key has in place of it.
+        self._of_keys: dict[str, str] = {}
 
-    def choose(self, default: str) -> dict[str, Any]:
-        """Returns the networks' ids and their subnets."""
+    def choose(self, default: str, key: str = "") -> dict[str, Any]:
+        """Choose for everybody, or for who calls with this access key alone; returns the networks' ids and subnets."""
         if default not in {"own", "other", "none"}:
             raise ValueError(f"default must be own, other or none, not {default}")
         if default == "other" and "other" not in self._known:
             self._known["other"] = create(self._backend, OTHER_RANGE, default=False)
+        if key:
+            self._of_keys[key] = default
+        else:
+            self._default = default
+        self._apply(self._default)
+        return {
+            name: {"vpc": vpc.id, "subnets": [one.id for one in subnets(self._backend, vpc)]}
+            for name, vpc in self._known.items()
+        }
+
+    @contextmanager
+    def as_seen_by(self, key: str) -> Iterator[None]:
+        """The networks as they are for who calls with this key. The caller holds the cloud's lock."""
+        if key not in self._of_keys:
+            yield
+            return
+        self._apply(self._of_keys[key])
+        try:
+            yield
+        finally:
+            self._apply(self._default)
+
+    def _apply(self, default: str) -> None:
         for name, vpc in self._known.items():
             is_default = name == default
             vpc.is_default = is_default
             for subnet in subnets(self._backend, vpc):
                 subnet.default_for_az = is_default
         self._backend.default_vpc = self._known.get(default)
-        return {
-            name: {"vpc": vpc.id, "subnets": [one.id for one in subnets(self._backend, vpc)]}
-            for name, vpc in self._known.items()
-        }
 
 
 def require_default(backend: Any) -> None:
